@@ -1,0 +1,191 @@
+//! Truncated SVD and PCA: parameters, defaults, validation.
+
+use serde::{Deserialize, Serialize};
+
+use crate::input::{InputSpec, Layout};
+use crate::job::OutputSpec;
+use crate::{Error, Result};
+
+/// A truncated singular value decomposition A ≈ U Σ Vᵀ.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SvdSpec {
+    /// What A is.
+    pub input: InputSpec,
+    /// Where U, Σ and V go.
+    pub output: OutputSpec,
+    /// How many components.
+    pub rank: Rank,
+    /// Columns of the iteration block beyond the rank.
+    pub oversampling: u32,
+    /// Largest change of a squared singular value, relative to itself, at which the iteration
+    /// stops; the values themselves are then better than a tenth of it.
+    pub tol: f64,
+    /// Most reads of A, the last one (for U and residuals) included.
+    pub max_reads: u32,
+    /// How the factorization is found.
+    pub method: Method,
+    /// Whether column means are subtracted, implicitly.
+    pub centering: Centering,
+    /// Seed of the random test matrix.
+    pub seed: u64,
+    /// What happens when the tolerance is not met within `max_reads`.
+    pub convergence: Convergence,
+}
+
+/// How many components to compute.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "rank", rename_all = "snake_case")]
+pub enum Rank {
+    /// Exactly `k`.
+    Fixed {
+        /// Number of components.
+        k: u32,
+    },
+    /// As few as hold `fraction` of ‖A‖²_F, at most `at_most`.
+    Energy {
+        /// Wanted share of ‖A‖²_F, between 0 and 1.
+        fraction: f64,
+        /// Limit on the number of components.
+        at_most: u32,
+    },
+}
+
+impl Rank {
+    /// The largest number of components that this can ask for.
+    pub fn limit(self) -> u32 {
+        match self {
+            Self::Fixed { k } => k,
+            Self::Energy { at_most, .. } => at_most,
+        }
+    }
+}
+
+/// How the factorization is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The cheaper of `gram` and `lanczos`, by the estimate.
+    #[default]
+    Auto,
+    /// Randomized block Lanczos on AᵀA.
+    Lanczos,
+    /// AᵀA in f64 from one read, for matrices of few columns.
+    Gram,
+    /// Shifted subspace iteration: one block of memory, more reads.
+    Subspace,
+    /// One read of A, no iteration.
+    Sketch,
+}
+
+/// Whether column means are subtracted from A.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Centering {
+    /// A as it is.
+    #[default]
+    None,
+    /// A − 1μᵀ, never formed.
+    Columns,
+}
+
+/// What happens when the tolerance is not met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Convergence {
+    /// The result is written and the manifest says so.
+    #[default]
+    Report,
+    /// The result is written, the manifest says so and the command fails.
+    Require,
+}
+
+/// Defaults, in one place for the command line, job files and documentation.
+pub mod defaults {
+    /// Columns of the iteration block beyond the rank.
+    pub const OVERSAMPLING: u32 = 10;
+    /// Relative change at which the iteration stops.
+    pub const TOL: f64 = 1e-3;
+    /// Most reads of A.
+    pub const MAX_READS: u32 = 12;
+    /// Most components where only `--energy` is given.
+    pub const ENERGY_LIMIT: u32 = 256;
+    /// Seed of the test matrix.
+    pub const SEED: u64 = 0;
+}
+
+/// The widest iteration block; beyond it the small dense factorizations would dominate.
+pub const MAX_BLOCK_WIDTH: u32 = 4096;
+
+/// The most columns for which AᵀA is formed.
+pub const MAX_GRAM_COLUMNS: u64 = 8192;
+
+impl SvdSpec {
+    /// Width of the iteration block before it is cut to the matrix.
+    pub fn block_width(&self) -> u32 {
+        self.rank.limit().saturating_add(self.oversampling)
+    }
+
+    pub(super) fn validate(&self) -> Result<()> {
+        self.validate_rank()?;
+        if !(self.tol > 0.0 && self.tol < 1.0) {
+            return Err(Error::invalid_input(format!(
+                "--tol must lie between 0 and 1, not {}",
+                self.tol
+            )));
+        }
+        let fewest_reads = match self.method {
+            Method::Sketch => 1,
+            Method::Auto | Method::Lanczos | Method::Gram | Method::Subspace => 2,
+        };
+        if self.max_reads < fewest_reads {
+            return Err(Error::invalid_input(format!(
+                "--max-reads must be at least {fewest_reads} for this method"
+            )));
+        }
+        if self.input.paths.is_empty() {
+            return Err(Error::invalid_input("no input was given"));
+        }
+        self.validate_columns()
+    }
+
+    fn validate_rank(&self) -> Result<()> {
+        match self.rank {
+            Rank::Fixed { k: 0 } | Rank::Energy { at_most: 0, .. } => {
+                return Err(Error::invalid_input("-k must be at least 1"));
+            }
+            Rank::Energy { fraction, .. } if !(fraction > 0.0 && fraction <= 1.0) => {
+                return Err(Error::invalid_input(format!(
+                    "--energy must lie above 0 and at most at 1, not {fraction}"
+                )));
+            }
+            Rank::Fixed { .. } | Rank::Energy { .. } => {}
+        }
+        if self.block_width() > MAX_BLOCK_WIDTH {
+            return Err(Error::invalid_input(format!(
+                "-k plus --oversample is {}, above the limit of {MAX_BLOCK_WIDTH}",
+                self.block_width()
+            )));
+        }
+        Ok(())
+    }
+
+    fn validate_columns(&self) -> Result<()> {
+        match &self.input.layout {
+            Layout::Sparse(layout) => {
+                let mut names = vec![&layout.row, &layout.col];
+                names.extend(&layout.value);
+                names.sort();
+                if names.windows(2).any(|pair| pair[0] == pair[1]) {
+                    return Err(Error::invalid_input(
+                        "--row, --col and --value must name different columns",
+                    ));
+                }
+                Ok(())
+            }
+            Layout::Dense(layout) if layout.vector.is_empty() => {
+                Err(Error::invalid_input("--vector names no column"))
+            }
+            Layout::Dense(_) => Ok(()),
+        }
+    }
+}

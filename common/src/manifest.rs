@@ -1,0 +1,110 @@
+//! The manifest: what a finished result consists of and how good it is.
+//!
+//! Consumers read it first; a prefix without one holds no result.
+
+use serde::{Deserialize, Serialize};
+
+use crate::JobId;
+use crate::job::JobSpec;
+use crate::operator::WrittenFile;
+
+/// Name of the manifest below the output.
+pub const MANIFEST_NAME: &str = "_manifest.json";
+
+/// The manifest of one finished job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this format.
+    pub manifest_version: u32,
+    /// The job that made the result.
+    pub job_id: JobId,
+    /// Effective parameters, every default spelled out.
+    pub parameters: JobSpec,
+    /// Input files as they were when the job was planned.
+    pub inputs: Vec<InputFile>,
+    /// The matrix that they made.
+    pub matrix: MatrixSummary,
+    /// Files of the result.
+    pub files: Vec<WrittenFile>,
+    /// How good the result is.
+    pub convergence: ConvergenceSummary,
+    /// What made it.
+    pub versions: Versions,
+    /// Time and work per stage, in order. The only part that differs between runs.
+    pub timings: Vec<StageTiming>,
+}
+
+/// One pinned input file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFile {
+    /// Where it lay.
+    pub url: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// The store's version tag or time of the last change.
+    pub version: String,
+    /// Parquet rows.
+    pub rows: u64,
+}
+
+/// The size of the matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MatrixSummary {
+    /// Rows.
+    pub nrows: u64,
+    /// Columns.
+    pub ncols: u64,
+    /// Stored entries.
+    pub nnz: u64,
+    /// ‖A‖²_F, centred if A was.
+    pub frobenius2: f64,
+    /// Input rows that were left out.
+    pub skipped_rows: u64,
+}
+
+/// How good a factorization is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConvergenceSummary {
+    /// Whether the tolerance was met.
+    pub converged: bool,
+    /// Method that was used.
+    pub method: String,
+    /// Reads of A, the last one for U and residuals included.
+    pub reads: u32,
+    /// Per-vector error: the largest |σ² − ‖Aᵀu‖²| over σ²_{k+1}.
+    pub pve: f64,
+    /// Largest residual, over σ₁.
+    pub max_residual: f64,
+    /// Σσ² / ‖A‖²_F.
+    pub captured_energy: f64,
+    /// Number of components.
+    pub components: u32,
+    /// Number of singular values that are not zero to rounding.
+    pub numerical_rank: u32,
+}
+
+/// Versions of what made the result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// rankmill.
+    pub rankmill: String,
+    /// Instruction-set class of the workers: bytes are the same within one class.
+    pub isa: String,
+}
+
+/// Time and work of one stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageTiming {
+    /// Name of the stage.
+    pub stage: String,
+    /// Number of tasks.
+    pub tasks: u32,
+    /// From the first task's start to the last one's commit.
+    pub wall_ms: u64,
+    /// Σ over tasks of their running time.
+    pub busy_ms: u64,
+    /// Bytes read from the store.
+    pub bytes_read: u64,
+    /// Bytes written to the store.
+    pub bytes_written: u64,
+}

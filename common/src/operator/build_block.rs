@@ -1,0 +1,108 @@
+//! `build_block` and `build_dense_block`: one block of the input matrix, ready for kernels.
+
+use serde::{Deserialize, Serialize};
+
+use super::TASK_OVERHEAD;
+use super::inspect::Piece;
+use super::partition_entries::PartitionedEntries;
+use crate::ObjectRef;
+use crate::input::{DenseLayout, Duplicates, OnBadRow, Transform};
+use crate::matrix::{BlockRef, RowRange};
+
+/// Parameters of `build_block`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BuildBlock {
+    /// The block's number.
+    pub block: u32,
+    /// Its rows.
+    pub rows: RowRange,
+    /// Columns of the whole matrix.
+    pub ncols: u64,
+    /// Width of a column segment; at most 65,536, so that local indices fit 16 bits.
+    pub segment_width: u32,
+    /// Entries of every piece, in file order.
+    pub pieces: Vec<PartitionedEntries>,
+    /// What becomes of several entries at one place.
+    pub duplicates: Duplicates,
+    /// Local transforms, applied in order once duplicates are merged.
+    pub transforms: Vec<Transform>,
+    /// Whether a later transform needs the statistics of this block's columns.
+    pub statistics: Statistics,
+    /// Whether values are stored or are all one.
+    pub values: Values,
+}
+
+/// Whether a task also makes column statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Statistics {
+    /// No.
+    Skip,
+    /// Yes: entries, sums and sums of squares per column.
+    Collect,
+}
+
+/// Whether entries carry values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Values {
+    /// Every entry is one as long as no transform says otherwise.
+    Ones,
+    /// Entries carry f32 values.
+    Stored,
+}
+
+/// Parameters of `build_dense_block`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BuildDenseBlock {
+    /// What to read: the block's rows are the piece's rows.
+    pub piece: Piece,
+    /// Which columns.
+    pub layout: DenseLayout,
+    /// Length of the vectors.
+    pub ncols: u64,
+    /// What to do with a bad row.
+    pub on_bad_row: OnBadRow,
+}
+
+/// A block and what is known of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BuiltBlock {
+    /// The block. Its `start` counts from the first row of the task's own rows where rows may
+    /// have been left out before it; the algorithm adds them up.
+    pub block: BlockRef,
+    /// Arrow IPC `id` of a dense block's rows, where the input has ids.
+    pub ids: Option<ObjectRef>,
+    /// ‖block‖²_F.
+    pub frobenius2: f64,
+    /// Σ over rows of (entries in the row)².
+    pub row_nnz2: f64,
+    /// Σ over all entries.
+    pub sum: f64,
+    /// Tall f64 matrix ncols × 4, where it was asked for. Per column: number of entries, their
+    /// sum, sum of absolute values, sum of squares.
+    pub statistics: Option<ObjectRef>,
+    /// Rows that were left out.
+    pub skipped: u64,
+}
+
+impl BuildBlock {
+    pub(super) fn memory(&self) -> u64 {
+        let entries: u64 = self
+            .pieces
+            .iter()
+            .filter_map(|piece| piece.counts.get(self.block as usize))
+            .sum();
+        let statistics = match self.statistics {
+            Statistics::Skip => 0,
+            Statistics::Collect => 64 * self.ncols,
+        };
+        TASK_OVERHEAD + 40 * entries + 8 * self.rows.count + statistics
+    }
+}
+
+impl BuildDenseBlock {
+    pub(super) fn memory(&self) -> u64 {
+        TASK_OVERHEAD + self.piece.rows * (self.ncols * 8 + 64)
+    }
+}

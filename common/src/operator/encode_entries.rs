@@ -1,0 +1,57 @@
+//! `encode_entries`: reads one piece of triplets and replaces ids by codes local to the piece.
+//!
+//! Each distinct id of the piece is kept once, in ascending order; its code is its place in that
+//! order. Where ids are indices already, codes are the indices and no ids are kept.
+
+use serde::{Deserialize, Serialize};
+
+use super::TASK_OVERHEAD;
+use super::inspect::Piece;
+use crate::ObjectRef;
+use crate::input::{OnBadRow, SparseLayout};
+
+/// Parameters of `encode_entries`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EncodeEntries {
+    /// What to read.
+    pub piece: Piece,
+    /// Which columns.
+    pub layout: SparseLayout,
+    /// What to do with a bad row.
+    pub on_bad_row: OnBadRow,
+}
+
+/// An encoded piece.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EncodedEntries {
+    /// Arrow IPC: `row: u32`, `col: u32` (codes) and, where there are values, `value: f32`.
+    pub entries: ObjectRef,
+    /// Number of entries.
+    pub count: u64,
+    /// The piece's row ids; absent where ids are indices.
+    pub row_ids: Option<PieceIds>,
+    /// The piece's column ids; absent where ids are indices.
+    pub column_ids: Option<PieceIds>,
+    /// Largest row code plus one.
+    pub row_codes: u64,
+    /// Largest column code plus one.
+    pub column_codes: u64,
+    /// Rows that were left out.
+    pub skipped: u64,
+}
+
+/// Distinct ids of one piece, ascending.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PieceIds {
+    /// Arrow IPC: `id` in the users' type, `count: u32` (entries with this id).
+    pub object: ObjectRef,
+    /// Number of ids.
+    pub count: u64,
+}
+
+impl EncodeEntries {
+    pub(super) fn memory(&self) -> u64 {
+        // Decoded ids, their sort order and the codes live side by side.
+        TASK_OVERHEAD + self.piece.bytes * 3 + self.piece.rows * 24
+    }
+}

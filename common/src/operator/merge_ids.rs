@@ -1,0 +1,41 @@
+//! `merge_ids`: merges the ids of all pieces into one shard of the id table.
+//!
+//! Shards are ranges of ids. Every task finds the same splitters from the same pieces (evenly
+//! spaced ids of each piece, weighted, sorted), so no task waits for another.
+
+use serde::{Deserialize, Serialize};
+
+use super::TASK_OVERHEAD;
+use super::encode_entries::PieceIds;
+use crate::ObjectRef;
+
+/// Parameters of `merge_ids`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MergeIds {
+    /// The ids of every piece.
+    pub pieces: Vec<PieceIds>,
+    /// Which shard this task makes.
+    pub shard: u32,
+    /// How many shards there are.
+    pub shards: u32,
+    /// Entries after which a block of rows should end; absent for columns.
+    pub block_entries: Option<u64>,
+}
+
+/// One shard of an id table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MergedIds {
+    /// Arrow IPC: `id` in the users' type, ascending.
+    pub object: ObjectRef,
+    /// Number of ids.
+    pub count: u64,
+    /// Places within the shard, ascending, at which a block of rows should end.
+    pub cuts: Vec<u64>,
+}
+
+impl MergeIds {
+    pub(super) fn memory(&self) -> u64 {
+        let bytes: u64 = self.pieces.iter().map(|piece| piece.object.size).sum();
+        TASK_OVERHEAD + 3 * bytes / u64::from(self.shards.max(1))
+    }
+}

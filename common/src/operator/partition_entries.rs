@@ -1,0 +1,42 @@
+//! `partition_entries`: replaces a piece's codes by indices and sorts its entries by block.
+
+use serde::{Deserialize, Serialize};
+
+use super::TASK_OVERHEAD;
+use super::encode_entries::{EncodedEntries, PieceIds};
+use crate::ObjectRef;
+use crate::matrix::RowRange;
+use crate::table::IdTable;
+
+/// Parameters of `partition_entries`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartitionEntries {
+    /// The encoded piece.
+    pub piece: EncodedEntries,
+    /// All row ids.
+    pub row_ids: IdTable,
+    /// All column ids.
+    pub column_ids: IdTable,
+    /// Rows of each block, in order.
+    pub blocks: Vec<RowRange>,
+}
+
+/// A piece's entries, sorted by block and, within a block, kept in file order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartitionedEntries {
+    /// Arrow IPC, one record batch per block: `row: u32` (within the block), `col: u32` and,
+    /// where there are values, `value: f32`.
+    pub entries: ObjectRef,
+    /// Entries per block.
+    pub counts: Vec<u64>,
+}
+
+impl PartitionEntries {
+    pub(super) fn memory(&self) -> u64 {
+        let ids = |ids: &Option<PieceIds>| ids.as_ref().map_or(0, |ids| 4 * ids.count);
+        TASK_OVERHEAD
+            + 32 * self.piece.count
+            + ids(&self.piece.row_ids)
+            + ids(&self.piece.column_ids)
+    }
+}

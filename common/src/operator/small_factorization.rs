@@ -1,0 +1,144 @@
+//! `small_factorization`: factorizations of matrices of a few hundred rows, in f64.
+//!
+//! Where an input comes in parts (one per task of the stage before), they are added in order.
+
+use serde::{Deserialize, Serialize};
+
+use super::TASK_OVERHEAD;
+use crate::job::svd::Rank;
+use crate::matrix::{SmallMatrix, TallMatrix};
+
+/// Which factorization, of what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "factorization", rename_all = "snake_case")]
+pub enum SmallFactorization {
+    /// The sum of some matrices. Makes `[sum]`.
+    Sum {
+        /// Summands.
+        parts: Vec<SmallMatrix>,
+    },
+    /// A diagonal matrix. Makes `[diagonal]`.
+    Diagonal {
+        /// Its entries.
+        values: Vec<f64>,
+    },
+    /// From G = WᵀW: P such that W P is orthonormal, and R with W = (W P) R. Directions of W
+    /// shorter than `floor` are dropped. Makes `[P, R]`; `values` are the singular values of W.
+    Orthonormalize {
+        /// Parts of G.
+        gram: Vec<SmallMatrix>,
+        /// Length below which a direction is rounding noise.
+        floor: f64,
+    },
+    /// One Rayleigh–Ritz step of block Lanczos with full orthogonalization. Makes `[T, S, P]`:
+    /// the grown projection, its eigenvectors (by descending eigenvalue) and the transform that
+    /// orthonormalizes the remainder. `values` are Ritz values, `residuals` their residual norms.
+    RitzStep {
+        /// The projected matrix before this step; absent in the first.
+        projected: Option<SmallMatrix>,
+        /// Basisᵀ AᵀA X for the newest block X.
+        coefficients: SmallMatrix,
+        /// Parts of the Gram matrix of what is left of AᵀA X.
+        remainder_gram: Vec<SmallMatrix>,
+        /// How many values and residuals to report.
+        report: u32,
+    },
+    /// Leading eigenpairs of AᵀA. Makes the tall matrix V; `values` are eigenvalues, one more
+    /// than V has columns where the matrix has more.
+    GramEigenpairs {
+        /// Parts of AᵀA.
+        parts: Vec<SmallMatrix>,
+        /// How many pairs.
+        rank: Rank,
+        /// ‖A‖²_F, for a rank by energy.
+        frobenius2: f64,
+        /// Seed of the start block, where the eigenpairs are found by iteration.
+        seed: u64,
+    },
+    /// From the Gram matrix of Y = A V: M and W such that U = Y M and V W are singular vectors.
+    /// Makes `[M, W, σ, fill]`; `fill` is diagonal with ones where a singular value is zero to
+    /// rounding and U needs an arbitrary direction. `values` are singular values, `rank` the
+    /// number of those that are not zero to rounding.
+    ProductSvd {
+        /// Parts of YᵀY.
+        gram: Vec<SmallMatrix>,
+        /// How many components to keep.
+        rank: Rank,
+        /// ‖A‖²_F, for a rank by energy.
+        frobenius2: f64,
+    },
+    /// From the Gram matrices of Y = A X and Z = AᵀY: M and N such that U = Y M and V = Z N
+    /// (one-pass SVD: Q = orth(Y), B = QᵀA). Makes `[M, N, σ]`.
+    SketchSvd {
+        /// Parts of YᵀY.
+        gram_y: Vec<SmallMatrix>,
+        /// Parts of ZᵀZ.
+        gram_z: Vec<SmallMatrix>,
+        /// How many components to keep.
+        rank: Rank,
+        /// ‖A‖²_F, for a rank by energy.
+        frobenius2: f64,
+    },
+    /// The product of two matrices. Makes `[left · right]`.
+    Multiply {
+        /// Left factor.
+        left: SmallMatrix,
+        /// Right factor.
+        right: SmallMatrix,
+    },
+}
+
+/// What a factorization made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SmallFactors {
+    /// Small results, in the order that the variant names.
+    pub matrices: Vec<SmallMatrix>,
+    /// A tall result, where there is one.
+    pub tall: Option<TallMatrix>,
+    /// Eigen-, Ritz or singular values, descending.
+    pub values: Vec<f64>,
+    /// Residual norms of the values, where they are known.
+    pub residuals: Vec<f64>,
+    /// Number of directions that are not rounding noise.
+    pub rank: u32,
+}
+
+impl SmallFactorization {
+    pub(super) fn memory(&self) -> u64 {
+        let bytes = |parts: &[SmallMatrix]| -> u64 {
+            parts.iter().map(|part| part.object.size).max().unwrap_or(0)
+        };
+        let widest = match self {
+            Self::Sum { parts } | Self::GramEigenpairs { parts, .. } => bytes(parts),
+            Self::Diagonal { values } => 8 * (values.len() * values.len()) as u64,
+            Self::Orthonormalize { gram, .. } | Self::ProductSvd { gram, .. } => bytes(gram),
+            Self::RitzStep {
+                projected,
+                coefficients,
+                ..
+            } => {
+                let order = projected.as_ref().map_or(0, |t| t.nrows) + coefficients.ncols;
+                8 * u64::from(order) * u64::from(order)
+            }
+            Self::SketchSvd { gram_y, .. } => bytes(gram_y),
+            Self::Multiply { left, right } => left.object.size + right.object.size,
+        };
+        TASK_OVERHEAD + 6 * widest
+    }
+}
+
+impl SmallFactors {
+    /// The `index`-th small result.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Internal`] if the factorization made fewer.
+    pub fn matrix(&self, index: usize) -> crate::Result<SmallMatrix> {
+        self.matrices.get(index).cloned().ok_or_else(|| {
+            crate::Error::internal(format!(
+                "a factorization made {} matrices, number {index} is missing",
+                self.matrices.len()
+            ))
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! Id tables: the users' own ids in index order.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ObjectRef;
+
+/// The type of a column of ids, kept from input to output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdType {
+    /// Signed, 8 bits.
+    Int8,
+    /// Signed, 16 bits.
+    Int16,
+    /// Signed, 32 bits.
+    Int32,
+    /// Signed, 64 bits.
+    Int64,
+    /// Unsigned, 8 bits.
+    UInt8,
+    /// Unsigned, 16 bits.
+    UInt16,
+    /// Unsigned, 32 bits.
+    UInt32,
+    /// Unsigned, 64 bits.
+    UInt64,
+    /// UTF-8 text.
+    Utf8,
+    /// Bytes of any length.
+    Binary,
+    /// Bytes of one length.
+    FixedSizeBinary(i32),
+}
+
+/// Index → id, for the rows or the columns of a matrix.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "table", rename_all = "snake_case")]
+pub enum IdTable {
+    /// Ids in ascending order, in shards that follow one another.
+    Dictionary {
+        /// The users' type.
+        id_type: IdType,
+        /// Shards in index order.
+        shards: Vec<IdShard>,
+    },
+    /// Id = index.
+    Range {
+        /// The users' type.
+        id_type: IdType,
+        /// Number of ids.
+        count: u64,
+    },
+    /// Names of the numeric columns of a dense input.
+    Names {
+        /// In index order.
+        names: Vec<String>,
+    },
+}
+
+/// A run of consecutive ids of an [`IdTable`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IdShard {
+    /// Index of the first id.
+    pub start: u64,
+    /// Number of ids.
+    pub count: u64,
+    /// Arrow IPC, one column `id`.
+    pub object: ObjectRef,
+}
+
+impl IdTable {
+    /// Number of ids.
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::Dictionary { shards, .. } => shards.iter().map(|shard| shard.count).sum(),
+            Self::Range { count, .. } => *count,
+            Self::Names { names } => names.len() as u64,
+        }
+    }
+}
