@@ -1,0 +1,35 @@
+//! Wire messages to domain types (`TryFrom`, checked) and back (`From`).
+
+pub mod input;
+pub mod status;
+pub mod svd;
+
+use rankmill_common::job::JobSpec;
+use rankmill_common::{Error, Result};
+
+use crate::pb;
+
+/// The specification in a submission, validated.
+///
+/// # Errors
+///
+/// `InvalidInput` naming the field.
+pub fn job_spec(request: pb::SubmitJobRequest) -> Result<JobSpec> {
+    let spec = match required(request.job, "job")? {
+        pb::submit_job_request::Job::Svd(job) => JobSpec::Svd(job.try_into()?),
+    };
+    spec.validate()?;
+    Ok(spec)
+}
+
+/// A submission of `spec`.
+pub fn submission(spec: JobSpec) -> pb::SubmitJobRequest {
+    let job = match spec {
+        JobSpec::Svd(spec) => pb::submit_job_request::Job::Svd(spec.into()),
+    };
+    pb::SubmitJobRequest { job: Some(job) }
+}
+
+fn required<T>(field: Option<T>, name: &str) -> Result<T> {
+    field.ok_or_else(|| Error::invalid_input(format!("the request has no field {name:?}")))
+}
