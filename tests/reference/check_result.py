@@ -209,9 +209,8 @@ def main():
         print(f"cannot check this result: {error!r}", file=sys.stderr)
         return 2
     for check in checks:
-        print(
-            f"{'ok  ' if check.passed else 'FAIL'}  {check.name:42} {check.found:10.3g}  limit {check.limit:g}"
-        )
+        verdict = "ok  " if check.passed else "FAIL"
+        print(f"{verdict}  {check.name:42} {check.found:10.3g}  limit {check.limit:g}")
     return 0 if all(check.passed for check in checks) else 1
 
 

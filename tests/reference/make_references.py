@@ -20,48 +20,36 @@ from transforms import TRANSFORMS, apply
 TRANSFORM_LEADING = 20
 DENSE = ("digits_rows", "iris_rows", "orl_rows", "samson_rows", "mnist-t10k_rows")
 SUITESPARSE = ("bcsstk15", "west0067", "lp_afiro", "jagmesh7", "LFAT5", "karate")
-WORDNET = Path(__file__).parents[2] / "examples/wordnet/relations.parquet"
+REPOSITORY = Path(__file__).parents[2]
 
 
-def columns(row, col, value=None):
-    """The columns of a sparse input; without a value every row of the file counts one."""
-    return {"row": row, "col": col} | ({"value": value} if value else {})
+# name: (file, its row, column and value columns, transform). Without a value column every row of
+# the file counts one: `binary` has no pair twice, `ones` sums those that occur more than once.
+SPARSE = {
+    "ml-latest-small/rating": ("interactions/ml-latest-small", "user item rating", ""),
+    "ml-latest-small/binary": ("interactions/ml-latest-small", "user item rating", "binary"),
+    "amazon-book-kgat_train/binary": ("interactions/amazon-book-kgat_train", "user item", ""),
+    "amazon-book-kgat_train_str/binary": ("interactions/amazon-book-kgat_train_str", "user item", ""),
+    "gowalla_train/binary": ("interactions/gowalla_train", "user item", ""),
+    "wiki-Vote/binary": ("graphs/wiki-Vote", "src dst", ""),
+    "blogcatalog/binary": ("graphs/blogcatalog", "src dst", ""),
+    "cnr-2000/binary": ("graphs/cnr-2000", "src dst", ""),
+    "wordnet30/ones": ("graphs/wordnet30", "src dst", ""),
+    "debian-bookworm_depends/weight": ("graphs/debian-bookworm_depends", "src dst weight", ""),
+    "cranfield/count": ("termdoc/cranfield", "doc term count", ""),
+    "20news-bydate/count": ("termdoc/20news-bydate", "doc term count", ""),
+}
+SPARSE |= {f"{name}/value": (f"suitesparse/{name}", "row col value", "") for name in SUITESPARSE}
+SPARSE |= {
+    f"cranfield/{names}": ("termdoc/cranfield", "doc term count", names)
+    for names in [*TRANSFORMS, "tfidf,l2-rows"]
+}
 
 
-# name: (file, columns, transform). `ones` sums repeated pairs, `binary` has none to sum.
-SPARSE = (
-    {
-        "ml-latest-small/rating": ("interactions/ml-latest-small", columns("user", "item", "rating"), ""),
-        "ml-latest-small/binary": (
-            "interactions/ml-latest-small",
-            columns("user", "item", "rating"),
-            "binary",
-        ),
-        "amazon-book-kgat_train/binary": ("interactions/amazon-book-kgat_train", columns("user", "item"), ""),
-        "amazon-book-kgat_train_str/binary": (
-            "interactions/amazon-book-kgat_train_str",
-            columns("user", "item"),
-            "",
-        ),
-        "gowalla_train/binary": ("interactions/gowalla_train", columns("user", "item"), ""),
-        "wiki-Vote/binary": ("graphs/wiki-Vote", columns("src", "dst"), ""),
-        "blogcatalog/binary": ("graphs/blogcatalog", columns("src", "dst"), ""),
-        "cnr-2000/binary": ("graphs/cnr-2000", columns("src", "dst"), ""),
-        "wordnet30/ones": ("graphs/wordnet30", columns("src", "dst"), ""),
-        "debian-bookworm_depends/weight": (
-            "graphs/debian-bookworm_depends",
-            columns("src", "dst", "weight"),
-            "",
-        ),
-        "cranfield/count": ("termdoc/cranfield", columns("doc", "term", "count"), ""),
-        "20news-bydate/count": ("termdoc/20news-bydate", columns("doc", "term", "count"), ""),
-    }
-    | {f"{name}/value": (f"suitesparse/{name}", columns("row", "col", "value"), "") for name in SUITESPARSE}
-    | {
-        f"cranfield/{names}": ("termdoc/cranfield", columns("doc", "term", "count"), names)
-        for names in [*TRANSFORMS, "tfidf,l2-rows"]
-    }
-)
+def sparse_source(file, names, transform=""):
+    """The `input` field of a sparse entry."""
+    source = {"file": f"{file}.parquet"} | dict(zip(("row", "col", "value"), names.split(), strict=False))
+    return source | ({"transform": transform} if transform else {})
 
 
 def entry(matrix, source, values, fro2, count=spectrum.LEADING):
@@ -78,19 +66,25 @@ def entry(matrix, source, values, fro2, count=spectrum.LEADING):
     }
 
 
-def sparse_entry(name, path, source):
+def read_source(folder, source):
+    """Reads the triples that an `input` field names."""
+    return read_sparse([folder / source["file"]], source["row"], source["col"], source.get("value"))
+
+
+def sparse_entry(name, folder, source):
     """The reference of (row, col, value) triples after their transform."""
-    matrix = read_sparse([path], source["row"], source["col"], source.get("value"))
+    matrix = read_source(folder, source)
     values = apply(matrix.values, source.get("transform", ""))
-    count = TRANSFORM_LEADING if name.startswith("cranfield/") and "transform" in source else spectrum.LEADING
-    return entry(matrix, source, values, squared_norm(values), count)
+    short = name.startswith("cranfield/") and "transform" in source
+    count = TRANSFORM_LEADING if short else spectrum.LEADING
+    return {name: entry(matrix, source, values, squared_norm(values), count)}
 
 
-def centred_sparse_entry(path, source):
+def centred_sparse_entry(name, folder, source):
     """The reference of a sparse matrix minus its column means."""
-    matrix = read_sparse([path], source["row"], source["col"], source["value"])
+    matrix = read_source(folder, source)
     fro2 = squared_norm(matrix.values, centre=True)
-    return entry(matrix, source | {"centre": True}, centred(matrix.values), fro2)
+    return {name: entry(matrix, source | {"centre": True}, centred(matrix.values), fro2)}
 
 
 def dense_entries(name, path):
@@ -116,20 +110,15 @@ def jobs(data_dir):
     """Yields (name, function that returns entries)."""
     for name in DENSE:
         yield name, lambda name=name: dense_entries(name, data_dir / f"dense/{name}.parquet")
-    for name, (file, names, transform) in SPARSE.items():
-        source = {"file": f"{file}.parquet"} | names | ({"transform": transform} if transform else {})
-        path = data_dir / source["file"]
-        yield name, lambda name=name, path=path, source=source: {name: sparse_entry(name, path, source)}
-    ratings = {"file": "interactions/ml-latest-small.parquet"} | columns("user", "item", "rating")
+    for name, spec in SPARSE.items():
+        yield name, lambda name=name, spec=spec: sparse_entry(name, data_dir, sparse_source(*spec))
+    ratings = sparse_source("interactions/ml-latest-small", "user item rating")
     yield (
         "ml-latest-small/rating,centred",
-        lambda: {"ml-latest-small/rating,centred": centred_sparse_entry(data_dir / ratings["file"], ratings)},
+        lambda: centred_sparse_entry("ml-latest-small/rating,centred", data_dir, ratings),
     )
-    relations = {"file": "examples/wordnet/relations.parquet"} | columns("source", "target", "weight")
-    yield (
-        "examples/wordnet",
-        lambda: {"examples/wordnet": sparse_entry("examples/wordnet", WORDNET, relations)},
-    )
+    relations = sparse_source("examples/wordnet/relations", "source target weight")
+    yield "examples/wordnet", lambda: sparse_entry("examples/wordnet", REPOSITORY, relations)
 
 
 def report(name, found, seconds):
