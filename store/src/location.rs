@@ -1,0 +1,218 @@
+//! URLs and paths as places in a store.
+
+use std::path::{Component, Path as FilePath, PathBuf};
+
+use object_store::path::Path;
+use rankmill_common::{Error, Result};
+use url::Url;
+
+/// Which store, and the prefix within it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    scheme: Scheme,
+    /// Bucket, container or the name of a memory store; empty for local files.
+    bucket: String,
+    /// Without leading or trailing slash.
+    prefix: String,
+}
+
+/// The kinds of store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    File,
+    Memory,
+    S3,
+    Gcs,
+    Azure,
+}
+
+impl Scheme {
+    fn parse(scheme: &str) -> Option<Self> {
+        match scheme {
+            "file" => Some(Self::File),
+            "memory" => Some(Self::Memory),
+            "s3" | "s3a" => Some(Self::S3),
+            "gs" => Some(Self::Gcs),
+            "az" | "abfs" | "abfss" => Some(Self::Azure),
+            _ => None,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Memory => "memory",
+            Self::S3 => "s3",
+            Self::Gcs => "gs",
+            Self::Azure => "az",
+        }
+    }
+}
+
+impl Location {
+    /// Reads a URL or a local path. A relative path counts from the current directory.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` naming the URL and the schemes there are.
+    pub fn parse(text: &str) -> Result<Self> {
+        let invalid = |reason: &str| Error::invalid_input(format!("{text:?} {reason}"));
+        if text.is_empty() {
+            return Err(invalid("is no place to read or write"));
+        }
+        if text.contains('\0') {
+            return Err(invalid("holds a NUL character"));
+        }
+        if !text.contains("://") {
+            return Self::local(FilePath::new(text));
+        }
+        let (scheme, rest) = text.split_once("://").unwrap_or_default();
+        let scheme = Scheme::parse(scheme)
+            .ok_or_else(|| invalid("has none of the schemes file, s3, gs, az, memory"))?;
+        if scheme == Scheme::File {
+            // Globs and blanks are legal in paths but not in URLs: only percent escapes count.
+            let decoded = Url::parse(text)
+                .ok()
+                .and_then(|url| url.to_file_path().ok())
+                .filter(|_| rest.contains('%'));
+            return Self::local(&decoded.unwrap_or_else(|| PathBuf::from(rest)));
+        }
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            return Err(invalid("names no bucket"));
+        }
+        if prefix.split('/').any(|part| part == ".." || part == ".") {
+            return Err(invalid("must not hold . or .. as a folder"));
+        }
+        Ok(Self {
+            scheme,
+            bucket: bucket.to_owned(),
+            prefix: prefix.trim_matches('/').to_owned(),
+        })
+    }
+
+    fn local(path: &FilePath) -> Result<Self> {
+        let absolute = std::path::absolute(path)
+            .map_err(|e| Error::invalid_input(format!("{}: {e}", path.display())))?;
+        let mut parts: Vec<String> = Vec::new();
+        for component in absolute.components() {
+            match component {
+                Component::Prefix(_) | Component::RootDir | Component::CurDir => {}
+                Component::ParentDir => {
+                    parts.pop();
+                }
+                Component::Normal(part) => {
+                    let part = part.to_str().ok_or_else(|| {
+                        Error::invalid_input(format!("{} is not UTF-8", path.display()))
+                    })?;
+                    parts.push(part.to_owned());
+                }
+            }
+        }
+        Ok(Self {
+            scheme: Scheme::File,
+            bucket: String::new(),
+            prefix: parts.join("/"),
+        })
+    }
+
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    pub(crate) fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// The place as a URL, without a trailing slash.
+    pub fn url(&self) -> String {
+        match self.scheme {
+            Scheme::File => format!("file:///{}", self.prefix),
+            Scheme::Memory | Scheme::S3 | Scheme::Gcs | Scheme::Azure => {
+                let text = format!("{}://{}/{}", self.scheme.as_str(), self.bucket, self.prefix);
+                text.trim_end_matches('/').to_owned()
+            }
+        }
+    }
+
+    /// The place that `key` names below this one, for people: a path where it is local.
+    pub fn display(&self, key: &str) -> String {
+        match self.local_path(key) {
+            Some(path) => path.display().to_string(),
+            None => format!("{}/{key}", self.url()),
+        }
+    }
+
+    /// This place as a local path, with `key` behind it; absent for remote stores.
+    pub fn local_path(&self, key: &str) -> Option<PathBuf> {
+        match self.scheme {
+            Scheme::File => Some(FilePath::new("/").join(&self.prefix).join(key)),
+            Scheme::Memory | Scheme::S3 | Scheme::Gcs | Scheme::Azure => None,
+        }
+    }
+
+    /// The folder above this place and the last name in it.
+    pub fn split_last(&self) -> (Self, String) {
+        let (parent, name) = self
+            .prefix
+            .rsplit_once('/')
+            .unwrap_or(("", self.prefix.as_str()));
+        let folder = Self {
+            prefix: parent.to_owned(),
+            ..self.clone()
+        };
+        (folder, name.to_owned())
+    }
+
+    /// The place `name` below this one.
+    #[must_use]
+    pub fn join(&self, name: &str) -> Self {
+        Self {
+            prefix: join(&self.prefix, name),
+            ..self.clone()
+        }
+    }
+
+    /// Whether `other` is this place or lies below it.
+    pub fn contains(&self, other: &Self) -> bool {
+        self.scheme == other.scheme
+            && self.bucket == other.bucket
+            && (self.prefix.is_empty()
+                || other.prefix == self.prefix
+                || other
+                    .prefix
+                    .strip_prefix(&self.prefix)
+                    .is_some_and(|rest| rest.starts_with('/')))
+    }
+
+    /// Path of `key` within the object store. Local stores are rooted at their prefix, so that
+    /// names with characters that object stores escape stay as they are on disk.
+    pub(crate) fn object_path(&self, key: &str) -> Path {
+        match self.scheme {
+            Scheme::File => Path::from_iter(key.split('/')),
+            Scheme::Memory | Scheme::S3 | Scheme::Gcs | Scheme::Azure => {
+                Path::from_iter(join(&self.prefix, key).split('/'))
+            }
+        }
+    }
+
+    pub(crate) fn key_of(&self, path: &Path) -> String {
+        let text = path.as_ref();
+        match self.scheme {
+            Scheme::File => text.to_owned(),
+            Scheme::Memory | Scheme::S3 | Scheme::Gcs | Scheme::Azure => text
+                .strip_prefix(&self.prefix)
+                .unwrap_or(text)
+                .trim_start_matches('/')
+                .to_owned(),
+        }
+    }
+}
+
+fn join(prefix: &str, key: &str) -> String {
+    match (prefix, key) {
+        ("", key) => key.to_owned(),
+        (prefix, "") => prefix.to_owned(),
+        (prefix, key) => format!("{prefix}/{key}"),
+    }
+}
