@@ -1,0 +1,149 @@
+//! A block of rows of a dense matrix.
+//!
+//! Products are faer's sequential matrix products on tiles of fixed shape, at most 512 terms deep,
+//! so that their order of summation depends on the shape alone. Means are subtracted from the
+//! entries before multiplying: nothing cancels.
+
+mod certified;
+mod gram;
+mod multiply;
+mod normal;
+mod norms;
+
+use crate::block::{BlockError, Centering, Certified, MatrixBlock, Mean, Scratch, check_product};
+use crate::panel::Panel;
+use crate::simd::Float;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// A block of `nrows` rows of a dense matrix of `ncols` columns.
+#[derive(Clone, Copy, Debug)]
+pub struct DenseBlock<'a> {
+    /// Rows of the block.
+    pub nrows: usize,
+    /// Columns of the matrix.
+    pub ncols: usize,
+    /// Row-major entries.
+    pub values: &'a [f32],
+}
+
+impl DenseBlock<'_> {
+    /// Checks that there are as many values as the shape says.
+    pub fn validate(&self) -> Result<(), BlockError> {
+        if self.nrows.checked_mul(self.ncols) == Some(self.values.len()) {
+            Ok(())
+        } else {
+            Err(BlockError::DenseLength {
+                nrows: self.nrows,
+                ncols: self.ncols,
+                found: self.values.len(),
+            })
+        }
+    }
+
+    /// Entries of rows `rows`.
+    fn rows(&self, rows: &Range<usize>) -> &[f32] {
+        &self.values[rows.start * self.ncols..rows.end * self.ncols]
+    }
+
+    /// Writes A − 1μᵀ, rows `rows`, in precision `T`; the difference is taken in f64.
+    fn centered_rows<T: FromWide>(&self, rows: &Range<usize>, mean: Option<&[f64]>, out: &mut [T]) {
+        let n = self.ncols.max(1);
+        let pairs = out
+            .par_chunks_exact_mut(n)
+            .zip(self.rows(rows).par_chunks_exact(n));
+        pairs.with_min_len(64).for_each(|(out, row)| match mean {
+            Some(mean) => {
+                for ((out, &entry), &mean) in out.iter_mut().zip(row).zip(mean) {
+                    *out = T::narrow(f64::from(entry) - mean);
+                }
+            }
+            None => {
+                for (out, &entry) in out.iter_mut().zip(row) {
+                    *out = T::of(entry);
+                }
+            }
+        });
+    }
+}
+
+/// A precision that f64 rounds to.
+pub(crate) trait FromWide: Float {
+    fn narrow(wide: f64) -> Self;
+}
+
+impl FromWide for f32 {
+    fn narrow(wide: f64) -> Self {
+        wide as f32
+    }
+}
+
+impl FromWide for f64 {
+    fn narrow(wide: f64) -> Self {
+        wide
+    }
+}
+
+impl MatrixBlock for DenseBlock<'_> {
+    fn nrows(&self) -> usize {
+        self.nrows
+    }
+
+    fn ncols(&self) -> usize {
+        self.ncols
+    }
+
+    fn multiply(&self, x: &Panel, mean: Option<&Mean>, y: &mut Panel, scratch: &mut Scratch) {
+        check_product(self, x, mean);
+        multiply::multiply(self, x, mean, y, scratch);
+    }
+
+    fn multiply_transposed(&self, y: &Panel, z: &mut Panel, _: &mut Scratch) {
+        multiply::multiply_transposed(self, y, z);
+    }
+
+    fn normal_multiply(
+        &self,
+        x: &Panel,
+        mean: Option<&Mean>,
+        z: &mut Panel,
+        scratch: &mut Scratch,
+    ) -> Option<Vec<f64>> {
+        check_product(self, x, mean);
+        normal::normal_multiply(self, x, mean, z, scratch);
+        None
+    }
+
+    fn certified_normal_multiply(
+        &self,
+        x: &Panel,
+        mean: Option<&Mean>,
+        z: &mut [f64],
+        y: &mut Panel,
+        scratch: &mut Scratch,
+    ) -> Certified {
+        check_product(self, x, mean);
+        certified::certified_normal_multiply(self, x, mean, z, y, scratch)
+    }
+
+    fn gram(&self, mean: Option<&[f64]>, out: &mut [f64]) -> Centering {
+        gram::gram(self, mean, out);
+        Centering::Complete
+    }
+
+    fn column_sums(&self, out: &mut [f64]) {
+        norms::add_to_columns(self, out, |value| value);
+    }
+
+    fn squared_row_norms(&self, out: &mut [f64]) {
+        norms::squared_row_norms(self, out);
+    }
+
+    fn squared_column_norms(&self, out: &mut [f64]) {
+        norms::add_to_columns(self, out, |value| value * value);
+    }
+
+    fn frobenius2(&self) -> f64 {
+        norms::frobenius2(self)
+    }
+}

@@ -1,0 +1,54 @@
+//! Sums and squared norms of rows, columns and the whole block, in f64.
+
+use super::DenseBlock;
+use crate::reduce::{chunk_count, chunk_rows, ordered_sum};
+use rayon::prelude::*;
+
+/// out += per column, Σ `term`(value), in fixed chunks of rows.
+pub(super) fn add_to_columns(
+    block: &DenseBlock,
+    out: &mut [f64],
+    term: impl Fn(f64) -> f64 + Sync,
+) {
+    let n = block.ncols;
+    assert_eq!(out.len(), n, "one entry per column");
+    let sums = ordered_sum(chunk_count(block.nrows), n, |chunk, sum| {
+        let rows = block.rows(&chunk_rows(chunk, block.nrows));
+        for row in rows.chunks_exact(n.max(1)) {
+            for (sum, &value) in sum.iter_mut().zip(row) {
+                *sum += term(f64::from(value));
+            }
+        }
+    });
+    for (out, sum) in out.iter_mut().zip(sums) {
+        *out += sum;
+    }
+}
+
+pub(super) fn squared_row_norms(block: &DenseBlock, out: &mut [f64]) {
+    assert_eq!(out.len(), block.nrows, "one entry per row");
+    out.par_iter_mut()
+        .with_min_len(256)
+        .enumerate()
+        .for_each(|(row, out)| *out = squared_norm(block.rows(&(row..row + 1))));
+}
+
+pub(super) fn frobenius2(block: &DenseBlock) -> f64 {
+    let total = ordered_sum(chunk_count(block.nrows), 1, |chunk, sum| {
+        for row in chunk_rows(chunk, block.nrows) {
+            sum[0] += squared_norm(block.rows(&(row..row + 1)));
+        }
+    });
+    total[0]
+}
+
+/// Σ x², in eight interleaved sums that a vector unit can hold, added in fixed order.
+fn squared_norm(row: &[f32]) -> f64 {
+    let mut sums = [0.0; 8];
+    for eight in row.chunks(8) {
+        for (sum, &value) in sums.iter_mut().zip(eight) {
+            *sum += f64::from(value) * f64::from(value);
+        }
+    }
+    sums.iter().sum()
+}

@@ -1,0 +1,320 @@
+//! The two inner loops of sparse products, for every vector width: gather (y = Σ v·x) and scatter
+//! (z += v·y).
+//!
+//! Vectors lie along the l columns of a row, so there is no horizontal sum, and every step is a
+//! fused multiply-add: all widths, and the scalar fallback, give the same bits. A row's tile of
+//! `N` vectors stays in registers while the row's nonzeros are walked.
+//!
+//! No `unsafe` is needed: pulp picks the instruction set, slices are cast by bytemuck, and one
+//! bounds check per nonzero costs less than the gathered cache lines.
+
+use bytemuck::Pod;
+use pulp::{Arch, Simd, WithSimd};
+
+/// Most vectors of one tile: with eight accumulators, eight gathered operands and the broadcast
+/// value fit the sixteen registers of AVX2 as memory operands, and AVX-512 covers 128 columns.
+const MAX_TILE: usize = 8;
+
+/// A column index local to a segment.
+pub(crate) trait LocalColumn: Copy + Sync {
+    fn index(self) -> usize;
+}
+
+impl LocalColumn for u16 {
+    #[inline(always)]
+    fn index(self) -> usize {
+        usize::from(self)
+    }
+}
+
+impl LocalColumn for u32 {
+    #[inline(always)]
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// The values of a segment's nonzeros.
+pub(crate) trait Weights: Copy + Sync {
+    /// Those of nonzeros `start..end`.
+    fn cut(self, start: usize, end: usize) -> Self;
+    /// That of nonzero `k`.
+    fn at(self, k: usize) -> f32;
+}
+
+impl Weights for &[f32] {
+    #[inline(always)]
+    fn cut(self, start: usize, end: usize) -> Self {
+        &self[start..end]
+    }
+
+    #[inline(always)]
+    fn at(self, k: usize) -> f32 {
+        self[k]
+    }
+}
+
+/// All ones: a binary segment.
+#[derive(Clone, Copy)]
+pub(crate) struct Ones;
+
+impl Weights for Ones {
+    #[inline(always)]
+    fn cut(self, _: usize, _: usize) -> Self {
+        self
+    }
+
+    #[inline(always)]
+    fn at(self, _: usize) -> f32 {
+        1.0
+    }
+}
+
+/// Some rows of one segment.
+#[derive(Clone, Copy)]
+pub(crate) struct SegmentRows<'a, C, W> {
+    /// One more than the rows.
+    pub(crate) offsets: &'a [i32],
+    /// What the offsets point into.
+    pub(crate) columns: &'a [C],
+    pub(crate) weights: W,
+}
+
+impl<'a, C: LocalColumn, W: Weights> SegmentRows<'a, C, W> {
+    #[inline(always)]
+    fn row(&self, row: usize) -> (&'a [C], W) {
+        let (start, end) = (self.offsets[row] as usize, self.offsets[row + 1] as usize);
+        (&self.columns[start..end], self.weights.cut(start, end))
+    }
+}
+
+/// A floating-point type and its vectors.
+pub(crate) trait Float: Pod + Send + Sync {
+    type Vector<S: Simd>: Pod;
+
+    fn of(value: f32) -> Self;
+
+    fn splat<S: Simd>(simd: S, value: f32) -> Self::Vector<S>;
+    fn mul_add<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        c: Self::Vector<S>,
+    ) -> Self::Vector<S>;
+}
+
+impl Float for f32 {
+    type Vector<S: Simd> = S::f32s;
+
+    #[inline(always)]
+    fn of(value: f32) -> Self {
+        value
+    }
+
+    #[inline(always)]
+    fn splat<S: Simd>(simd: S, value: f32) -> S::f32s {
+        simd.splat_f32s(value)
+    }
+
+    #[inline(always)]
+    fn mul_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+        simd.mul_add_f32s(a, b, c)
+    }
+}
+
+impl Float for f64 {
+    type Vector<S: Simd> = S::f64s;
+
+    #[inline(always)]
+    fn of(value: f32) -> Self {
+        f64::from(value)
+    }
+
+    #[inline(always)]
+    fn splat<S: Simd>(simd: S, value: f32) -> S::f64s {
+        simd.splat_f64s(f64::from(value))
+    }
+
+    #[inline(always)]
+    fn mul_add<S: Simd>(simd: S, a: S::f64s, b: S::f64s, c: S::f64s) -> S::f64s {
+        simd.mul_add_f64s(a, b, c)
+    }
+}
+
+/// Runs `$body` with the constant `$n` = `$width`, for 1 to [`MAX_TILE`].
+macro_rules! with_const {
+    ($width:expr, $n:ident => $body:expr) => {
+        match $width {
+            1 => {
+                const $n: usize = 1;
+                $body
+            }
+            2 => {
+                const $n: usize = 2;
+                $body
+            }
+            3 => {
+                const $n: usize = 3;
+                $body
+            }
+            4 => {
+                const $n: usize = 4;
+                $body
+            }
+            5 => {
+                const $n: usize = 5;
+                $body
+            }
+            6 => {
+                const $n: usize = 6;
+                $body
+            }
+            7 => {
+                const $n: usize = 7;
+                $body
+            }
+            _ => {
+                const $n: usize = 8;
+                $body
+            }
+        }
+    };
+}
+
+/// Cuts a row of `vectors` into tiles of at most [`MAX_TILE`], as even as can be.
+#[inline(always)]
+fn for_each_tile(vectors: usize, mut visit: impl FnMut(usize, usize)) {
+    let tiles = vectors.div_ceil(MAX_TILE).max(1);
+    let (short, longer) = (vectors / tiles, vectors % tiles);
+    let mut from = 0;
+    for tile in 0..tiles {
+        let width = short + usize::from(tile < longer);
+        if width > 0 {
+            visit(from, width);
+        }
+        from += width;
+    }
+}
+
+#[inline(always)]
+fn tile<V, const N: usize>(vectors: &[V], at: usize) -> &[V; N] {
+    vectors[at..at + N].first_chunk().expect("N vectors")
+}
+
+#[inline(always)]
+fn tile_mut<V, const N: usize>(vectors: &mut [V], at: usize) -> &mut [V; N] {
+    vectors[at..at + N].first_chunk_mut().expect("N vectors")
+}
+
+/// y += A x over some rows of a segment, in the precision `T`.
+///
+/// `x` (rows: the segment's columns) and `y` have `stride` entries per row, a multiple of 16.
+pub(crate) struct Gather<'a, C, W, T> {
+    pub(crate) rows: SegmentRows<'a, C, W>,
+    pub(crate) x: &'a [T],
+    pub(crate) y: &'a mut [T],
+    pub(crate) stride: usize,
+}
+
+impl<C: LocalColumn, W: Weights, T: Float> Gather<'_, C, W, T> {
+    /// Runs on the widest vectors of this machine.
+    pub(crate) fn run(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+impl<C: LocalColumn, W: Weights, T: Float> WithSimd for Gather<'_, C, W, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let x: &[T::Vector<S>] = bytemuck::cast_slice(self.x);
+        let y: &mut [T::Vector<S>] = bytemuck::cast_slice_mut(self.y);
+        let stride = self.stride * size_of::<T>() / size_of::<T::Vector<S>>();
+        for_each_tile(stride, |from, width| {
+            with_const!(width, N => gather::<S, C, W, T, N>(simd, &self.rows, x, y, stride, from));
+        });
+    }
+}
+
+#[inline(always)]
+fn gather<S: Simd, C: LocalColumn, W: Weights, T: Float, const N: usize>(
+    simd: S,
+    rows: &SegmentRows<C, W>,
+    x: &[T::Vector<S>],
+    y: &mut [T::Vector<S>],
+    stride: usize,
+    from: usize,
+) {
+    for (row, y) in y.chunks_exact_mut(stride).enumerate() {
+        let (columns, weights) = rows.row(row);
+        let y: &mut [_; N] = tile_mut(y, from);
+        let mut sum = *y;
+        for (k, column) in columns.iter().enumerate() {
+            let x: &[_; N] = tile(x, column.index() * stride + from);
+            let value = T::splat(simd, weights.at(k));
+            for (sum, &x) in sum.iter_mut().zip(x) {
+                *sum = T::mul_add(simd, value, x, *sum);
+            }
+        }
+        *y = sum;
+    }
+}
+
+/// z += Aᵀ y over some rows of a segment, in the precision `T`, rows ascending.
+///
+/// `y` has `y_stride` entries per row, of which `z_stride` from `y_from` on are used; `z` (rows:
+/// the segment's columns) has `z_stride`. All are multiples of 16.
+pub(crate) struct Scatter<'a, C, W, T> {
+    pub(crate) rows: SegmentRows<'a, C, W>,
+    pub(crate) y: &'a [T],
+    pub(crate) y_stride: usize,
+    pub(crate) y_from: usize,
+    pub(crate) z: &'a mut [T],
+    pub(crate) z_stride: usize,
+}
+
+impl<C: LocalColumn, W: Weights, T: Float> Scatter<'_, C, W, T> {
+    /// Runs on the widest vectors of this machine.
+    pub(crate) fn run(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+impl<C: LocalColumn, W: Weights, T: Float> WithSimd for Scatter<'_, C, W, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+        let y: &[T::Vector<S>] = bytemuck::cast_slice(self.y);
+        let z: &mut [T::Vector<S>] = bytemuck::cast_slice_mut(self.z);
+        let (y_stride, z_stride) = (self.y_stride / lanes, self.z_stride / lanes);
+        for_each_tile(z_stride, |from, width| {
+            let y_from = self.y_from / lanes + from;
+            with_const!(width, N => scatter::<S, C, W, T, N>(
+                simd, &self.rows, (y, y_stride, y_from), (z, z_stride, from)
+            ));
+        });
+    }
+}
+
+#[inline(always)]
+fn scatter<S: Simd, C: LocalColumn, W: Weights, T: Float, const N: usize>(
+    simd: S,
+    rows: &SegmentRows<C, W>,
+    (y, y_stride, y_from): (&[T::Vector<S>], usize, usize),
+    (z, z_stride, z_from): (&mut [T::Vector<S>], usize, usize),
+) {
+    for (row, y) in y.chunks_exact(y_stride).enumerate() {
+        let (columns, weights) = rows.row(row);
+        let y: [_; N] = *tile(y, y_from);
+        for (k, column) in columns.iter().enumerate() {
+            let z: &mut [_; N] = tile_mut(z, column.index() * z_stride + z_from);
+            let value = T::splat(simd, weights.at(k));
+            for (z, &y) in z.iter_mut().zip(&y) {
+                *z = T::mul_add(simd, value, y, *z);
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The normal product in f64, for the last read of A: what certifies the answer.
+
+use super::normal::{add_column_sums, panels};
+use super::phases::{gather_panel, pad, scatter_panel};
+use super::{SparseBlock, padded, tiles};
+use crate::block::{Certified, Mean, Scratch, scratch_slice};
+use crate::panel::Panel;
+use crate::tall::round;
+
+pub(super) fn certified_normal_multiply(
+    block: &SparseBlock,
+    x: &Panel,
+    mean: Option<&Mean>,
+    z: &mut [f64],
+    y: &mut Panel,
+    scratch: &mut Scratch,
+) -> Certified {
+    let l = x.ncols();
+    assert_eq!(
+        z.len(),
+        block.ncols * l,
+        "z is columns of A by columns of x"
+    );
+    assert_eq!(
+        (y.nrows(), y.ncols()),
+        (block.nrows, l),
+        "y is rows of A by columns of x"
+    );
+    let stride = padded(l);
+    let mut init = vec![0.0; stride];
+    if let Some(mean) = mean {
+        let products = mean.product.iter().map(|product| -product);
+        init.iter_mut()
+            .zip(products)
+            .for_each(|(init, product)| *init = product);
+    }
+    let mut column_sums = mean.map(|_| vec![0.0; l]);
+    let mut rounding_error2 = vec![0.0; l];
+    let wide_x: &mut [f64] = scratch_slice(&mut scratch.x, x.nrows() * stride);
+    pad(x.as_slice(), l, stride, wide_x);
+    let memory = scratch_slice(&mut scratch.z, tiles::entries(block, l));
+    let mut owned = tiles::load(block, z, l, memory);
+    for rows in panels(block.nrows, stride * size_of::<f64>()) {
+        let exact: &mut [f64] = scratch_slice(&mut scratch.y, rows.len() * stride);
+        gather_panel(block, rows.clone(), wide_x, &init, exact);
+        scatter_panel(block, &rows, exact, stride, &mut owned);
+        if let Some(sums) = &mut column_sums {
+            add_column_sums(exact, stride, sums, |entry| entry);
+        }
+        let rounded = &mut y.as_mut_slice()[rows.start * l..rows.end * l];
+        let lost = round(exact, stride, rounded, l);
+        rounding_error2
+            .iter_mut()
+            .zip(lost)
+            .for_each(|(sum, lost)| *sum += lost);
+    }
+    tiles::store(block, &owned, z, l);
+    Certified {
+        gram: crate::tall::gram(y),
+        rounding_error2,
+        column_sums,
+    }
+}

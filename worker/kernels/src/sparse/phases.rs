@@ -1,0 +1,130 @@
+//! The two halves of a sparse product over a panel of rows: Y = A X by rows, Z += Aᵀ Y by owners.
+
+use super::tiles::ZTile;
+use super::{SparseBlock, visit};
+use crate::simd::{Float, Gather, LocalColumn, Scatter, SegmentRows, Weights};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Rows of Y that one task computes. Many rows pass over a segment's X before the next segment, so
+/// that X is fetched from memory once per chunk, not once per row.
+const GATHER_ROWS: usize = 2048;
+
+/// Writes `x` (n×l) as n×`stride` in precision `T`, the columns past l being zero.
+pub(super) fn pad<T: Float>(x: &[f32], l: usize, stride: usize, padded: &mut [T]) {
+    if l == 0 {
+        return;
+    }
+    let rows = padded
+        .par_chunks_exact_mut(stride)
+        .zip(x.par_chunks_exact(l));
+    rows.with_min_len(1024).for_each(|(padded, x)| {
+        for (padded, &x) in padded.iter_mut().zip(x) {
+            *padded = T::of(x);
+        }
+        padded[l..].fill(T::zeroed());
+    });
+}
+
+/// Rows `rows` of A X + 1·initᵀ into `y`, all `stride` wide.
+pub(super) fn gather_panel<T: Float>(
+    block: &SparseBlock,
+    rows: Range<usize>,
+    x: &[T],
+    init: &[T],
+    y: &mut [T],
+) {
+    let stride = init.len();
+    if stride == 0 {
+        return;
+    }
+    y.par_chunks_mut(GATHER_ROWS * stride)
+        .enumerate()
+        .for_each(|(chunk, y)| {
+            let start = rows.start + chunk * GATHER_ROWS;
+            gather_rows(block, start..start + y.len() / stride, x, init, y);
+        });
+}
+
+/// [`gather_panel`] by one thread.
+pub(super) fn gather_rows<T: Float>(
+    block: &SparseBlock,
+    rows: Range<usize>,
+    x: &[T],
+    init: &[T],
+    y: &mut [T],
+) {
+    let stride = init.len();
+    for y in y.chunks_exact_mut(stride) {
+        y.copy_from_slice(init);
+    }
+    for segment in &block.segments {
+        let first = segment.first_column * stride;
+        let visitor = GatherVisitor {
+            x: &x[first..first + segment.width * stride],
+            y,
+            stride,
+        };
+        visit(segment, rows.clone(), visitor);
+    }
+}
+
+struct GatherVisitor<'a, T> {
+    x: &'a [T],
+    y: &'a mut [T],
+    stride: usize,
+}
+
+impl<T: Float> super::SegmentVisitor for GatherVisitor<'_, T> {
+    fn visit<C: LocalColumn, W: Weights>(self, rows: SegmentRows<C, W>) {
+        Gather {
+            rows,
+            x: self.x,
+            y: self.y,
+            stride: self.stride,
+        }
+        .run();
+    }
+}
+
+/// Adds rows `rows` of A, transposed, times `y` (`stride` wide) to each tile of Z.
+pub(super) fn scatter_panel<T: Float>(
+    block: &SparseBlock,
+    rows: &Range<usize>,
+    y: &[T],
+    stride: usize,
+    tiles: &mut [ZTile<T>],
+) {
+    tiles.par_iter_mut().with_max_len(1).for_each(|tile| {
+        let visitor = ScatterVisitor {
+            y,
+            y_stride: stride,
+            y_from: tile.from,
+            z: &mut *tile.entries,
+            z_stride: tile.width,
+        };
+        visit(&block.segments[tile.segment], rows.clone(), visitor);
+    });
+}
+
+struct ScatterVisitor<'a, T> {
+    y: &'a [T],
+    y_stride: usize,
+    y_from: usize,
+    z: &'a mut [T],
+    z_stride: usize,
+}
+
+impl<T: Float> super::SegmentVisitor for ScatterVisitor<'_, T> {
+    fn visit<C: LocalColumn, W: Weights>(self, rows: SegmentRows<C, W>) {
+        Scatter {
+            rows,
+            y: self.y,
+            y_stride: self.y_stride,
+            y_from: self.y_from,
+            z: self.z,
+            z_stride: self.z_stride,
+        }
+        .run();
+    }
+}

@@ -1,0 +1,53 @@
+//! Operations on tall matrices: n×l, row-major f32, every sum in f64.
+//!
+//! Invariant: rows are taken in fixed chunks and partial sums are added in chunk order, so results
+//! do not depend on the number of threads.
+
+mod combine;
+mod extremes;
+mod gram;
+mod residual;
+mod round;
+
+pub use combine::{combine, combine_with_rounding};
+pub use extremes::{Extreme, column_extremes};
+pub use gram::{cross, gram};
+pub use residual::{difference_norms2, difference_norms2_f64};
+pub(crate) use round::round;
+
+use std::ops::Range;
+
+/// Rows converted to f64 at once. Also the most terms that one matrix product adds up, which keeps
+/// its order of summation independent of the cache sizes of the machine (gemm splits at 512).
+pub(crate) const TILE_ROWS: usize = 512;
+
+/// Cuts `rows` into tiles of [`TILE_ROWS`].
+pub(crate) fn tiles(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let end = rows.end;
+    rows.step_by(TILE_ROWS)
+        .map(move |start| start..(start + TILE_ROWS).min(end))
+}
+
+/// `wide` = `narrow` in f64.
+pub(crate) fn widen(narrow: &[f32], wide: &mut [f64]) {
+    assert_eq!(narrow.len(), wide.len(), "same length");
+    for (wide, &narrow) in wide.iter_mut().zip(narrow) {
+        *wide = f64::from(narrow);
+    }
+}
+
+/// acc += part: how partial products in f32 are summed, one after the other, in f64.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn accumulate(acc: &mut [f64], part: &[f32]) {
+    use rayon::prelude::*;
+    const PIECE: usize = 1 << 16;
+    assert_eq!(acc.len(), part.len(), "same length");
+    let pieces = acc.par_chunks_mut(PIECE).zip(part.par_chunks(PIECE));
+    pieces.for_each(|(acc, part)| {
+        for (acc, &part) in acc.iter_mut().zip(part) {
+            *acc += f64::from(part);
+        }
+    });
+}
