@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)]
+
 use super::*;
 
 fn random(nrows: usize, ncols: usize, seed: u64) -> Small {
