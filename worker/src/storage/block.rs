@@ -1,0 +1,301 @@
+//! Blocks of the input matrix: Arrow IPC whose list layout is compressed sparse rows.
+//!
+//! A sparse block has one record batch per column segment, in ascending order of columns:
+//! `indices: List<UInt16>`, counted from the segment's first column, and `values: List<Float32>`
+//! unless all are one. The schema's metadata holds `ncols` and `segment_width`. A dense block has
+//! one batch, `vector: FixedSizeList<Float32>`.
+//!
+//! Invariant: a block's offsets and columns are checked once per process before kernels see them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, Float32Array, GenericListArray, ListArray, RecordBatch, UInt16Array};
+use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use rankmill_common::matrix::{BlockFormat, BlockRef};
+use rankmill_common::{Error, ObjectRef, Result};
+use rankmill_kernels::{Columns, DenseBlock, MatrixBlock, Segment, SparseBlock};
+
+use super::ipc::{IpcFile, IpcWriter};
+use super::vectors::{self, Numbers};
+use crate::context::TaskContext;
+
+/// Widest segment whose local columns fit 16 bits.
+pub(crate) const MAX_SEGMENT_WIDTH: usize = 1 << 16;
+
+/// A sparse block being written, segment by segment.
+pub(crate) struct SparseBlockWriter {
+    writer: IpcWriter,
+    schema: SchemaRef,
+    nrows: usize,
+}
+
+/// Whether a sparse block stores values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoredValues {
+    /// Every entry is one.
+    Ones,
+    /// One f32 per entry.
+    Floats,
+}
+
+impl SparseBlockWriter {
+    /// Starts the object `name`.
+    pub(crate) fn create(
+        context: &TaskContext,
+        name: &str,
+        nrows: usize,
+        ncols: u64,
+        segment_width: usize,
+        values: StoredValues,
+    ) -> Result<Self> {
+        let mut fields = vec![Field::new("indices", list_of(DataType::UInt16), false)];
+        if values == StoredValues::Floats {
+            fields.push(Field::new("values", list_of(DataType::Float32), false));
+        }
+        // One entry only: a HashMap's order of iteration would reach the bytes.
+        let shape = format!("ncols={ncols} segment_width={segment_width}");
+        let metadata = HashMap::from([(SHAPE.to_owned(), shape)]);
+        let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
+        let writer = IpcWriter::create(context, name, &schema)?;
+        Ok(Self {
+            writer,
+            schema,
+            nrows,
+        })
+    }
+
+    /// Appends the next segment. `values` are there if and only if the block stores them.
+    pub(crate) fn segment(
+        &mut self,
+        offsets: Vec<i32>,
+        columns: Vec<u16>,
+        values: Option<Vec<f32>>,
+    ) -> Result<()> {
+        let internal = |e: arrow::error::ArrowError| Error::internal(e.to_string());
+        if offsets.len() != self.nrows + 1 {
+            return Err(Error::internal("a segment with other rows than its block"));
+        }
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+        let columns = UInt16Array::new(ScalarBuffer::from(columns), None);
+        let indices = ListArray::try_new(
+            item(DataType::UInt16),
+            offsets.clone(),
+            Arc::new(columns),
+            None,
+        );
+        let mut arrays: Vec<arrow::array::ArrayRef> = vec![Arc::new(indices.map_err(internal)?)];
+        if let Some(values) = values {
+            let values = Float32Array::new(ScalarBuffer::from(values), None);
+            let values =
+                ListArray::try_new(item(DataType::Float32), offsets, Arc::new(values), None);
+            arrays.push(Arc::new(values.map_err(internal)?));
+        }
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(internal)?;
+        self.writer.write(&batch)
+    }
+
+    /// Completes the object.
+    pub(crate) fn finish(self) -> Result<ObjectRef> {
+        self.writer.finish()
+    }
+}
+
+/// Writes the rows of a dense block as the object `name`.
+pub(crate) fn write_dense(
+    context: &TaskContext,
+    name: &str,
+    nrows: usize,
+    ncols: usize,
+    numbers: Vec<f32>,
+) -> Result<ObjectRef> {
+    let schema = vectors::schema::<f32>(ncols)?;
+    let batch = vectors::batch::<f32>(&schema, nrows, ncols, Buffer::from_vec(numbers))?;
+    super::ipc::write_batch(context, name, &batch)
+}
+
+/// A block in memory, or rather in the page cache.
+pub(crate) struct OpenBlock {
+    format: BlockFormat,
+    nrows: usize,
+    ncols: usize,
+    segment_width: usize,
+    batches: Vec<RecordBatch>,
+}
+
+/// A block as kernels take it.
+pub(crate) enum BlockView<'a> {
+    Sparse(SparseBlock<'a>),
+    Dense(DenseBlock<'a>),
+}
+
+impl BlockView<'_> {
+    /// The block as a matrix.
+    pub(crate) fn as_matrix(&self) -> &dyn MatrixBlock {
+        match self {
+            Self::Sparse(block) => block,
+            Self::Dense(block) => block,
+        }
+    }
+}
+
+/// Opens a block of a matrix with `ncols` columns.
+///
+/// # Errors
+///
+/// `InputLost` where the object is gone, `Internal` where it is no block of this shape.
+pub(crate) fn open(
+    context: &TaskContext,
+    format: BlockFormat,
+    ncols: u64,
+    block: &BlockRef,
+) -> Result<OpenBlock> {
+    let unsound = |reason: String| {
+        Error::internal(format!(
+            "object {} is no sound block: {reason}",
+            block.object.key
+        ))
+    };
+    let file = IpcFile::open(context, &block.object)?;
+    let batches = file.batches().collect::<Result<Vec<_>>>()?;
+    let segment_width = match format {
+        BlockFormat::Sparse => segment_width(file.schema())
+            .ok_or_else(|| unsound("its schema has no shape".to_owned()))?,
+        BlockFormat::Dense => 0,
+    };
+    let open = OpenBlock {
+        format,
+        nrows: block.nrows as usize,
+        ncols: ncols as usize,
+        segment_width,
+        batches,
+    };
+    let objects = context.objects();
+    let view = open.view().map_err(unsound)?;
+    if !objects.is_sound_block(&block.object.digest) {
+        let checked = match &view {
+            BlockView::Sparse(view) => view.validate(),
+            BlockView::Dense(view) => view.validate(),
+        };
+        checked.map_err(|e| unsound(e.to_string()))?;
+        objects.mark_sound_block(block.object.digest);
+    }
+    drop(view);
+    Ok(open)
+}
+
+impl OpenBlock {
+    /// The block's arrays.
+    ///
+    /// # Errors
+    ///
+    /// Says which part is not what a block of this format has.
+    fn view(&self) -> Result<BlockView<'_>, String> {
+        Ok(match self.format {
+            BlockFormat::Sparse => BlockView::Sparse(self.sparse()?),
+            BlockFormat::Dense => BlockView::Dense(self.dense()?),
+        })
+    }
+
+    /// The block as kernels take it.
+    ///
+    /// # Errors
+    ///
+    /// `Internal`; never for a block that [`open`] returned.
+    pub(crate) fn block(&self) -> Result<BlockView<'_>> {
+        self.view().map_err(Error::internal)
+    }
+
+    /// Columns per segment of a sparse block.
+    pub(crate) fn segment_width(&self) -> usize {
+        self.segment_width
+    }
+
+    fn sparse(&self) -> Result<SparseBlock<'_>, String> {
+        let segments = self
+            .batches
+            .iter()
+            .enumerate()
+            .map(|(index, batch)| self.segment(index, batch))
+            .collect::<Result<_, _>>()?;
+        Ok(SparseBlock {
+            nrows: self.nrows,
+            ncols: self.ncols,
+            segments,
+        })
+    }
+
+    fn segment<'a>(&self, index: usize, batch: &'a RecordBatch) -> Result<Segment<'a>, String> {
+        let first_column = index * self.segment_width;
+        let width = self
+            .ncols
+            .checked_sub(first_column)
+            .map(|left| left.min(self.segment_width))
+            .ok_or_else(|| format!("segment {index} lies behind its {} columns", self.ncols))?;
+        let indices = list(batch, "indices").ok_or("it has no indices")?;
+        let columns = indices
+            .values()
+            .as_any()
+            .downcast_ref::<UInt16Array>()
+            .ok_or("its indices are not 16 bits wide")?;
+        let values = match list(batch, "values") {
+            None => None,
+            Some(values) if values.offsets() != indices.offsets() => {
+                return Err(format!("segment {index} has other values than indices"));
+            }
+            Some(values) => {
+                let values = values.values().as_any().downcast_ref::<Float32Array>();
+                Some(&values.ok_or("its values are not f32")?.values()[..])
+            }
+        };
+        Ok(Segment {
+            first_column,
+            width,
+            offsets: indices.offsets(),
+            columns: Columns::U16(columns.values()),
+            values,
+        })
+    }
+
+    fn dense(&self) -> Result<DenseBlock<'_>, String> {
+        let values = match self.batches.first() {
+            None => &[][..],
+            Some(batch) => match vectors::numbers(batch, self.ncols) {
+                Some(Numbers::Single(values)) => values,
+                Some(Numbers::Double(_)) | None => {
+                    return Err(format!("its rows are not {} f32", self.ncols));
+                }
+            },
+        };
+        Ok(DenseBlock {
+            nrows: self.nrows,
+            ncols: self.ncols,
+            values,
+        })
+    }
+}
+
+/// Metadata key of the block's shape.
+const SHAPE: &str = "rankmill.shape";
+
+fn segment_width(schema: &Schema) -> Option<usize> {
+    let shape = schema.metadata().get(SHAPE)?;
+    let (_, width) = shape.split_once("segment_width=")?;
+    width
+        .parse()
+        .ok()
+        .filter(|width| (1..=MAX_SEGMENT_WIDTH).contains(width))
+}
+
+fn list<'a>(batch: &'a RecordBatch, name: &str) -> Option<&'a GenericListArray<i32>> {
+    batch.column_by_name(name)?.as_any().downcast_ref()
+}
+
+fn list_of(element: DataType) -> DataType {
+    DataType::List(item(element))
+}
+
+fn item(element: DataType) -> Arc<Field> {
+    Arc::new(Field::new("item", element, false))
+}

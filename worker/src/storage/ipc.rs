@@ -1,0 +1,159 @@
+//! Arrow IPC files as objects: written with 64-byte alignment, read without a copy.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::buffer::Buffer;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use arrow::ipc::convert::try_fb_to_schema;
+use arrow::ipc::reader::{FileDecoder, read_footer_length};
+use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
+use arrow::ipc::{Block, MetadataVersion, root_as_footer};
+use rankmill_common::{Error, ObjectRef, Result};
+
+use super::mapped::Mapped;
+use super::writer::ObjectWriter;
+use crate::context::TaskContext;
+
+/// Cache line and widest vector: what kernels like arrays to start on.
+const ALIGNMENT: usize = 64;
+
+/// An IPC file being written.
+pub(crate) struct IpcWriter {
+    inner: FileWriter<ObjectWriter>,
+}
+
+impl IpcWriter {
+    /// Starts the object `name` with the given schema.
+    pub(crate) fn create(context: &TaskContext, name: &str, schema: &SchemaRef) -> Result<Self> {
+        let writer = context.writer(name)?;
+        let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)
+            .map_err(|e| Error::internal(e.to_string()))?;
+        let inner = FileWriter::try_new_with_options(writer, schema, options)
+            .map_err(|e| Error::internal(e.to_string()))?;
+        Ok(Self { inner })
+    }
+
+    /// Appends a batch.
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let written = self.inner.write(batch);
+        written.map_err(|e| failed(self.inner.get_ref(), &e))
+    }
+
+    /// Completes the object.
+    pub(crate) fn finish(mut self) -> Result<ObjectRef> {
+        let finished = self.inner.finish();
+        finished.map_err(|e| failed(self.inner.get_ref(), &e))?;
+        let writer = self
+            .inner
+            .into_inner()
+            .map_err(|e| Error::internal(e.to_string()))?;
+        writer.finish()
+    }
+}
+
+fn failed(writer: &ObjectWriter, error: &ArrowError) -> Error {
+    match error {
+        ArrowError::IoError(_, io) => writer.error(io),
+        _ => Error::internal(format!("cannot write Arrow IPC: {error}")),
+    }
+}
+
+/// Writes one batch as the object `name`.
+pub(crate) fn write_batch(
+    context: &TaskContext,
+    name: &str,
+    batch: &RecordBatch,
+) -> Result<ObjectRef> {
+    let mut writer = IpcWriter::create(context, name, &batch.schema())?;
+    writer.write(batch)?;
+    writer.finish()
+}
+
+/// An IPC file whose batches point into its map.
+pub(crate) struct IpcFile {
+    key: String,
+    buffer: Buffer,
+    decoder: FileDecoder,
+    batches: Vec<Block>,
+    schema: SchemaRef,
+}
+
+impl IpcFile {
+    /// Opens `object`.
+    pub(crate) fn open(context: &TaskContext, object: &ObjectRef) -> Result<Self> {
+        let mapped = context.read(object)?;
+        Self::parse(&object.key, &mapped)
+            .map_err(|e| Error::internal(format!("object {} is no Arrow IPC: {e}", object.key)))
+    }
+
+    fn parse(key: &str, mapped: &Mapped) -> Result<Self, ArrowError> {
+        let invalid = |reason: String| ArrowError::IpcError(reason);
+        let buffer = mapped.buffer();
+        let tail = mapped
+            .last_chunk::<10>()
+            .ok_or_else(|| invalid("it is shorter than a trailer".to_owned()))?;
+        let trailer = mapped.len() - tail.len();
+        let start = read_footer_length(*tail)
+            .ok()
+            .and_then(|length| trailer.checked_sub(length))
+            .ok_or_else(|| invalid("its trailer is damaged".to_owned()))?;
+        let footer = root_as_footer(&mapped[start..trailer]).map_err(|e| invalid(e.to_string()))?;
+        let schema = footer
+            .schema()
+            .ok_or_else(|| invalid("it has no schema".to_owned()))?;
+        let schema = Arc::new(try_fb_to_schema(schema)?);
+        let batches = footer
+            .recordBatches()
+            .map(|blocks| blocks.iter().copied().collect())
+            .unwrap_or_default();
+        Ok(Self {
+            key: key.to_owned(),
+            buffer,
+            decoder: FileDecoder::new(Arc::clone(&schema), footer.version()),
+            batches,
+            schema,
+        })
+    }
+
+    /// Schema of every batch.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Number of batches.
+    pub(crate) fn len(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// Batch `index`, pointing into the map.
+    pub(crate) fn batch(&self, index: usize) -> Result<RecordBatch> {
+        let damaged = |reason: String| {
+            Error::internal(format!("object {}, batch {index}: {reason}", self.key))
+        };
+        let block = self
+            .batches
+            .get(index)
+            .ok_or_else(|| damaged(format!("there are only {}", self.len())))?;
+        let span = usize::try_from(block.offset())
+            .ok()
+            .zip(usize::try_from(block.metaDataLength()).ok())
+            .zip(usize::try_from(block.bodyLength()).ok())
+            .and_then(|((offset, metadata), body)| {
+                let length = metadata.checked_add(body)?;
+                let end = offset.checked_add(length)?;
+                (end <= self.buffer.len()).then_some((offset, length))
+            })
+            .ok_or_else(|| damaged("it lies outside the file".to_owned()))?;
+        self.decoder
+            .read_record_batch(block, &self.buffer.slice_with_length(span.0, span.1))
+            .map_err(|e| damaged(e.to_string()))?
+            .ok_or_else(|| damaged("it is empty".to_owned()))
+    }
+
+    /// Every batch in order.
+    pub(crate) fn batches(&self) -> impl Iterator<Item = Result<RecordBatch>> + '_ {
+        (0..self.len()).map(|index| self.batch(index))
+    }
+}

@@ -1,0 +1,20 @@
+//! Where bytes come from and go to: immutable objects, Arrow IPC, Parquet inputs.
+//!
+//! The only home of arrow, parquet and memory maps. Nothing here computes.
+//!
+//! Invariant: what is read from the state store is checked against its digest before anyone sees
+//! it, and what is written there is never changed.
+
+pub(crate) mod block;
+mod cache;
+pub(crate) mod ipc;
+mod mapped;
+mod objects;
+pub(crate) mod small;
+pub(crate) mod tall;
+mod vectors;
+mod writer;
+
+pub(crate) use mapped::Mapped;
+pub use objects::Objects;
+pub(crate) use writer::ObjectWriter;

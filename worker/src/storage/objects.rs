@@ -1,0 +1,206 @@
+//! Immutable objects of the state store, as bytes in memory.
+//!
+//! A local state store is mapped in place. Objects of a remote one are downloaded once into the
+//! cache directory and mapped there. Who may see an object, and when it is deleted, is the
+//! coordinator's business.
+//!
+//! Invariant: nobody gets bytes that this process has neither written itself nor compared with
+//! their digest.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rankmill_common::{Digest, Error, ErrorKind, ObjectRef, Result};
+use rankmill_store::Store;
+use tokio::runtime::Handle;
+
+use super::cache::Cache;
+use super::mapped::Mapped;
+use super::writer::{ObjectWriter, Target};
+use crate::context::Counters;
+
+/// The objects of one state store. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Objects {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: Store,
+    /// Absent where the state store is a local directory.
+    cache: Option<Cache>,
+    /// Objects that this process wrote or has compared with their digest.
+    checked: Mutex<HashMap<String, Digest>>,
+    /// Blocks whose structure was found sound.
+    sound_blocks: Mutex<HashSet<Digest>>,
+}
+
+impl Objects {
+    /// Bytes that cached objects may take on disk by default.
+    pub const DEFAULT_CACHE_BYTES: u64 = 64 << 30;
+
+    /// The objects of `state`. `cache_dir` holds copies where the store is remote; without it they
+    /// go to a directory of their own below the system's temporary directory, which goes when
+    /// this does.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` where the cache directory cannot be made.
+    pub fn open(state: Store, cache_dir: Option<PathBuf>) -> Result<Self> {
+        Self::open_with_budget(state, cache_dir, Self::DEFAULT_CACHE_BYTES)
+    }
+
+    /// As [`Self::open`], with cached copies kept below `cache_bytes`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn open_with_budget(
+        state: Store,
+        cache_dir: Option<PathBuf>,
+        cache_bytes: u64,
+    ) -> Result<Self> {
+        let cache = match state.local_path("") {
+            Some(_) => None,
+            None => Some(Cache::open(cache_dir, cache_bytes)?),
+        };
+        let inner = Inner {
+            state,
+            cache,
+            checked: Mutex::default(),
+            sound_blocks: Mutex::default(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// The store behind the objects.
+    pub fn state(&self) -> &Store {
+        &self.inner.state
+    }
+
+    /// The bytes of `object`. Blocks; `runtime` drives the download.
+    ///
+    /// # Errors
+    ///
+    /// `InputLost` where the object is gone or damaged, `Unavailable` where the store is out of
+    /// reach, `ResourceExhausted` where the cache's disk is full.
+    pub(crate) fn read(&self, runtime: &Handle, object: &ObjectRef) -> Result<Mapped> {
+        let mapped = match (&self.inner.cache, self.inner.state.local_path(&object.key)) {
+            (None, Some(path)) => open_local(&path, object)?,
+            (Some(cache), _) => cache.read(&self.inner.state, runtime, object)?,
+            (None, None) => return Err(Error::internal("a remote store without a cache")),
+        };
+        self.check(&mapped, object)?;
+        Ok(mapped)
+    }
+
+    fn check(&self, mapped: &Mapped, object: &ObjectRef) -> Result<()> {
+        if mapped.len() as u64 != object.size {
+            let reason = format!("it has {} bytes, not {}", mapped.len(), object.size);
+            return Err(Error::input_lost(&object.key, reason));
+        }
+        if lock(&self.inner.checked).get(&object.key) == Some(&object.digest) {
+            return Ok(());
+        }
+        if digest_of(mapped) != object.digest {
+            if let Some(cache) = &self.inner.cache {
+                cache.forget(&object.digest);
+            }
+            return Err(Error::input_lost(&object.key, "its content is damaged"));
+        }
+        self.remember(object);
+        Ok(())
+    }
+
+    fn remember(&self, object: &ObjectRef) {
+        lock(&self.inner.checked).insert(object.key.clone(), object.digest);
+    }
+
+    /// Starts the object `key`.
+    pub(crate) fn writer(
+        &self,
+        runtime: &Handle,
+        key: &str,
+        counters: Arc<Counters>,
+    ) -> Result<ObjectWriter> {
+        let staged = match (&self.inner.cache, self.inner.state.local_path(key)) {
+            (None, Some(path)) => path,
+            (Some(cache), _) => cache.directory().join("new"),
+            (None, None) => return Err(Error::internal("a remote store without a cache")),
+        };
+        let target = Target {
+            objects: self.clone(),
+            runtime: runtime.clone(),
+            counters,
+            key: key.to_owned(),
+        };
+        ObjectWriter::create(target, &staged)
+    }
+
+    /// Moves a complete staged file to where readers find it.
+    pub(super) fn publish(
+        &self,
+        runtime: &Handle,
+        staged: &Path,
+        object: &ObjectRef,
+    ) -> Result<()> {
+        match (&self.inner.cache, self.inner.state.local_path(&object.key)) {
+            (None, Some(path)) => {
+                std::fs::rename(staged, &path).map_err(|e| disk_error(&path, &e))?;
+            }
+            (Some(cache), _) => {
+                runtime.block_on(self.inner.state.upload_file(&object.key, staged))?;
+                cache.adopt(staged, object)?;
+            }
+            (None, None) => return Err(Error::internal("a remote store without a cache")),
+        }
+        self.remember(object);
+        Ok(())
+    }
+
+    /// Whether a block's structure was found sound before.
+    pub(super) fn is_sound_block(&self, digest: &Digest) -> bool {
+        lock(&self.inner.sound_blocks).contains(digest)
+    }
+
+    /// Remembers that a block's structure is sound.
+    pub(super) fn mark_sound_block(&self, digest: Digest) {
+        lock(&self.inner.sound_blocks).insert(digest);
+    }
+}
+
+fn open_local(path: &Path, object: &ObjectRef) -> Result<Mapped> {
+    Mapped::open(path).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => Error::input_lost(&object.key, "it does not exist"),
+        _ => disk_error(path, &e),
+    })
+}
+
+/// blake3 of some bytes, on all threads of the current pool.
+pub(super) fn digest_of(bytes: &[u8]) -> Digest {
+    let hash = blake3::Hasher::new().update_rayon(bytes).finalize();
+    Digest::from_bytes(*hash.as_bytes())
+}
+
+/// An error of the local disk.
+pub(super) fn disk_error(path: &Path, error: &io::Error) -> Error {
+    let place = path.display();
+    if matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    ) {
+        let message = format!("{place}: the disk is full; free some space or choose another place");
+        return Error::new(ErrorKind::ResourceExhausted, message);
+    }
+    Error::new(ErrorKind::Unavailable, format!("{place}: {error}"))
+}
+
+/// A lock whose data no panic can leave half changed.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
