@@ -85,11 +85,13 @@ impl Mean<'_> {
             crate::reduce::chunk_count(x.nrows()),
             x.ncols(),
             |chunk, sum| {
-                for row in crate::reduce::chunk_rows(chunk, x.nrows()) {
-                    for (sum, &entry) in sum.iter_mut().zip(x.row(row)) {
-                        *sum = columns[row].mul_add(f64::from(entry), *sum);
+                crate::simd::vectorized(|| {
+                    for row in crate::reduce::chunk_rows(chunk, x.nrows()) {
+                        for (sum, &entry) in sum.iter_mut().zip(x.row(row)) {
+                            *sum = columns[row].mul_add(f64::from(entry), *sum);
+                        }
                     }
-                }
+                });
             },
         )
     }
@@ -173,8 +175,8 @@ pub trait MatrixBlock: Sync {
 
     /// As [`MatrixBlock::normal_multiply`] with products and sums in f64.
     ///
-    /// `z` is n×l, row-major, accumulated, from Y before rounding; `y` is m×l and receives Y
-    /// rounded to f32.
+    /// `y` is m×l and receives Y rounded to f32. `z` is n×l, row-major, accumulated: the product
+    /// of Aᵀ with that rounded Y, as are the column sums.
     fn certified_normal_multiply(
         &self,
         x: &Panel,

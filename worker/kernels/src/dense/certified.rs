@@ -30,13 +30,15 @@ pub(super) fn certified_normal_multiply(
         block.centered_rows(&rows, mean.map(|mean| mean.columns), centered);
         let exact: &mut [f64] = scratch_slice(&mut scratch.y, rows.len() * l);
         product(centered, n, &wide_x, l, exact);
-        add_transposed_product(centered, n, exact, l, z);
         let rounded = &mut y.as_mut_slice()[rows.start * l..rows.end * l];
         let lost = round(exact, l, rounded, l);
         rounding_error2
             .iter_mut()
             .zip(lost)
             .for_each(|(sum, lost)| *sum += lost);
+        // Z belongs to the Y that is kept: what certifies U must be the product with that U.
+        widen(rounded, exact);
+        add_transposed_product(centered, n, exact, l, z);
     }
     Certified {
         gram: crate::tall::gram(y),

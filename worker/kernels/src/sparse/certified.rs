@@ -43,16 +43,18 @@ pub(super) fn certified_normal_multiply(
     for rows in panels(block.nrows, stride * size_of::<f64>()) {
         let exact: &mut [f64] = scratch_slice(&mut scratch.y, rows.len() * stride);
         gather_panel(block, rows.clone(), wide_x, &init, exact);
-        scatter_panel(block, &rows, exact, stride, &mut owned);
-        if let Some(sums) = &mut column_sums {
-            add_column_sums(exact, stride, sums, |entry| entry);
-        }
         let rounded = &mut y.as_mut_slice()[rows.start * l..rows.end * l];
         let lost = round(exact, stride, rounded, l);
         rounding_error2
             .iter_mut()
             .zip(lost)
             .for_each(|(sum, lost)| *sum += lost);
+        // Z belongs to the Y that is kept: what certifies U must be the product with that U.
+        pad(rounded, l, stride, exact);
+        scatter_panel(block, &rows, exact, stride, &mut owned);
+        if let Some(sums) = &mut column_sums {
+            add_column_sums(exact, stride, sums, |entry| entry);
+        }
     }
     tiles::store(block, &owned, z, l);
     Certified {
