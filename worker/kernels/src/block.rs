@@ -85,13 +85,16 @@ impl Mean<'_> {
             crate::reduce::chunk_count(x.nrows()),
             x.ncols(),
             |chunk, sum| {
-                crate::simd::vectorized(|| {
-                    for row in crate::reduce::chunk_rows(chunk, x.nrows()) {
-                        for (sum, &entry) in sum.iter_mut().zip(x.row(row)) {
-                            *sum = columns[row].mul_add(f64::from(entry), *sum);
+                crate::simd::vectorized(
+                    #[inline(always)]
+                    || {
+                        for row in crate::reduce::chunk_rows(chunk, x.nrows()) {
+                            for (sum, &entry) in sum.iter_mut().zip(x.row(row)) {
+                                *sum = columns[row].mul_add(f64::from(entry), *sum);
+                            }
                         }
-                    }
-                });
+                    },
+                );
             },
         )
     }
@@ -198,6 +201,9 @@ pub trait MatrixBlock: Sync {
 
     /// out = squared norm of each of the m rows.
     fn squared_row_norms(&self, out: &mut [f64]);
+
+    /// out = ‖a − μ‖² for each of the m rows a.
+    fn squared_row_distances(&self, mean: &[f64], out: &mut [f64]);
 
     /// out += squared norm of each of the n columns.
     fn squared_column_norms(&self, out: &mut [f64]);

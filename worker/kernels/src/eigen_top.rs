@@ -14,7 +14,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 /// Up to this order the whole decomposition is cheap.
-const SMALL_ORDER: usize = 512;
+const SMALL_ORDER: usize = 1024;
 
 /// Columns beyond k in a block.
 const OVERSAMPLING: usize = 16;

@@ -11,6 +11,13 @@
 use bytemuck::Pod;
 use pulp::{Arch, Simd, WithSimd};
 
+/// Runs `work` compiled for the widest vectors of this machine. Without it, a `mul_add` of plain
+/// numbers is a function call on targets whose baseline has no such instruction.
+#[inline(always)]
+pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    Arch::new().dispatch(work)
+}
+
 /// Most vectors of one tile: with eight accumulators, eight gathered operands and the broadcast
 /// value fit the sixteen registers of AVX2 as memory operands, and AVX-512 covers 128 columns.
 const MAX_TILE: usize = 8;

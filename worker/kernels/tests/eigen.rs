@@ -73,37 +73,37 @@ fn small_orders_are_decomposed_whole() {
 
 #[test]
 fn a_decaying_spectrum_converges() {
-    let values: Vec<f64> = (1..=700).map(|i| f64::from(i).powf(-1.0)).collect();
+    let values: Vec<f64> = (1..=1100).map(|i| f64::from(i).powf(-1.0)).collect();
     check(&with_spectrum(&values, 3), 20);
 }
 
 #[test]
 fn exact_rank_deficiency_is_no_obstacle() {
-    let mut values = vec![0.0; 700];
+    let mut values = vec![0.0; 1100];
     values[..5].copy_from_slice(&[9.0, 7.0, 5.0, 3.0, 1.0]);
     check(&with_spectrum(&values, 4), 20);
-    check(&Small::zeros(600, 600), 10);
+    check(&Small::zeros(1100, 1100), 10);
 }
 
 #[test]
 fn clusters_and_flat_tails_are_resolved_or_decomposed_whole() {
-    let cluster: Vec<f64> = (0..600)
+    let cluster: Vec<f64> = (0..1100)
         .map(|i| {
             if i < 40 {
                 1.0
             } else {
-                0.5 - 1e-6 * f64::from(i)
+                0.5 - 1e-7 * f64::from(i)
             }
         })
         .collect();
     check(&with_spectrum(&cluster, 5), 20);
-    let flat: Vec<f64> = (0..600).map(|i| 1.0 - 1e-4 * f64::from(i)).collect();
+    let flat: Vec<f64> = (0..1100).map(|i| 1.0 - 1e-4 * f64::from(i)).collect();
     check(&with_spectrum(&flat, 6), 10);
 }
 
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    let values: Vec<f64> = (0..560).map(|i| 0.98f64.powi(i)).collect();
+    let values: Vec<f64> = (0..1100).map(|i| 0.99f64.powi(i)).collect();
     let a = with_spectrum(&values, 7);
     same_on_any_pool(|| leading_eigenpairs(&a, 12, 3).unwrap());
 }

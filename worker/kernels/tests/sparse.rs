@@ -162,6 +162,12 @@ proptest! {
             let square: f64 = row.iter().map(|x| x * x).sum();
             prop_assert!((found - square).abs() < 1e-12);
         }
+        block.squared_row_distances(&case.means(), &mut row_squares);
+        for (row, found) in centered(&case.dense, &case.means()).iter().zip(&row_squares) {
+            let square: f64 = row.iter().map(|x| x * x).sum();
+            prop_assert!((found - square).abs() < 1e-12);
+        }
+        block.squared_row_norms(&mut row_squares);
         prop_assert!((block.frobenius2() - row_squares.iter().sum::<f64>()).abs() < 1e-10);
     }
 

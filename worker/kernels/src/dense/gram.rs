@@ -2,37 +2,36 @@
 
 use super::DenseBlock;
 use crate::block::scratch_slice;
-use crate::tall::TILE_ROWS;
+use crate::simd::vectorized;
+use crate::tall::widen;
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{BlockStructure, matmul as triangular_matmul};
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Order of a square tile of the result, which one task owns.
 const TILE: usize = 128;
 
-/// Most bytes of a panel of A in f64.
-const PANEL_BYTES: usize = 16 << 20;
-
 /// Adds to the upper triangle of `out` (n×n, row-major), rows of A ascending.
+///
+/// Each panel of `TILE_ROWS` rows is converted once, into strips of [`TILE`] columns: contiguous,
+/// because a strip of a row-major panel whose width is a power of two thrashes the cache.
 pub(super) fn gram(block: &DenseBlock, mean: Option<&[f64]>, out: &mut [f64]) {
     let n = block.ncols;
     assert_eq!(out.len(), n * n, "out is n by n");
     if n == 0 {
         return;
     }
-    let panel_rows = (PANEL_BYTES / (8 * n) / TILE_ROWS).max(1) * TILE_ROWS;
     let mut memory = Vec::new();
     let mut tiles = load(out, n);
-    for start in (0..block.nrows).step_by(panel_rows) {
-        let rows = start..(start + panel_rows).min(block.nrows);
+    for rows in crate::tall::tiles(0..block.nrows) {
         let panel: &mut [f64] = scratch_slice(&mut memory, rows.len() * n);
-        block.centered_rows(&rows, mean, panel);
-        let panel = &*panel;
-        tiles
-            .par_iter_mut()
-            .with_max_len(1)
-            .for_each(|tile| tile.add(panel, n));
+        let strips = panel.par_chunks_mut(rows.len() * TILE).enumerate();
+        strips.for_each(|(strip, out)| fill_strip(block, &rows, strip * TILE, mean, out));
+        let strips: Vec<&[f64]> = panel.chunks(rows.len() * TILE).collect();
+        let tasks = tiles.par_iter_mut().with_max_len(1);
+        tasks.for_each(|tile| tile.add(&strips, rows.len()));
     }
     for tile in &tiles {
         for (row, entries) in tile.entries.chunks_exact(tile.columns).enumerate() {
@@ -70,29 +69,51 @@ fn load(out: &[f64], n: usize) -> Vec<Tile> {
     tiles
 }
 
-impl Tile {
-    /// Adds this tile of panelᵀ panel.
-    fn add(&mut self, panel: &[f64], n: usize) {
-        let mut sum = MatMut::from_row_major_slice_mut(&mut self.entries, self.rows, self.columns);
-        for panel in panel.chunks(TILE_ROWS * n) {
-            let panel = MatRef::from_row_major_slice(panel, panel.len() / n, n);
-            let left = panel.subcols(self.row, self.rows).transpose();
-            let right = panel.subcols(self.column, self.columns);
-            if self.row == self.column {
-                triangular_matmul(
-                    sum.as_mut(),
-                    BlockStructure::TriangularUpper,
-                    Accum::Add,
-                    left,
-                    BlockStructure::Rectangular,
-                    right,
-                    BlockStructure::Rectangular,
-                    1.0,
-                    Par::Seq,
-                );
-            } else {
-                matmul(sum.as_mut(), Accum::Add, left, right, 1.0, Par::Seq);
+/// Writes rows `rows`, columns from `first` on, of A − 1μᵀ: as many columns as fit `out`.
+fn fill_strip(
+    block: &DenseBlock,
+    rows: &Range<usize>,
+    first: usize,
+    mean: Option<&[f64]>,
+    out: &mut [f64],
+) {
+    let width = out.len() / rows.len();
+    let columns = first..first + width;
+    let entries = block.rows(rows).chunks_exact(block.ncols);
+    vectorized(
+        #[inline(always)]
+        || {
+            for (out, row) in out.chunks_exact_mut(width).zip(entries) {
+                widen(&row[columns.clone()], out);
+                if let Some(mean) = mean {
+                    let pairs = out.iter_mut().zip(&mean[columns.clone()]);
+                    pairs.for_each(|(out, mean)| *out -= mean);
+                }
             }
+        },
+    );
+}
+
+impl Tile {
+    /// Adds this tile of panelᵀ panel, the panel being cut into `strips` of `depth` rows.
+    fn add(&mut self, strips: &[&[f64]], depth: usize) {
+        let left = MatRef::from_row_major_slice(strips[self.row / TILE], depth, self.rows);
+        let right = MatRef::from_row_major_slice(strips[self.column / TILE], depth, self.columns);
+        let sum = MatMut::from_row_major_slice_mut(&mut self.entries, self.rows, self.columns);
+        if self.row == self.column {
+            triangular_matmul(
+                sum,
+                BlockStructure::TriangularUpper,
+                Accum::Add,
+                left.transpose(),
+                BlockStructure::Rectangular,
+                right,
+                BlockStructure::Rectangular,
+                1.0,
+                Par::Seq,
+            );
+        } else {
+            matmul(sum, Accum::Add, left.transpose(), right, 1.0, Par::Seq);
         }
     }
 }

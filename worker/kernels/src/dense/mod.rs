@@ -5,6 +5,7 @@
 //! entries before multiplying: nothing cancels.
 
 mod certified;
+mod distances;
 mod gram;
 mod multiply;
 mod normal;
@@ -137,6 +138,10 @@ impl MatrixBlock for DenseBlock<'_> {
 
     fn squared_row_norms(&self, out: &mut [f64]) {
         norms::squared_row_norms(self, out);
+    }
+
+    fn squared_row_distances(&self, mean: &[f64], out: &mut [f64]) {
+        distances::squared_row_distances(self, mean, out);
     }
 
     fn squared_column_norms(&self, out: &mut [f64]) {

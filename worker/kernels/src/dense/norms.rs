@@ -2,6 +2,8 @@
 
 use super::DenseBlock;
 use crate::reduce::{chunk_count, chunk_rows, ordered_sum};
+use crate::simd::vectorized;
+use crate::tall::squared_norm;
 use rayon::prelude::*;
 
 /// out += per column, Σ `term`(value), in fixed chunks of rows.
@@ -14,11 +16,16 @@ pub(super) fn add_to_columns(
     assert_eq!(out.len(), n, "one entry per column");
     let sums = ordered_sum(chunk_count(block.nrows), n, |chunk, sum| {
         let rows = block.rows(&chunk_rows(chunk, block.nrows));
-        for row in rows.chunks_exact(n.max(1)) {
-            for (sum, &value) in sum.iter_mut().zip(row) {
-                *sum += term(f64::from(value));
-            }
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                for row in rows.chunks_exact(n.max(1)) {
+                    for (sum, &value) in sum.iter_mut().zip(row) {
+                        *sum += term(f64::from(value));
+                    }
+                }
+            },
+        );
     });
     for (out, sum) in out.iter_mut().zip(sums) {
         *out += sum;
@@ -40,15 +47,4 @@ pub(super) fn frobenius2(block: &DenseBlock) -> f64 {
         }
     });
     total[0]
-}
-
-/// Σ x², in eight interleaved sums that a vector unit can hold, added in fixed order.
-fn squared_norm(row: &[f32]) -> f64 {
-    let mut sums = [0.0; 8];
-    for eight in row.chunks(8) {
-        for (sum, &value) in sums.iter_mut().zip(eight) {
-            *sum += f64::from(value) * f64::from(value);
-        }
-    }
-    sums.iter().sum()
 }

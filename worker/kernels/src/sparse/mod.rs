@@ -7,6 +7,7 @@
 //! task, whatever the cut into chunks, panels and tiles. So the cut changes speed, never bits.
 
 mod certified;
+mod distances;
 mod gram;
 mod multiply;
 mod normal;
@@ -263,6 +264,10 @@ impl MatrixBlock for SparseBlock<'_> {
 
     fn squared_row_norms(&self, out: &mut [f64]) {
         norms::squared_row_norms(self, out);
+    }
+
+    fn squared_row_distances(&self, mean: &[f64], out: &mut [f64]) {
+        distances::squared_row_distances(self, mean, out);
     }
 
     fn squared_column_norms(&self, out: &mut [f64]) {

@@ -1,8 +1,12 @@
 //! Sums and squared norms of rows, columns and the whole block, in f64.
 
 use super::{Segment, SparseBlock};
-use crate::reduce::{chunk_count, chunk_rows, ordered_sum};
+use crate::reduce::ordered_sum;
+use crate::tall::squared_norm;
 use rayon::prelude::*;
+
+/// Values whose squares one task sums.
+const CHUNK_VALUES: usize = 1 << 16;
 
 /// out += per column, Σ `term`(value), rows ascending. Segments own disjoint parts of `out`.
 pub(super) fn add_to_columns(
@@ -37,12 +41,21 @@ pub(super) fn squared_row_norms(block: &SparseBlock, out: &mut [f64]) {
 }
 
 pub(super) fn frobenius2(block: &SparseBlock) -> f64 {
-    let total = ordered_sum(chunk_count(block.nrows), 1, |chunk, sum| {
-        for row in chunk_rows(chunk, block.nrows) {
-            sum[0] += squared_row_norm(block, row);
-        }
-    });
-    total[0]
+    let mut total = 0.0;
+    for segment in &block.segments {
+        let Some(values) = segment.values else {
+            total += segment.nnz() as f64;
+            continue;
+        };
+        let values = &values[segment.positions()];
+        let chunks = values.chunks(CHUNK_VALUES);
+        let chunks: Vec<&[f32]> = chunks.collect();
+        let sum = ordered_sum(chunks.len(), 1, |chunk, sum| {
+            sum[0] = squared_norm(chunks[chunk]);
+        });
+        total += sum[0];
+    }
+    total
 }
 
 fn squared_row_norm(block: &SparseBlock, row: usize) -> f64 {

@@ -3,6 +3,7 @@
 use super::{TILE_ROWS, tiles, widen};
 use crate::panel::Panel;
 use crate::reduce::{CHUNK_ROWS, chunk_rows, fold_in_order};
+use crate::simd::vectorized;
 use crate::small::Small;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -123,13 +124,18 @@ fn combine_and_sum(
             let tiles = tiles(chunk_rows(chunk, n));
             for (rows, out) in tiles.zip(out.chunks_mut(TILE_ROWS * columns)) {
                 let exact = workspace.combine_rows(terms, rows.clone(), columns);
-                for (out, &exact) in out.iter_mut().zip(&*exact) {
-                    *out = exact as f32;
-                }
-                let pairs = exact.chunks_exact(columns).zip(out.chunks_exact(columns));
-                for (row, (exact, rounded)) in rows.zip(pairs) {
-                    add(row, exact, rounded, &mut sum);
-                }
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for (out, &exact) in out.iter_mut().zip(&*exact) {
+                            *out = exact as f32;
+                        }
+                        let pairs = exact.chunks_exact(columns).zip(out.chunks_exact(columns));
+                        for (row, (exact, rounded)) in rows.zip(pairs) {
+                            add(row, exact, rounded, &mut sum);
+                        }
+                    },
+                );
             }
             sum
         })

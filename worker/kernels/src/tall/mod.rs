@@ -33,11 +33,14 @@ pub(crate) fn tiles(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
 /// `wide` = `narrow` in f64.
 pub(crate) fn widen(narrow: &[f32], wide: &mut [f64]) {
     assert_eq!(narrow.len(), wide.len(), "same length");
-    crate::simd::vectorized(|| {
-        for (wide, &narrow) in wide.iter_mut().zip(narrow) {
-            *wide = f64::from(narrow);
-        }
-    });
+    crate::simd::vectorized(
+        #[inline(always)]
+        || {
+            for (wide, &narrow) in wide.iter_mut().zip(narrow) {
+                *wide = f64::from(narrow);
+            }
+        },
+    );
 }
 
 /// acc += part: how partial products in f32 are summed, one after the other, in f64.
@@ -50,29 +53,35 @@ pub fn accumulate(acc: &mut [f64], part: &[f32]) {
     assert_eq!(acc.len(), part.len(), "same length");
     let pieces = acc.par_chunks_mut(PIECE).zip(part.par_chunks(PIECE));
     pieces.for_each(|(acc, part)| {
-        crate::simd::vectorized(|| {
-            for (acc, &part) in acc.iter_mut().zip(part) {
-                *acc += f64::from(part);
-            }
-        });
+        crate::simd::vectorized(
+            #[inline(always)]
+            || {
+                for (acc, &part) in acc.iter_mut().zip(part) {
+                    *acc += f64::from(part);
+                }
+            },
+        );
     });
 }
 
 /// Σ x² in f64, by sixteen interleaved sums that fill vector units, added in fixed order.
 pub(crate) fn squared_norm(entries: &[f32]) -> f64 {
-    crate::simd::vectorized(|| {
-        let mut sums = [0.0; 16];
-        let (blocks, rest) = entries.as_chunks::<16>();
-        for block in blocks {
-            for (sum, &entry) in sums.iter_mut().zip(block) {
+    crate::simd::vectorized(
+        #[inline(always)]
+        || {
+            let mut sums = [0.0; 16];
+            let (blocks, rest) = entries.as_chunks::<16>();
+            for block in blocks {
+                for (sum, &entry) in sums.iter_mut().zip(block) {
+                    let entry = f64::from(entry);
+                    *sum = entry.mul_add(entry, *sum);
+                }
+            }
+            for (sum, &entry) in sums.iter_mut().zip(rest) {
                 let entry = f64::from(entry);
                 *sum = entry.mul_add(entry, *sum);
             }
-        }
-        for (sum, &entry) in sums.iter_mut().zip(rest) {
-            let entry = f64::from(entry);
-            *sum = entry.mul_add(entry, *sum);
-        }
-        sums.iter().sum()
-    })
+            sums.iter().sum()
+        },
+    )
 }

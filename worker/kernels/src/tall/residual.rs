@@ -5,6 +5,7 @@ use super::combine::{Workspace, add_product};
 use super::tiles;
 use crate::panel::Panel;
 use crate::reduce::{chunk_count, chunk_rows, ordered_sum};
+use crate::simd::vectorized;
 use crate::small::Small;
 use std::ops::Range;
 
@@ -57,13 +58,18 @@ fn norms2(
         let mut workspace = Workspace::new(width, columns);
         for rows in tiles(chunk_rows(chunk, q.nrows())) {
             fill(rows.clone(), &mut workspace);
-            for (row, product) in rows.zip(workspace.product.chunks_exact(columns)) {
-                let entries = product.iter().zip(q.row(row)).zip(sigma);
-                for (sum, ((&product, &q), &sigma)) in sum.iter_mut().zip(entries) {
-                    let difference = sigma.mul_add(-f64::from(q), product);
-                    *sum = difference.mul_add(difference, *sum);
-                }
-            }
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (row, product) in rows.zip(workspace.product.chunks_exact(columns)) {
+                        let entries = product.iter().zip(q.row(row)).zip(sigma);
+                        for (sum, ((&product, &q), &sigma)) in sum.iter_mut().zip(entries) {
+                            let difference = sigma.mul_add(-f64::from(q), product);
+                            *sum = difference.mul_add(difference, *sum);
+                        }
+                    }
+                },
+            );
         }
     })
 }

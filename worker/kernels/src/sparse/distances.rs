@@ -1,0 +1,23 @@
+//! Squared distances of the rows from a point: norms of centred rows, which are never formed.
+
+use super::SparseBlock;
+use rayon::prelude::*;
+
+/// out = ‖a − μ‖² per row a: Σ v(v − 2μ) over its nonzeros, plus ‖μ‖².
+pub(super) fn squared_row_distances(block: &SparseBlock, mean: &[f64], out: &mut [f64]) {
+    assert_eq!(mean.len(), block.ncols, "one mean per column");
+    assert_eq!(out.len(), block.nrows, "one entry per row");
+    let mean_norm2: f64 = mean.iter().map(|mean| mean * mean).sum();
+    let rows = out.par_iter_mut().with_min_len(256).enumerate();
+    rows.for_each(|(row, out)| {
+        let mut sum = 0.0;
+        for segment in &block.segments {
+            for k in segment.row(row) {
+                let mean = mean[segment.first_column + segment.columns.get(k)];
+                let value = f64::from(segment.value(k));
+                sum += value * (value - 2.0 * mean);
+            }
+        }
+        *out = (sum + mean_norm2).max(0.0);
+    });
+}
