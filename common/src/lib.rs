@@ -11,7 +11,6 @@ pub mod error;
 pub mod id;
 pub mod input;
 pub mod job;
-pub mod log;
 pub mod manifest;
 pub mod matrix;
 pub mod object;

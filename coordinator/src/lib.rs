@@ -1,1 +1,18 @@
-//! Under construction.
+//! The control plane of rankmill.
+//!
+//! Accepts jobs, runs their algorithms, hands out tasks, keeps the log and commits results. It
+//! carries descriptors and short vectors, never matrix data, and does no linear algebra: there is
+//! no arrow, parquet, rayon or faer below it.
+
+pub mod algorithm;
+pub mod commit;
+pub mod config;
+mod engine;
+pub mod log;
+pub mod scheduler;
+mod server;
+mod service;
+pub mod stages;
+
+pub use config::CoordinatorConfig;
+pub use server::Coordinator;

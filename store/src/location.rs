@@ -185,6 +185,15 @@ impl Location {
                     .is_some_and(|rest| rest.starts_with('/')))
     }
 
+    /// How many folders below this place `other` lies; none where it does not lie below.
+    pub fn depth_of(&self, other: &Self) -> Option<usize> {
+        if !self.contains(other) {
+            return None;
+        }
+        let rest = other.prefix[self.prefix.len()..].trim_start_matches('/');
+        Some(rest.split('/').filter(|part| !part.is_empty()).count())
+    }
+
     /// Path of `key` within the object store. Local stores are rooted at their prefix, so that
     /// names with characters that object stores escape stay as they are on disk.
     pub(crate) fn object_path(&self, key: &str) -> Path {

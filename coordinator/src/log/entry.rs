@@ -1,37 +1,17 @@
-//! Entries of a job's log: the truth about the job.
+//! What the logs hold: one enum for jobs, one for the cluster.
 //!
-//! The coordinator appends them by create-if-absent and replays them after a restart. One
-//! versioned encoding: all processes of a cluster are of one version.
+//! One versioned encoding: all processes of a cluster are of one version.
 
+use rankmill_common::job::JobSpec;
+use rankmill_common::manifest::Manifest;
+use rankmill_common::operator::Report;
+use rankmill_common::{AttemptId, Digest, Epoch, Error, JobId, StageId, TaskIndex, WorkerId};
 use serde::{Deserialize, Serialize};
-
-use crate::job::JobSpec;
-use crate::manifest::Manifest;
-use crate::operator::Report;
-use crate::{AttemptId, Digest, Epoch, Error, JobId, StageId, TaskIndex, WorkerId};
-
-/// Version of the encoding of slots and entries.
-pub const LOG_VERSION: u32 = 1;
-
-/// What one slot of the log holds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Slot {
-    /// [`LOG_VERSION`] of the writer.
-    pub version: u32,
-    /// Term of the coordinator that wrote it.
-    pub epoch: Epoch,
-    /// Unique to this write: tells its own bytes from another's after an ambiguous answer.
-    pub nonce: String,
-    /// Digest of the slot before; absent in the first.
-    pub previous: Option<Digest>,
-    /// What happened, in order.
-    pub entries: Vec<Entry>,
-}
 
 /// Something that happened to a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case")]
-pub enum Entry {
+pub enum JobEntry {
     /// The job was accepted.
     JobCreated {
         /// Its id.
@@ -50,7 +30,7 @@ pub enum Entry {
     StageStarted {
         /// Place in call order.
         stage: StageId,
-        /// Digest of operators, parameters and inputs: a replay must ask for the same.
+        /// Digest of name, operators, parameters and inputs: a replay must ask for the same.
         identity: Digest,
         /// Name, for people.
         name: String,
@@ -67,19 +47,14 @@ pub enum Entry {
         attempt: AttemptId,
         /// Who ran it.
         worker: WorkerId,
+        /// Where its objects lie.
+        output_prefix: String,
         /// What it made.
         report: Box<Report>,
         /// What it cost.
         cost: TaskCost,
     },
-    /// A committed output was found lost; its task runs again.
-    OutputLost {
-        /// Stage.
-        stage: StageId,
-        /// Task.
-        task: TaskIndex,
-    },
-    /// The result is complete: the manifest as it is (to be) written.
+    /// The result is complete: the manifest as it is, or is to be, written.
     ResultCommitted {
         /// The manifest.
         manifest: Box<Manifest>,
@@ -104,4 +79,20 @@ pub struct TaskCost {
     pub bytes_read: u64,
     /// Bytes written to the store.
     pub bytes_written: u64,
+}
+
+/// Something that happened to the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "snake_case")]
+pub enum ClusterEntry {
+    /// A coordinator took over.
+    EpochStarted {
+        /// Its term.
+        epoch: Epoch,
+    },
+    /// A job was accepted; its own log says the rest.
+    JobAccepted {
+        /// Which job.
+        job: JobId,
+    },
 }

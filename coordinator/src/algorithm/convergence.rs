@@ -1,0 +1,156 @@
+//! When an iteration may stop. Pure.
+//!
+//! The change of a Ritz value from one step to the next is the error of the step *before*. With
+//! convergence at a rate ρ per step, the error that is left is change · ρ/(1−ρ).
+
+use rankmill_common::job::svd::Rank;
+
+/// Ritz values below this share of the largest are compared with it instead of with themselves:
+/// products in f32 leave an error of about 1e-7 of the largest.
+const SMALLEST_SHARE: f64 = 1e-4;
+/// The error that is left must be this many times smaller than the tolerance.
+const SAFETY: f64 = 5.0;
+
+/// Watches the leading Ritz values of AᵀA from step to step.
+#[derive(Debug)]
+pub(super) struct Watch {
+    rank: Rank,
+    tol: f64,
+    frobenius2: f64,
+    previous: Vec<f64>,
+    last_change: Option<f64>,
+}
+
+/// What a step brought.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Verdict {
+    /// How many components the answer has by now.
+    pub(super) rank: usize,
+    /// Largest relative change of a leading Ritz value.
+    pub(super) change: f64,
+    /// Whether to stop.
+    pub(super) converged: bool,
+}
+
+impl Watch {
+    pub(super) fn new(rank: Rank, tol: f64, frobenius2: f64) -> Self {
+        Self {
+            rank,
+            tol,
+            frobenius2,
+            previous: Vec::new(),
+            last_change: None,
+        }
+    }
+
+    /// Takes the Ritz values of a step, descending, and their residual norms.
+    pub(super) fn step(&mut self, values: &[f64], residuals: &[f64]) -> Verdict {
+        let (rank, enough) = components(self.rank, values, self.frobenius2);
+        let largest = values.first().copied().unwrap_or(0.0);
+        let size = |value: f64| value.max(SMALLEST_SHARE * largest).max(f64::MIN_POSITIVE);
+        let known = self.previous.len() >= rank;
+        let change = values
+            .iter()
+            .zip(&self.previous)
+            .take(rank)
+            .map(|(new, old)| (new - old).abs() / size(*new))
+            .fold(if known { 0.0 } else { f64::INFINITY }, f64::max);
+        let rate = self.last_change.map_or(1.0, |last| change / last);
+        let left = if rate < 1.0 {
+            change * rate / (1.0 - rate)
+        } else {
+            f64::INFINITY
+        };
+        let residual = values
+            .iter()
+            .zip(residuals)
+            .take(rank)
+            .map(|(value, residual)| residual / size(*value))
+            .fold(0.0, f64::max);
+        let converged = enough
+            && change <= self.tol
+            && (left <= self.tol / SAFETY || change <= self.tol * self.tol)
+            && residual <= self.tol.sqrt();
+        self.previous = values.to_vec();
+        self.last_change = change.is_finite().then_some(change);
+        Verdict {
+            rank,
+            change,
+            converged,
+        }
+    }
+}
+
+/// How many components `rank` asks for, given the squared singular values found so far, and
+/// whether these are enough of them.
+pub(super) fn components(rank: Rank, squares: &[f64], frobenius2: f64) -> (usize, bool) {
+    match rank {
+        Rank::Fixed { k } => ((k as usize).min(squares.len()), squares.len() >= k as usize),
+        Rank::Energy { fraction, at_most } => {
+            let limit = at_most as usize;
+            let wanted = fraction * frobenius2;
+            let mut captured = 0.0;
+            for (index, square) in squares.iter().take(limit).enumerate() {
+                captured += square;
+                if captured >= wanted {
+                    return (index + 1, true);
+                }
+            }
+            (squares.len().min(limit), squares.len() >= limit)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch(tol: f64) -> Watch {
+        Watch::new(Rank::Fixed { k: 1 }, tol, 1.0)
+    }
+
+    #[test]
+    fn one_step_is_never_enough() {
+        assert!(!watch(0.5).step(&[1.0], &[0.0]).converged);
+    }
+
+    #[test]
+    fn stops_when_the_error_left_is_small() {
+        let mut watch = watch(1e-3);
+        let values = [0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999_999];
+        let steps: Vec<_> = values
+            .iter()
+            .map(|v| watch.step(&[*v], &[1e-3]).converged)
+            .collect();
+        assert_eq!(steps, [false, false, false, true, true, true]);
+    }
+
+    #[test]
+    fn slow_progress_is_not_convergence() {
+        let mut watch = watch(1e-3);
+        let mut value = 0.5;
+        for step in 0..50 {
+            // Each step closes a hundredth of what is missing: small changes, large error.
+            value += (1.0 - value) * 0.01 * 0.1;
+            assert!(!watch.step(&[value], &[1e-3]).converged, "step {step}");
+        }
+    }
+
+    #[test]
+    fn large_residuals_are_not_convergence() {
+        let mut watch = watch(1e-3);
+        watch.step(&[1.0], &[0.5]);
+        assert!(!watch.step(&[1.0], &[0.5]).converged);
+    }
+
+    #[test]
+    fn energy_takes_as_few_components_as_it_needs() {
+        let rank = Rank::Energy {
+            fraction: 0.9,
+            at_most: 3,
+        };
+        assert_eq!(components(rank, &[5.0, 4.0, 1.0], 10.0), (2, true));
+        assert_eq!(components(rank, &[5.0], 10.0), (1, false));
+        assert_eq!(components(rank, &[1.0, 1.0, 1.0], 10.0), (3, true));
+    }
+}

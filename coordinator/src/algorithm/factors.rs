@@ -1,0 +1,358 @@
+//! From right vectors to result files: one last read of A gives Y = A V and Z = AᵀY, and from
+//! them orthonormal U, σ and true residuals of the vectors as written.
+
+use rankmill_common::Digest;
+use rankmill_common::Result;
+use rankmill_common::job::JobSpec;
+use rankmill_common::job::svd::SvdSpec;
+use rankmill_common::manifest::{ConvergenceSummary, InputFile, MatrixSummary};
+use rankmill_common::matrix::{BlockedMatrix, Precision, RowRange, SmallMatrix, TallMatrix};
+use rankmill_common::operator::combine::{Coefficients, Products};
+use rankmill_common::operator::normal_multiply::Product;
+use rankmill_common::operator::{
+    ColumnResiduals, NormalProduct, SmallFactorization, SmallFactors, Spectrum, WriteFactors,
+    WriteSpectrum, WrittenFile,
+};
+use rankmill_common::table::IdTable;
+
+use super::JobResult;
+use super::ingest::Ingested;
+use super::operand::{self, Operand};
+use super::svd::RightVectors;
+use super::tall::{self, Combination, Made};
+use crate::stages::Stages;
+
+/// Bytes of vectors in one result file.
+const FILE_BYTES: u64 = 128 << 20;
+/// Stream of the random numbers that complete U where singular values are zero.
+const FILL_STREAM: u32 = 1;
+
+/// Where the result goes and what it says of its origin.
+pub(super) struct Output<'a> {
+    url: String,
+    tag: String,
+    matrix: &'a BlockedMatrix,
+    inputs: &'a [InputFile],
+    method: &'static str,
+}
+
+/// Y = A V and Z = AᵀY with what certifies them.
+pub(super) struct LastRead {
+    pub(super) y: TallMatrix,
+    pub(super) z: TallMatrix,
+    pub(super) grams: Vec<SmallMatrix>,
+    pub(super) rounding: Vec<SmallMatrix>,
+    row_norms2: TallMatrix,
+    column_norms2: TallMatrix,
+}
+
+/// U, σ, V and the squared norms of their residuals.
+pub(super) struct Triplets {
+    pub(super) u: Made,
+    pub(super) v: TallMatrix,
+    pub(super) sigma: SmallMatrix,
+    pub(super) left: Vec<SmallMatrix>,
+    pub(super) right: Vec<SmallMatrix>,
+    pub(super) rotation: Option<SmallMatrix>,
+    pub(super) left_bound: Option<f64>,
+    pub(super) rounding: Vec<SmallMatrix>,
+    pub(super) next: Option<f64>,
+    pub(super) numerical_rank: u32,
+    pub(super) converged: bool,
+}
+
+impl<'a> Output<'a> {
+    /// The output of a job. File names carry a digest of the specification and the input: files
+    /// of two different results never meet.
+    pub(super) fn new(spec: &SvdSpec, ingested: &'a Ingested, method: &'static str) -> Self {
+        let identity = (JobSpec::Svd(spec.clone()).digest(), ingested.matrix.digest);
+        Self {
+            url: spec.output.url.clone(),
+            tag: Digest::of_value(&identity).short(),
+            matrix: &ingested.matrix,
+            inputs: &ingested.inputs,
+            method,
+        }
+    }
+}
+
+/// Finishes a factorization whose right vectors are known.
+pub(super) async fn finish(
+    stages: &Stages,
+    a: &mut Operand<'_>,
+    right: RightVectors,
+    spec: &SvdSpec,
+    output: &Output<'_>,
+) -> Result<JobResult> {
+    let last = last_read(stages, a, &right.v).await?;
+    let product_svd = SmallFactorization::ProductSvd {
+        gram: last.grams.clone(),
+        rank: spec.rank,
+        frobenius2: a.frobenius2,
+    };
+    let svd = tall::factorize(stages, "singular values", product_svd).await?;
+    let [m, rotation, sigma] = [svd.matrix(0)?, svd.matrix(1)?, svd.matrix(2)?];
+    let (polish, u) = left_vectors(stages, &last, &svd, spec.seed).await?;
+    let turned = Combination {
+        weights: Some(last.column_norms2.clone()),
+        ..Combination::new(
+            a.ncols(),
+            rotation.ncols,
+            vec![tall::stored(right.v.clone(), tall::all(rotation.clone()))],
+        )
+    };
+    let multiply = SmallFactorization::Multiply {
+        left: m,
+        right: polish,
+    };
+    let (v, total) = futures::try_join!(
+        tall::combine(stages, "right vectors", turned),
+        tall::factorize(stages, "left transform", multiply),
+    )?;
+    let total = total.matrix(0)?;
+    let (mut left, mut on_right) = futures::try_join!(
+        residuals(
+            stages,
+            "residuals of A v",
+            &last.y,
+            &rotation,
+            &u.matrix,
+            &sigma
+        ),
+        residuals(
+            stages,
+            "residuals of Aᵀu",
+            &last.z,
+            &total,
+            &v.matrix,
+            &sigma
+        ),
+    )?;
+    left.extend(v.rounding);
+    on_right.extend(u.rounding.clone());
+    let triplets = Triplets {
+        next: svd.values.get(sigma.ncols as usize).copied().or(right.next),
+        numerical_rank: svd.rank,
+        converged: right.converged,
+        u,
+        v: v.matrix,
+        sigma,
+        left,
+        right: on_right,
+        rotation: Some(rotation),
+        left_bound: None,
+        rounding: last.rounding,
+    };
+    write(stages, a, triplets, output).await
+}
+
+/// The last read of A, in f64.
+pub(super) async fn last_read(
+    stages: &Stages,
+    a: &mut Operand<'_>,
+    v: &TallMatrix,
+) -> Result<LastRead> {
+    let parts = a.normal_multiply(v, Product::Certify).await?;
+    let double = |ncols, terms| Combination {
+        precision: Precision::Double,
+        ..Combination::new(v.nrows, ncols, terms)
+    };
+    let norms = parts.iter().filter_map(|part| part.certificate.as_ref());
+    let norms = norms.map(|part| tall::stored(part.column_norms2.clone(), Coefficients::Identity));
+    let (z, column_norms2) = futures::try_join!(
+        tall::combine(
+            stages,
+            "sum Aᵀ(A V)",
+            double(v.ncols, operand::sum_of(&parts))
+        ),
+        tall::combine(stages, "column norms", double(1, norms.collect())),
+    )?;
+    Ok(collect(
+        a.nrows(),
+        v.ncols,
+        parts,
+        z.matrix,
+        column_norms2.matrix,
+    ))
+}
+
+fn collect(
+    nrows: u64,
+    width: u32,
+    parts: Vec<NormalProduct>,
+    z: TallMatrix,
+    column_norms2: TallMatrix,
+) -> LastRead {
+    let tall = |ncols, precision| TallMatrix {
+        nrows,
+        ncols,
+        precision,
+        shards: Vec::new(),
+    };
+    let mut last = LastRead {
+        y: tall(width, Precision::Single),
+        z,
+        grams: Vec::new(),
+        rounding: Vec::new(),
+        row_norms2: tall(1, Precision::Double),
+        column_norms2,
+    };
+    for certificate in parts.into_iter().filter_map(|part| part.certificate) {
+        last.y.shards.extend(certificate.y);
+        last.row_norms2.shards.extend(certificate.row_norms2);
+        last.grams.push(certificate.gram);
+        last.rounding.push(certificate.rounding);
+    }
+    last
+}
+
+/// U = Y M P: the transform M of the product's SVD, then Cholesky QR once more. Where singular
+/// values are zero, random directions stand in for columns of Y. Returns P and U.
+async fn left_vectors(
+    stages: &Stages,
+    last: &LastRead,
+    svd: &SmallFactors,
+    seed: u64,
+) -> Result<(SmallMatrix, Made)> {
+    let (m, fill) = (svd.matrix(0)?, svd.matrix(3)?);
+    let (nrows, k) = (last.y.nrows, m.ncols);
+    let mut terms = vec![tall::stored(last.y.clone(), tall::all(m))];
+    if svd.rank < k {
+        terms.push(operand::gaussian(seed, FILL_STREAM, k, tall::all(fill)));
+    }
+    let plan = Combination::new(nrows, k, terms).with(Products::Gram);
+    let raw = tall::combine(stages, "left vectors", plan).await?;
+    let polish = SmallFactorization::Orthonormalize {
+        gram: raw.products,
+        floor: 0.0,
+    };
+    let polish = tall::factorize(stages, "polish left vectors", polish)
+        .await?
+        .matrix(0)?;
+    let plan = Combination {
+        weights: Some(last.row_norms2.clone()),
+        ..Combination::new(
+            nrows,
+            k,
+            vec![tall::stored(raw.matrix, tall::all(polish.clone()))],
+        )
+        .with(Products::Extremes)
+    };
+    let u = tall::combine(stages, "polish left vectors", plan).await?;
+    Ok((polish, u))
+}
+
+async fn residuals(
+    stages: &Stages,
+    name: &str,
+    product: &TallMatrix,
+    transform: &SmallMatrix,
+    factor: &TallMatrix,
+    sigma: &SmallMatrix,
+) -> Result<Vec<SmallMatrix>> {
+    let operators = tall::shards(factor.nrows, factor.ncols, Precision::Single)
+        .into_iter()
+        .map(|rows| ColumnResiduals {
+            rows,
+            product: product.clone(),
+            transform: transform.clone(),
+            factor: factor.clone(),
+            sigma: sigma.clone(),
+        });
+    let parts = stages.run(name, operators.collect()).await?;
+    Ok(parts.into_iter().map(|part| part.squared_norms).collect())
+}
+
+/// Writes the result's files.
+pub(super) async fn write(
+    stages: &Stages,
+    a: &Operand<'_>,
+    triplets: Triplets,
+    output: &Output<'_>,
+) -> Result<JobResult> {
+    let spectrum = WriteSpectrum {
+        sigma: triplets.sigma,
+        left: triplets.left,
+        right: triplets.right,
+        product_rounding: triplets.rounding,
+        rotation: triplets.rotation,
+        left_bound: triplets.left_bound,
+        frobenius2: a.frobenius2,
+        next_sigma: triplets.next,
+        output: output.url.clone(),
+        path: "singular_values.parquet".to_owned(),
+    };
+    let side = |name: &str, factor: &TallMatrix, ids: &IdTable| {
+        let rows = FILE_BYTES / (4 * u64::from(factor.ncols.max(1)));
+        let ranges = RowRange::cut(factor.nrows, rows);
+        let operators = ranges
+            .into_iter()
+            .enumerate()
+            .map(|(index, rows)| WriteFactors {
+                rows,
+                factor: factor.clone(),
+                ids: ids.clone(),
+                extremes: triplets.u.extremes.clone(),
+                output: output.url.clone(),
+                path: format!("{name}/part-{index:05}-{}.parquet", output.tag),
+            });
+        operators.collect::<Vec<_>>()
+    };
+    let (left, right, spectrum) = futures::try_join!(
+        stages.run(
+            "write left",
+            side("left", &triplets.u.matrix, &output.matrix.row_ids)
+        ),
+        stages.run(
+            "write right",
+            side("right", &triplets.v, &output.matrix.column_ids)
+        ),
+        stages.run_one("write singular values", spectrum),
+    )?;
+    let files: Vec<WrittenFile> = left
+        .into_iter()
+        .chain(right)
+        .chain([spectrum.file.clone()])
+        .collect();
+    Ok(JobResult {
+        inputs: output.inputs.to_vec(),
+        matrix: summary(output.matrix, a.frobenius2),
+        files,
+        convergence: convergence(
+            &spectrum,
+            a.reads,
+            output,
+            triplets.numerical_rank,
+            triplets.converged,
+        ),
+    })
+}
+
+fn summary(matrix: &BlockedMatrix, frobenius2: f64) -> MatrixSummary {
+    MatrixSummary {
+        nrows: matrix.nrows,
+        ncols: matrix.ncols,
+        nnz: matrix.nnz,
+        frobenius2,
+        skipped_rows: matrix.skipped_rows,
+    }
+}
+
+fn convergence(
+    spectrum: &Spectrum,
+    reads: u32,
+    output: &Output<'_>,
+    numerical_rank: u32,
+    converged: bool,
+) -> ConvergenceSummary {
+    ConvergenceSummary {
+        converged,
+        method: output.method.to_owned(),
+        reads,
+        pve: spectrum.pve,
+        max_residual: spectrum.max_residual,
+        captured_energy: spectrum.captured_energy,
+        components: spectrum.values.len() as u32,
+        numerical_rank,
+    }
+}

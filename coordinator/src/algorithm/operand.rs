@@ -1,0 +1,168 @@
+//! The matrix A as the iterations see it: blocks, an optional mean, and a count of its reads.
+
+use rankmill_common::job::svd::Centering;
+use rankmill_common::matrix::{BlockRef, BlockedMatrix, Precision, TallMatrix};
+use rankmill_common::operator::combine::{Coefficients, Products, Source, Term};
+use rankmill_common::operator::normal_multiply::Product;
+use rankmill_common::operator::{ColumnSums, Gram, GramPart, NormalMultiply, NormalProduct};
+use rankmill_common::{Error, Result};
+
+use super::tall::{self, Combination};
+use crate::stages::Stages;
+
+/// Most tasks of one read of A. Each returns an n×l partial result.
+const MOST_TASKS: u64 = 64;
+/// Entries per column of A that a task should read for each partial result that it writes: fewer,
+/// and the partial results outweigh the matrix.
+const ENTRIES_PER_COLUMN: u64 = 50;
+
+/// A, or A − 1μᵀ.
+pub(super) struct Operand<'a> {
+    stages: &'a Stages,
+    matrix: &'a BlockedMatrix,
+    mean: Option<TallMatrix>,
+    /// ‖A‖²_F, of the centred matrix where it is centred.
+    pub(super) frobenius2: f64,
+    /// How often A was read so far.
+    pub(super) reads: u32,
+}
+
+impl<'a> Operand<'a> {
+    /// A as it is, or centred; the latter reads A once for the means.
+    pub(super) async fn open(
+        stages: &'a Stages,
+        matrix: &'a BlockedMatrix,
+        centering: Centering,
+    ) -> Result<Self> {
+        let mut operand = Self {
+            stages,
+            matrix,
+            mean: None,
+            frobenius2: matrix.frobenius2,
+            reads: 0,
+        };
+        match centering {
+            Centering::None => {}
+            Centering::Columns => operand.center().await?,
+        }
+        Ok(operand)
+    }
+
+    pub(super) fn nrows(&self) -> u64 {
+        self.matrix.nrows
+    }
+
+    pub(super) fn ncols(&self) -> u64 {
+        self.matrix.ncols
+    }
+
+    async fn center(&mut self) -> Result<()> {
+        self.reads += 1;
+        let operators = self.groups().into_iter().map(|blocks| ColumnSums {
+            format: self.matrix.format,
+            blocks,
+            ncols: self.matrix.ncols,
+        });
+        let sums = self.stages.run("column means", operators.collect()).await?;
+        let rows = self.matrix.nrows as f64;
+        let terms = sums.into_iter().map(|part| Term {
+            scale: 1.0 / rows,
+            ..tall::stored(part.sums, Coefficients::Identity)
+        });
+        let mean = Combination {
+            nrows: self.matrix.ncols,
+            ncols: 1,
+            terms: terms.collect(),
+            precision: Precision::Double,
+            products: Products::Gram,
+            weights: None,
+        };
+        let mean = tall::combine(self.stages, "column means", mean).await?;
+        let norm = tall::singular_values(self.stages, "norm of the mean", mean.products).await?;
+        let norm2 = norm.first().copied().unwrap_or(0.0).powi(2);
+        self.frobenius2 = self.matrix.frobenius2 - rows * norm2;
+        if self.frobenius2 <= self.matrix.frobenius2 * 1e-14 {
+            return Err(Error::invalid_input(
+                "all rows are equal: nothing is left of the matrix once it is centred",
+            ));
+        }
+        self.mean = Some(mean.matrix);
+        Ok(())
+    }
+
+    /// The parts of Z = Aᵀ(A X).
+    pub(super) async fn normal_multiply(
+        &mut self,
+        x: &TallMatrix,
+        product: Product,
+    ) -> Result<Vec<NormalProduct>> {
+        self.reads += 1;
+        let operators = self.groups().into_iter().map(|blocks| NormalMultiply {
+            format: self.matrix.format,
+            blocks,
+            x: x.clone(),
+            mean: self.mean.clone(),
+            product,
+        });
+        let name = match product {
+            Product::Discard => format!("read {}: multiply by AᵀA", self.reads),
+            Product::Certify => format!("read {}: left vectors and residuals", self.reads),
+        };
+        self.stages.run(&name, operators.collect()).await
+    }
+
+    /// The parts of AᵀA.
+    pub(super) async fn gram(&mut self) -> Result<Vec<GramPart>> {
+        self.reads += 1;
+        let operators = self.groups().into_iter().map(|blocks| Gram {
+            format: self.matrix.format,
+            blocks,
+            ncols: self.matrix.ncols,
+            mean: self.mean.clone(),
+        });
+        let name = format!("read {}: AᵀA", self.reads);
+        self.stages.run(&name, operators.collect()).await
+    }
+
+    /// Blocks by task: as many tasks as partial results are worth, from the matrix alone.
+    fn groups(&self) -> Vec<Vec<BlockRef>> {
+        let worth = self.matrix.nnz / (ENTRIES_PER_COLUMN * self.matrix.ncols.max(1));
+        let blocks = &self.matrix.blocks;
+        let tasks = worth.clamp(1, MOST_TASKS).min(blocks.len().max(1) as u64);
+        let share = self.matrix.nnz.div_ceil(tasks).max(1);
+        let mut groups: Vec<Vec<BlockRef>> = Vec::new();
+        let (mut entries, mut limit) = (0, 0);
+        for block in blocks {
+            if entries >= limit {
+                groups.push(Vec::new());
+                limit += share;
+            }
+            entries += block.nnz;
+            if let Some(group) = groups.last_mut() {
+                group.push(block.clone());
+            }
+        }
+        groups
+    }
+}
+
+/// Σ of the parts of Z as the terms of a combination.
+pub(super) fn sum_of(parts: &[NormalProduct]) -> Vec<Term> {
+    parts
+        .iter()
+        .map(|part| tall::stored(part.z.clone(), Coefficients::Identity))
+        .collect()
+}
+
+/// The random test matrix of a job, regenerated wherever it is needed.
+pub(super) fn gaussian(seed: u64, stream: u32, ncols: u32, coefficients: Coefficients) -> Term {
+    Term {
+        matrix: Source::Gaussian {
+            seed,
+            stream,
+            ncols,
+        },
+        coefficients,
+        scale: 1.0,
+    }
+}

@@ -1,0 +1,97 @@
+//! Truncated SVD: ingest, find the right singular vectors, finish with one last read of A.
+
+use rankmill_common::job::svd::{MAX_GRAM_COLUMNS, Method, Rank, SvdSpec};
+use rankmill_common::matrix::{BlockFormat, BlockedMatrix, TallMatrix};
+use rankmill_common::{Error, Result};
+
+use super::ingest::ingest;
+use super::operand::Operand;
+use super::{JobResult, factors, gram, lanczos, sketch, subspace};
+use crate::stages::Stages;
+
+/// Reads that block Lanczos takes, for the comparison of costs.
+const TYPICAL_READS: f64 = 6.0;
+/// Columns up to which `auto` considers AᵀA.
+const AUTO_GRAM_COLUMNS: u64 = 4096;
+/// Multiplications per n²·b of the eigenvectors of an n×n matrix by block iteration.
+const EIGEN_COST: f64 = 16.0;
+
+/// An orthonormal n×l matrix whose span holds the leading right singular vectors.
+pub(super) struct RightVectors {
+    pub(super) v: TallMatrix,
+    /// Estimate of σ_{k+1}.
+    pub(super) next: Option<f64>,
+    pub(super) converged: bool,
+}
+
+/// Truncated SVD A ≈ U Σ Vᵀ, or that of the centred A.
+pub(super) async fn svd(stages: &Stages, spec: &SvdSpec) -> Result<JobResult> {
+    let ingested = ingest(stages, &spec.input).await?;
+    let spec = fit_rank(spec, &ingested.matrix)?;
+    let mut a = Operand::open(stages, &ingested.matrix, spec.centering).await?;
+    let method = choose(&spec, &ingested.matrix)?;
+    let output = factors::Output::new(&spec, &ingested, name(method));
+    let right = match method {
+        Method::Auto | Method::Lanczos => lanczos::leading(stages, &mut a, &spec).await?,
+        Method::Gram => gram::leading(stages, &mut a, &spec).await?,
+        Method::Subspace => subspace::leading(stages, &mut a, &spec).await?,
+        Method::Sketch => return sketch::finish(stages, &mut a, &spec, &output).await,
+    };
+    factors::finish(stages, &mut a, right, &spec, &output).await
+}
+
+/// Checks the rank against the matrix.
+fn fit_rank(spec: &SvdSpec, matrix: &BlockedMatrix) -> Result<SvdSpec> {
+    let largest = matrix.nrows.min(matrix.ncols);
+    let mut fitted = spec.clone();
+    match &mut fitted.rank {
+        Rank::Fixed { k } if u64::from(*k) > largest => Err(Error::invalid_input(format!(
+            "-k is {k}, but the matrix is {}×{}: at most {largest} components exist",
+            matrix.nrows, matrix.ncols
+        ))),
+        Rank::Fixed { .. } => Ok(fitted),
+        Rank::Energy { at_most, .. } => {
+            *at_most = u64::from(*at_most).min(largest) as u32;
+            Ok(fitted)
+        }
+    }
+}
+
+/// The method that `auto` stands for here, by the multiplications that each would cost.
+fn choose(spec: &SvdSpec, matrix: &BlockedMatrix) -> Result<Method> {
+    match spec.method {
+        Method::Auto => {}
+        Method::Gram if matrix.ncols > MAX_GRAM_COLUMNS => {
+            return Err(Error::invalid_input(format!(
+                "--method gram forms an n×n matrix and n is {}; at most {MAX_GRAM_COLUMNS} \
+                 columns are possible; use --method lanczos",
+                matrix.ncols
+            )));
+        }
+        Method::Lanczos | Method::Gram | Method::Subspace | Method::Sketch => {
+            return Ok(spec.method);
+        }
+    }
+    let (n, b) = (matrix.ncols as f64, f64::from(spec.block_width()));
+    let gram = match matrix.format {
+        BlockFormat::Sparse => matrix.row_nnz2,
+        BlockFormat::Dense => matrix.nrows as f64 * n * n,
+    };
+    let gram = gram + EIGEN_COST * n * n * b.min(n);
+    let krylov_basis = 4.0 * TYPICAL_READS * TYPICAL_READS * n * b * b;
+    let lanczos = TYPICAL_READS * 2.0 * matrix.nnz as f64 * b + krylov_basis;
+    if matrix.ncols <= AUTO_GRAM_COLUMNS && gram <= lanczos {
+        Ok(Method::Gram)
+    } else {
+        Ok(Method::Lanczos)
+    }
+}
+
+fn name(method: Method) -> &'static str {
+    match method {
+        Method::Auto | Method::Lanczos => "lanczos",
+        Method::Gram => "gram",
+        Method::Subspace => "subspace",
+        Method::Sketch => "sketch",
+    }
+}

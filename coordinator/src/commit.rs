@@ -1,0 +1,103 @@
+//! The sole writer of manifests.
+//!
+//! A result becomes visible when its manifest is written, and the manifest is written only after
+//! the job's log holds it, so whoever comes later can write the same bytes again.
+
+use bytes::Bytes;
+use rankmill_common::job::{JobSpec, Overwrite};
+use rankmill_common::manifest::{MANIFEST_NAME, Manifest, StageTiming, Versions};
+use rankmill_common::{Error, ErrorKind, JobId, Result};
+use rankmill_store::{Created, Store};
+
+use crate::algorithm::JobResult;
+
+/// Version of the manifest's format.
+const MANIFEST_VERSION: u32 = 1;
+
+/// The manifest of a finished job.
+pub(crate) fn manifest(
+    job_id: JobId,
+    parameters: JobSpec,
+    result: JobResult,
+    isa: String,
+    timings: Vec<StageTiming>,
+) -> Manifest {
+    Manifest {
+        manifest_version: MANIFEST_VERSION,
+        job_id,
+        parameters,
+        inputs: result.inputs,
+        matrix: result.matrix,
+        files: result.files,
+        convergence: result.convergence,
+        versions: Versions {
+            rankmill: env!("CARGO_PKG_VERSION").to_owned(),
+            isa,
+        },
+        timings,
+    }
+}
+
+/// Makes the result visible, then removes files of results that it replaces.
+pub(crate) async fn publish(spec: &JobSpec, manifest: &Manifest) -> Result<()> {
+    let store = Store::open(&spec.output().url)?;
+    let mut text = serde_json::to_vec_pretty(manifest)
+        .map_err(|e| Error::internal(format!("the manifest cannot be written: {e}")))?;
+    text.push(b'\n');
+    let bytes = Bytes::from(text);
+    match spec.output().overwrite {
+        Overwrite::Replace => store.put(MANIFEST_NAME, bytes).await?,
+        Overwrite::Refuse => match store.create(MANIFEST_NAME, bytes).await? {
+            Created::Mine => {}
+            Created::Other(_) => {
+                return Err(Error::new(
+                    ErrorKind::AlreadyExists,
+                    format!(
+                        "{} received another result while this job ran",
+                        spec.output().url
+                    ),
+                ));
+            }
+        },
+    }
+    sweep(&store, manifest).await
+}
+
+/// Deletes result files that no manifest names: those of a replaced or abandoned result.
+async fn sweep(store: &Store, manifest: &Manifest) -> Result<()> {
+    for folder in ["left", "right"] {
+        for entry in store.list(folder).await? {
+            let named = manifest.files.iter().any(|file| file.path == entry.key);
+            if !named && is_result_file(&entry.key) {
+                store.delete(&entry.key).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a key looks like a file that rankmill writes: `left/part-00000-0123abcd.parquet`.
+fn is_result_file(key: &str) -> bool {
+    let name = key.rsplit('/').next().unwrap_or(key);
+    name.strip_prefix("part-")
+        .and_then(|rest| rest.strip_suffix(".parquet"))
+        .and_then(|rest| rest.split_once('-'))
+        .is_some_and(|(number, digest)| {
+            number.bytes().all(|b| b.is_ascii_digit())
+                && digest.len() == 8
+                && digest.bytes().all(|b| b.is_ascii_hexdigit())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_of_its_own_kind_are_swept() {
+        assert!(is_result_file("left/part-00000-0123abcd.parquet"));
+        assert!(!is_result_file("left/users.parquet"));
+        assert!(!is_result_file("left/part-x-0123abcd.parquet"));
+        assert!(!is_result_file("left/part-00000-0123abcd.csv"));
+    }
+}

@@ -1,0 +1,89 @@
+//! The cluster's own log: who is coordinator, which jobs there are.
+
+use bytes::Bytes;
+use rankmill_common::{Epoch, Error, ErrorKind, JobId, Result};
+use rankmill_store::Store;
+use serde::{Deserialize, Serialize};
+
+use crate::log::{ClusterEntry, Log, Position};
+
+const LOG: &str = "cluster/log";
+const HINT: &str = "cluster/hint.json";
+const TRIES: u32 = 10;
+
+/// The cluster log, written by this coordinator.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    store: Store,
+    log: Log,
+    epoch: Epoch,
+}
+
+/// Where reading the log may start: only saves time, never decides anything.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Hint {
+    position: Position,
+    epoch: Epoch,
+    live: Vec<JobId>,
+}
+
+impl Cluster {
+    /// Starts a new epoch. Returns the jobs that may not have ended.
+    pub(crate) async fn take_over(store: Store) -> Result<(Self, Vec<JobId>)> {
+        for _ in 0..TRIES {
+            let hint = read_hint(&store).await;
+            let (mut log, replay) =
+                Log::read::<ClusterEntry>(store.clone(), LOG.to_owned(), hint.position).await?;
+            let epoch = Epoch(replay.epoch.max(hint.epoch).0 + 1);
+            log.take_over(epoch);
+            match log.append(vec![ClusterEntry::EpochStarted { epoch }]).await {
+                Ok(()) => {
+                    let mut jobs = hint.live;
+                    jobs.extend(replay.entries.into_iter().filter_map(|entry| match entry {
+                        ClusterEntry::JobAccepted { job } => Some(job),
+                        ClusterEntry::EpochStarted { .. } => None,
+                    }));
+                    jobs.sort();
+                    jobs.dedup();
+                    return Ok((Self { store, log, epoch }, jobs));
+                }
+                Err(e) if matches!(e.kind, ErrorKind::Fenced | ErrorKind::Unavailable) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            "other coordinators keep taking over this state directory",
+        ))
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Makes a job known to every later coordinator.
+    pub(crate) async fn accept(&mut self, job: JobId) -> Result<()> {
+        self.log
+            .append(vec![ClusterEntry::JobAccepted { job }])
+            .await
+    }
+
+    /// Spares the next coordinator from reading what is long over. Failure costs only time.
+    pub(crate) async fn save_hint(&self, live: &[JobId]) {
+        let hint = Hint {
+            position: self.log.position(),
+            epoch: self.epoch,
+            live: live.to_vec(),
+        };
+        if let Ok(bytes) = serde_json::to_vec(&hint) {
+            let _ = self.store.put(HINT, Bytes::from(bytes)).await;
+        }
+    }
+}
+
+async fn read_hint(store: &Store) -> Hint {
+    match store.get(HINT).await {
+        Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
+        Err(_) => Hint::default(),
+    }
+}

@@ -1,0 +1,330 @@
+//! One job: its algorithm, its stages, its log and what the outside sees of it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use rankmill_common::job::JobSpec;
+use rankmill_common::manifest::{Manifest, StageTiming};
+use rankmill_common::operator::{Operator, Report};
+use rankmill_common::status::{JobState, JobStatus, Progress};
+use rankmill_common::{Error, JobId, Result, StageId, TaskIndex};
+use tokio::sync::watch;
+
+use super::command::{Command, EngineHandle};
+use super::journal::Journal;
+use crate::algorithm::{self, JobResult};
+use crate::commit;
+use crate::log::{JobEntry, JobHistory, StageRecord, TaskCost};
+use crate::scheduler::{Event, RequestId, TaskPlan};
+use crate::stages::{StageRequest, Stages};
+
+type Algorithm = Pin<Box<dyn Future<Output = Result<JobResult>> + Send>>;
+
+/// A job and everything that belongs to it.
+pub(super) struct Job {
+    id: JobId,
+    spec: JobSpec,
+    state: JobState,
+    error: Option<Error>,
+    stages: Stages,
+    algorithm: Option<Algorithm>,
+    recorded: BTreeMap<StageId, StageRecord>,
+    operators: BTreeMap<StageId, Vec<Operator>>,
+    manifest: Option<Manifest>,
+    journal: Journal,
+    timings: BTreeMap<StageId, Timing>,
+    status: watch::Sender<JobStatus>,
+}
+
+/// What polling an algorithm brought.
+pub(super) enum Step {
+    /// It asks for stages, or waits.
+    Asked(Vec<Event>),
+    /// It is done.
+    Finished(Box<JobResult>),
+    /// It cannot go on.
+    Failed(Error),
+}
+
+/// A stage as the clock sees it.
+struct Timing {
+    name: String,
+    tasks: u32,
+    done: u32,
+    asked: Instant,
+    wall_ms: Option<u64>,
+    busy_ms: u64,
+    bytes_read: u64,
+    bytes_written: u64,
+}
+
+impl Job {
+    /// A job as its log has it.
+    pub(super) fn resume(history: JobHistory, journal: Journal) -> Self {
+        let stages = Stages::new(history.job.clone());
+        let algorithm: Option<Algorithm> = (!history.state.is_terminal())
+            .then(|| Box::pin(algorithm::run(stages.clone(), history.spec.clone())) as Algorithm);
+        let status = JobStatus {
+            id: history.job.clone(),
+            kind: history.spec.kind().to_owned(),
+            state: history.state,
+            output: history.spec.output().url.clone(),
+            progress: None,
+            error: history.error.clone(),
+            workers: 0,
+        };
+        Self {
+            id: history.job,
+            spec: history.spec,
+            state: history.state,
+            error: history.error,
+            stages,
+            algorithm,
+            recorded: history.stages,
+            operators: BTreeMap::new(),
+            manifest: history.manifest,
+            journal,
+            timings: BTreeMap::new(),
+            status: watch::Sender::new(status),
+        }
+    }
+
+    pub(super) fn id(&self) -> &JobId {
+        &self.id
+    }
+
+    pub(super) fn spec(&self) -> &JobSpec {
+        &self.spec
+    }
+
+    pub(super) fn state(&self) -> JobState {
+        self.state
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<JobStatus> {
+        self.status.subscribe()
+    }
+
+    /// Polls the algorithm until it waits for the workers.
+    pub(super) fn poll(&mut self) -> Step {
+        let Some(algorithm) = &mut self.algorithm else {
+            return Step::Asked(Vec::new());
+        };
+        let mut context = Context::from_waker(Waker::noop());
+        match algorithm.as_mut().poll(&mut context) {
+            Poll::Ready(Ok(result)) => Step::Finished(Box::new(result)),
+            Poll::Ready(Err(error)) => Step::Failed(error),
+            Poll::Pending => {
+                let requests = self.stages.take_asked();
+                match requests.into_iter().map(|r| self.ask(r)).collect() {
+                    Ok(events) => Step::Asked(events),
+                    Err(error) => Step::Failed(error),
+                }
+            }
+        }
+    }
+
+    /// Turns a request for a stage into an event, with the outputs that the log holds already.
+    fn ask(&mut self, request: StageRequest) -> Result<Event> {
+        let identity = request.identity();
+        let committed = match self.recorded.remove(&request.stage) {
+            Some(record) if record.identity == identity => record.committed,
+            Some(_) => {
+                return Err(Error::internal(format!(
+                    "stage {} ({}) of job {} is not the stage that the log holds: the job was \
+                     started by another version of rankmill; start it again with --overwrite",
+                    request.stage, request.name, self.id
+                )));
+            }
+            None => {
+                let entry = JobEntry::StageStarted {
+                    stage: request.stage,
+                    identity,
+                    name: request.name.clone(),
+                    tasks: request.operators.len() as u32,
+                };
+                self.journal.write(entry, None);
+                BTreeMap::new()
+            }
+        };
+        let mut timing = Timing::new(request.name, request.operators.len() as u32);
+        for done in committed.values() {
+            timing.add(done.cost);
+        }
+        self.timings.insert(request.stage, timing);
+        let plan = |(index, operator): (u32, &Operator)| TaskPlan {
+            name: operator.name(),
+            memory: operator.memory(),
+            committed: committed.get(&TaskIndex(index)).cloned(),
+        };
+        let tasks = (0..).zip(&request.operators).map(plan).collect();
+        self.operators.insert(request.stage, request.operators);
+        Ok(Event::StageAsked {
+            job: self.id.clone(),
+            stage: request.stage,
+            root: request.root,
+            tasks,
+        })
+    }
+
+    /// What the task of a lease has to do.
+    pub(super) fn operator(&self, stage: StageId, task: TaskIndex) -> Option<&Operator> {
+        self.operators.get(&stage)?.get(task.0 as usize)
+    }
+
+    /// Writes what happened to the log and counts its cost.
+    pub(super) fn commit(&mut self, entry: JobEntry, request: Option<RequestId>) {
+        if let JobEntry::TaskCommitted { stage, cost, .. } = &entry
+            && let Some(timing) = self.timings.get_mut(stage)
+        {
+            timing.add(*cost);
+        }
+        self.journal.write(entry, request);
+    }
+
+    pub(super) fn complete_stage(&mut self, stage: StageId, reports: Vec<Report>) {
+        if let Some(timing) = self.timings.get_mut(&stage) {
+            timing.wall_ms = Some(timing.asked.elapsed().as_millis() as u64);
+        }
+        self.stages.complete(stage, reports);
+    }
+
+    /// Logs the finished result, then writes its manifest; the engine hears of it.
+    pub(super) fn publish_result(&mut self, result: JobResult, isa: String, engine: &EngineHandle) {
+        self.algorithm = None;
+        let manifest = self.manifest.clone().unwrap_or_else(|| {
+            let manifest = self.build_manifest(result, isa);
+            let entry = JobEntry::ResultCommitted {
+                manifest: Box::new(manifest.clone()),
+            };
+            self.journal.write(entry, None);
+            manifest
+        });
+        let flushed = self.journal.flushed();
+        let (engine, job) = (engine.clone(), self.id.clone());
+        let spec = self.spec.clone();
+        tokio::spawn(async move {
+            if flushed.await.is_err() {
+                // The log is lost; the engine has heard of it from the journal.
+                return;
+            }
+            let result = commit::publish(&spec, &manifest).await;
+            engine.tell(Command::Published { job, result });
+        });
+    }
+
+    fn build_manifest(&self, result: JobResult, isa: String) -> Manifest {
+        commit::manifest(
+            self.id.clone(),
+            self.spec.clone(),
+            result,
+            isa,
+            self.timings.values().map(Timing::to_stage).collect(),
+        )
+    }
+
+    /// Ends the job; the log says how.
+    pub(super) fn end(&mut self, state: JobState, error: Option<Error>) {
+        let entry = match (state, &error) {
+            (JobState::Succeeded, _) => JobEntry::JobSucceeded,
+            (JobState::Cancelled, _) => JobEntry::JobCancelled,
+            (JobState::Failed | JobState::Queued | JobState::Running, error) => {
+                JobEntry::JobFailed {
+                    error: error
+                        .clone()
+                        .unwrap_or_else(|| Error::internal("the job ended without a reason")),
+                }
+            }
+        };
+        self.journal.write(entry, None);
+        self.abandon_with(state, error);
+    }
+
+    /// Stops working on the job and leaves its log as it is.
+    pub(super) fn abandon(&mut self, error: Error) {
+        self.abandon_with(JobState::Failed, Some(error));
+    }
+
+    fn abandon_with(&mut self, state: JobState, error: Option<Error>) {
+        self.algorithm = None;
+        self.state = state;
+        self.error = error;
+    }
+
+    pub(super) fn status(&self, workers: u32) -> JobStatus {
+        JobStatus {
+            id: self.id.clone(),
+            kind: self.spec.kind().to_owned(),
+            state: self.state,
+            output: self.spec.output().url.clone(),
+            progress: self.progress(),
+            error: self.error.clone(),
+            workers,
+        }
+    }
+
+    /// Tells the watchers, if there is something new.
+    pub(super) fn publish_status(&self, workers: u32) {
+        let status = self.status(workers);
+        self.status.send_if_modified(|current| {
+            let changed = *current != status;
+            if changed {
+                *current = status;
+            }
+            changed
+        });
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        let (stage, timing) = self
+            .timings
+            .iter()
+            .find(|(_, timing)| timing.wall_ms.is_none())
+            .or_else(|| self.timings.iter().next_back())?;
+        let bytes = |timing: &Timing| timing.bytes_read + timing.bytes_written;
+        Some(Progress {
+            stage: stage.0 + 1,
+            name: timing.name.clone(),
+            tasks: timing.tasks,
+            done: timing.done,
+            bytes: self.timings.values().map(bytes).sum(),
+            note: self.stages.current_note(),
+        })
+    }
+}
+
+impl Timing {
+    fn new(name: String, tasks: u32) -> Self {
+        Self {
+            name,
+            tasks,
+            done: 0,
+            asked: Instant::now(),
+            wall_ms: None,
+            busy_ms: 0,
+            bytes_read: 0,
+            bytes_written: 0,
+        }
+    }
+
+    fn add(&mut self, cost: TaskCost) {
+        self.done += 1;
+        self.busy_ms += cost.busy_ms;
+        self.bytes_read += cost.bytes_read;
+        self.bytes_written += cost.bytes_written;
+    }
+
+    fn to_stage(&self) -> StageTiming {
+        StageTiming {
+            stage: self.name.clone(),
+            tasks: self.tasks,
+            wall_ms: self.wall_ms.unwrap_or(0),
+            busy_ms: self.busy_ms,
+            bytes_read: self.bytes_read,
+            bytes_written: self.bytes_written,
+        }
+    }
+}

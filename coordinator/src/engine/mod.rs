@@ -1,0 +1,407 @@
+//! The effectful shell around the pure parts.
+//!
+//! One task owns the scheduler and all jobs; calls from the services, finished appends and the
+//! clock reach it as commands. It feeds the scheduler, carries out effects, and polls algorithms.
+//! It decides nothing itself.
+//!
+//! Invariant: an append that fails ends the engine's part in that job; nothing becomes visible
+//! outside that the log does not hold.
+
+mod cluster;
+mod command;
+mod job;
+mod journal;
+mod submit;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rankmill_common::status::{JobState, JobStatus};
+use rankmill_common::{Error, ErrorKind, JobId, Result, WorkerId};
+use rankmill_store::Store;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::CoordinatorConfig;
+use crate::scheduler::{Effect, Event, RequestId, Scheduler};
+
+pub(crate) use cluster::Cluster;
+pub(crate) use command::{Assignment, Command, EngineHandle, WorkerHello};
+use job::{Job, Step};
+
+const TICK: Duration = Duration::from_millis(200);
+
+/// Calls that wait for the scheduler.
+enum Reply {
+    Lease(oneshot::Sender<Result<Option<Assignment>>>),
+    Pulse(oneshot::Sender<Result<Vec<String>>>),
+    Report(oneshot::Sender<Result<()>>),
+}
+
+/// Owner of all state.
+pub(crate) struct Engine {
+    config: CoordinatorConfig,
+    state: Store,
+    cluster: Cluster,
+    scheduler: Scheduler,
+    jobs: BTreeMap<JobId, Job>,
+    replies: BTreeMap<RequestId, Reply>,
+    requests: u64,
+    worker_count: u64,
+    isa: std::collections::BTreeSet<String>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    handle: EngineHandle,
+    started: Instant,
+}
+
+impl Engine {
+    /// Takes the epoch and picks up every job that has not ended.
+    pub(crate) async fn open(state: Store, config: CoordinatorConfig) -> Result<Self> {
+        let (cluster, jobs) = Cluster::take_over(state.clone()).await?;
+        let (sender, commands) = mpsc::unbounded_channel();
+        let mut engine = Self {
+            scheduler: Scheduler::new(cluster.epoch(), config.limits()),
+            config,
+            state,
+            cluster,
+            jobs: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            requests: 0,
+            worker_count: 0,
+            isa: std::collections::BTreeSet::new(),
+            commands,
+            handle: EngineHandle::new(sender),
+            started: Instant::now(),
+        };
+        for job in jobs {
+            engine.resume(job).await?;
+        }
+        Ok(engine)
+    }
+
+    /// How services reach the engine.
+    pub(crate) fn handle(&self) -> EngineHandle {
+        self.handle.clone()
+    }
+
+    /// Serves until fenced, or until `shutdown` resolves.
+    pub(crate) async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<()> {
+        tokio::pin!(shutdown);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let resumed: Vec<JobId> = self.jobs.keys().cloned().collect();
+        for job in resumed {
+            self.start(&job);
+        }
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                _ = tick.tick() => self.dispatch(Event::Tick),
+                command = self.commands.recv() => match command {
+                    Some(command) => self.obey(command).await?,
+                    None => break,
+                },
+            }
+        }
+        self.cluster.save_hint(&self.live_jobs()).await;
+        Ok(())
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<()> {
+        match command {
+            Command::Submit { spec, reply } => {
+                let answer = self.submit(*spec).await;
+                let fenced = matches!(&answer, Err(e) if e.kind == ErrorKind::Fenced);
+                let _ = reply.send(answer);
+                if fenced {
+                    return Err(Error::new(
+                        ErrorKind::Fenced,
+                        "another coordinator took over",
+                    ));
+                }
+            }
+            Command::Status { job, reply } => {
+                let _ = reply.send(self.status(&job));
+            }
+            Command::List { reply } => {
+                let statuses = self.jobs.values().map(|job| self.status_of(job)).collect();
+                let _ = reply.send(statuses);
+            }
+            Command::Watch { job, reply } => {
+                let _ = reply.send(
+                    self.jobs
+                        .get(&job)
+                        .map(Job::watch)
+                        .ok_or_else(|| unknown(&job)),
+                );
+            }
+            Command::Cancel { job, reply } => {
+                let _ = reply.send(self.cancel(&job));
+            }
+            Command::Register { hello, reply } => {
+                let _ = reply.send(self.register(hello));
+            }
+            Command::Lease {
+                worker,
+                free_memory,
+                reply,
+            } => {
+                let request = self.await_reply(Reply::Lease(reply));
+                self.dispatch(Event::WorkRequested {
+                    request,
+                    worker,
+                    free_memory,
+                });
+            }
+            Command::Heartbeat {
+                worker,
+                attempts,
+                reply,
+            } => {
+                let request = self.await_reply(Reply::Pulse(reply));
+                self.dispatch(Event::Heartbeat {
+                    request,
+                    worker,
+                    attempts,
+                });
+            }
+            Command::Report {
+                worker,
+                job,
+                stage,
+                task,
+                attempt,
+                outcome,
+                reply,
+            } => {
+                let request = self.await_reply(Reply::Report(reply));
+                self.dispatch(Event::TaskReported {
+                    request,
+                    worker,
+                    job,
+                    stage,
+                    task,
+                    attempt,
+                    outcome,
+                });
+            }
+            Command::Leave { worker } => self.dispatch(Event::WorkerLeft { worker }),
+            Command::Appended { request } => self.answer(request, Ok(())),
+            Command::LogFailed { job, error } => self.abandon(&job, error)?,
+            Command::Published { job, result } => self.published(&job, result),
+        }
+        Ok(())
+    }
+
+    fn await_reply(&mut self, reply: Reply) -> RequestId {
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        self.replies.insert(request, reply);
+        request
+    }
+
+    fn register(&mut self, hello: WorkerHello) -> Result<WorkerId> {
+        if hello.version != env!("CARGO_PKG_VERSION") {
+            return Err(Error::invalid_input(format!(
+                "the worker is of version {}, the coordinator of version {}; run the same version \
+                 everywhere",
+                hello.version,
+                env!("CARGO_PKG_VERSION")
+            )));
+        }
+        self.isa.insert(hello.isa);
+        self.worker_count += 1;
+        let worker = WorkerId::new(format!(
+            "{}-{}-{}",
+            hello.host,
+            self.cluster.epoch(),
+            self.worker_count
+        ));
+        self.dispatch(Event::WorkerJoined {
+            worker: worker.clone(),
+            memory: hello.memory,
+        });
+        Ok(worker)
+    }
+
+    /// Feeds the scheduler and carries out what it says, to the end.
+    fn dispatch(&mut self, event: Event) {
+        let mut events = std::collections::VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let now = self.started.elapsed().as_millis() as u64;
+            for effect in self.scheduler.step(now, event) {
+                events.extend(self.carry_out(effect));
+            }
+        }
+        let workers = self.scheduler.workers() as u32;
+        for job in self.jobs.values_mut() {
+            job.publish_status(workers);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Vec<Event> {
+        match effect {
+            Effect::Grant { request, lease } => {
+                let assignment = lease.and_then(|lease| self.assignment(lease));
+                if let Some(Reply::Lease(reply)) = self.replies.remove(&request) {
+                    // If the worker has hung up, its heartbeats will not name the attempt and
+                    // the lease runs out.
+                    let _ = reply.send(Ok(assignment));
+                }
+                Vec::new()
+            }
+            Effect::Pulse { request, cancelled } => {
+                self.pulse(request, cancelled);
+                Vec::new()
+            }
+            Effect::Acknowledge { request } => {
+                self.answer(request, Ok(()));
+                Vec::new()
+            }
+            Effect::Commit {
+                job,
+                entry,
+                request,
+            } => {
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    job.commit(entry, request);
+                }
+                Vec::new()
+            }
+            Effect::StageDone {
+                job,
+                stage,
+                reports,
+            } => self.advance(&job, |job| {
+                job.complete_stage(stage, reports);
+            }),
+            Effect::FailJob { job, error } => self.end(&job, JobState::Failed, Some(error)),
+        }
+    }
+
+    fn assignment(&self, lease: crate::scheduler::Lease) -> Option<Assignment> {
+        let operator = self
+            .jobs
+            .get(&lease.job)?
+            .operator(lease.stage, lease.task)?;
+        Some(Assignment {
+            operator: operator.clone(),
+            lease,
+        })
+    }
+
+    fn pulse(&mut self, request: RequestId, cancelled: Option<Vec<rankmill_common::AttemptId>>) {
+        let unknown = || Error::new(ErrorKind::NotFound, "the worker is not registered");
+        match (self.replies.remove(&request), cancelled) {
+            (Some(Reply::Pulse(reply)), Some(cancelled)) => {
+                let names = cancelled.iter().map(ToString::to_string).collect();
+                let _ = reply.send(Ok(names));
+            }
+            (Some(Reply::Pulse(reply)), None) => {
+                let _ = reply.send(Err(unknown()));
+            }
+            (Some(Reply::Lease(reply)), _) => {
+                let _ = reply.send(Err(unknown()));
+            }
+            (Some(Reply::Report(reply)), _) => {
+                let _ = reply.send(Err(unknown()));
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn answer(&mut self, request: RequestId, result: Result<()>) {
+        if let Some(Reply::Report(reply)) = self.replies.remove(&request) {
+            let _ = reply.send(result);
+        }
+    }
+
+    /// Polls a job's algorithm after `change` and passes on what it asks for.
+    fn advance(&mut self, id: &JobId, change: impl FnOnce(&mut Job)) -> Vec<Event> {
+        let Some(job) = self.jobs.get_mut(id) else {
+            return Vec::new();
+        };
+        change(job);
+        match job.poll() {
+            Step::Asked(events) => events,
+            Step::Finished(result) => {
+                let isa = self.isa.iter().cloned().collect::<Vec<_>>().join("+");
+                job.publish_result(*result, isa, &self.handle);
+                Vec::new()
+            }
+            Step::Failed(error) => self.end(id, JobState::Failed, Some(error)),
+        }
+    }
+
+    fn start(&mut self, id: &JobId) {
+        let Some(job) = self.jobs.get(id) else { return };
+        if job.state().is_terminal() {
+            return;
+        }
+        self.dispatch(Event::JobAdded { job: id.clone() });
+        for event in self.advance(id, |_| {}) {
+            self.dispatch(event);
+        }
+    }
+
+    fn end(&mut self, id: &JobId, state: JobState, error: Option<Error>) -> Vec<Event> {
+        match self.jobs.get_mut(id) {
+            Some(job) if !job.state().is_terminal() => job.end(state, error),
+            Some(_) | None => return Vec::new(),
+        }
+        vec![Event::JobEnded { job: id.clone() }]
+    }
+
+    fn cancel(&mut self, id: &JobId) -> Result<JobStatus> {
+        if !self.jobs.contains_key(id) {
+            return Err(unknown(id));
+        }
+        for event in self.end(id, JobState::Cancelled, None) {
+            self.dispatch(event);
+        }
+        self.status(id)
+    }
+
+    fn published(&mut self, id: &JobId, result: Result<()>) {
+        let (state, error) = match result {
+            Ok(()) => (JobState::Succeeded, None),
+            Err(error) => (JobState::Failed, Some(error)),
+        };
+        for event in self.end(id, state, error) {
+            self.dispatch(event);
+        }
+    }
+
+    /// An append failed. Fenced: this coordinator's time is over. Otherwise the job stays as the
+    /// log has it and is picked up by the next coordinator.
+    fn abandon(&mut self, id: &JobId, error: Error) -> Result<()> {
+        if error.kind == ErrorKind::Fenced {
+            return Err(error);
+        }
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.abandon(error.context("the job's log cannot be written"));
+        }
+        self.dispatch(Event::JobEnded { job: id.clone() });
+        Ok(())
+    }
+
+    fn status(&self, id: &JobId) -> Result<JobStatus> {
+        let job = self.jobs.get(id).ok_or_else(|| unknown(id))?;
+        Ok(self.status_of(job))
+    }
+
+    fn status_of(&self, job: &Job) -> JobStatus {
+        job.status(self.scheduler.workers() as u32)
+    }
+
+    fn live_jobs(&self) -> Vec<JobId> {
+        self.jobs
+            .iter()
+            .filter(|(_, job)| !job.state().is_terminal())
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+}
+
+fn unknown(job: &JobId) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no job {job}"))
+}

@@ -1,0 +1,218 @@
+//! Append-only logs on the object store: the truth, and the fence.
+//!
+//! A log is a run of numbered slots, each created if absent and never changed. A slot carries its
+//! writer's epoch and a nonce: the nonce tells a write from another's after an ambiguous answer,
+//! a higher epoch tells a coordinator that it has been replaced. Nothing here schedules.
+//!
+//! Invariant: slot n+1 is written only by someone who has read or written slot n.
+
+mod entry;
+mod history;
+
+use bytes::Bytes;
+use rankmill_common::{Digest, Epoch, Error, ErrorKind, Result};
+use rankmill_store::{Created, Store};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+pub use entry::{ClusterEntry, JobEntry, TaskCost};
+pub use history::{Committed, JobHistory, StageRecord};
+
+/// Version of the encoding of slots and entries.
+const LOG_VERSION: u32 = 1;
+
+/// What one slot holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Slot<E> {
+    version: u32,
+    epoch: Epoch,
+    /// Unique to this write.
+    nonce: String,
+    /// Digest of the slot before; absent in the first.
+    previous: Option<Digest>,
+    entries: Vec<E>,
+}
+
+/// One log, read to its end and open for appending.
+#[derive(Debug)]
+pub struct Log {
+    store: Store,
+    prefix: String,
+    epoch: Epoch,
+    next: u64,
+    previous: Option<Digest>,
+}
+
+/// A log's entries with the highest epoch seen among them.
+#[derive(Debug)]
+pub struct Replay<E> {
+    /// Entries in order.
+    pub entries: Vec<E>,
+    /// The highest epoch that wrote.
+    pub epoch: Epoch,
+}
+
+/// A place in a log from which reading may start; only ever a hint.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Position {
+    next: u64,
+    previous: Option<Digest>,
+}
+
+impl Log {
+    /// Reads the log under `prefix` from `from` to its end.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the store is out of reach, `Internal` for a slot that cannot be read.
+    pub async fn read<E: DeserializeOwned>(
+        store: Store,
+        prefix: String,
+        from: Position,
+    ) -> Result<(Self, Replay<E>)> {
+        let mut log = Self {
+            store,
+            prefix,
+            epoch: Epoch::default(),
+            next: from.next,
+            previous: from.previous,
+        };
+        let mut replay = Replay {
+            entries: Vec::new(),
+            epoch: Epoch::default(),
+        };
+        loop {
+            match log.store.get(&log.key(log.next)).await {
+                Ok(bytes) => {
+                    let slot: Slot<E> = log.accept(&bytes)?;
+                    replay.epoch = replay.epoch.max(slot.epoch);
+                    replay.entries.extend(slot.entries);
+                }
+                Err(e) if e.kind == ErrorKind::NotFound => return Ok((log, replay)),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Writes as `epoch` from now on.
+    pub fn take_over(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
+    }
+
+    /// Where the log ends.
+    pub fn position(&self) -> Position {
+        Position {
+            next: self.next,
+            previous: self.previous,
+        }
+    }
+
+    /// Appends `entries` as one slot.
+    ///
+    /// # Errors
+    ///
+    /// `Fenced` when a coordinator of the same or a higher epoch has written there first,
+    /// `Unavailable` when the store stays out of reach.
+    pub async fn append<E>(&mut self, entries: Vec<E>) -> Result<()>
+    where
+        E: Serialize + DeserializeOwned,
+    {
+        let slot = Slot {
+            version: LOG_VERSION,
+            epoch: self.epoch,
+            nonce: uuid::Uuid::new_v4().to_string(),
+            previous: self.previous,
+            entries,
+        };
+        let bytes = Bytes::from(serde_json::to_vec(&slot).map_err(unreadable)?);
+        loop {
+            match self
+                .store
+                .create(&self.key(self.next), bytes.clone())
+                .await?
+            {
+                Created::Mine => {
+                    self.advance(&bytes);
+                    return Ok(());
+                }
+                Created::Other(found) => {
+                    let other: Slot<E> = self.accept(&found)?;
+                    if other.epoch >= self.epoch {
+                        return Err(Error::new(
+                            ErrorKind::Fenced,
+                            format!("a coordinator of epoch {} has taken over", other.epoch),
+                        ));
+                    }
+                    // An older coordinator got one more word in before it was fenced. Its entry
+                    // is history now, and this writer's view of the job is out of date.
+                    return Err(Error::new(
+                        ErrorKind::Unavailable,
+                        "an older coordinator wrote to the log; it must be replayed",
+                    ));
+                }
+            }
+        }
+    }
+
+    fn accept<E: DeserializeOwned>(&mut self, bytes: &Bytes) -> Result<Slot<E>> {
+        let slot: Slot<E> = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if slot.version != LOG_VERSION || slot.previous != self.previous {
+            return Err(Error::internal(format!(
+                "slot {} of the log {} does not follow the one before it",
+                self.next, self.prefix
+            )));
+        }
+        self.advance(bytes);
+        Ok(slot)
+    }
+
+    fn advance(&mut self, bytes: &[u8]) {
+        self.previous = Some(Digest::of(bytes));
+        self.next += 1;
+    }
+
+    fn key(&self, seq: u64) -> String {
+        format!("{}/{seq:020}", self.prefix)
+    }
+}
+
+fn unreadable(error: serde_json::Error) -> Error {
+    Error::internal(format!("a log slot cannot be read or written: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn open(name: &str) -> (Log, Replay<u32>) {
+        let store = Store::open(&format!("memory://{name}")).expect("memory store");
+        Log::read(store, "log".into(), Position::default())
+            .await
+            .expect("readable")
+    }
+
+    #[tokio::test]
+    async fn replays_what_was_appended() {
+        let (mut log, _) = open("replays").await;
+        log.take_over(Epoch(1));
+        log.append(vec![1, 2]).await.expect("append");
+        log.append(vec![3]).await.expect("append");
+        let (_, replay) = open("replays").await;
+        assert_eq!(replay.entries, [1, 2, 3]);
+        assert_eq!(replay.epoch, Epoch(1));
+    }
+
+    #[tokio::test]
+    async fn an_older_epoch_is_fenced() {
+        let (mut old, _) = open("fenced").await;
+        old.take_over(Epoch(1));
+        old.append(vec![1]).await.expect("append");
+        let (mut new, _) = open("fenced").await;
+        new.take_over(Epoch(2));
+        new.append(vec![2]).await.expect("append");
+        let error = old.append(vec![3]).await.expect_err("fenced");
+        assert_eq!(error.kind, ErrorKind::Fenced);
+        let (_, replay) = open("fenced").await;
+        assert_eq!(replay.entries, [1, 2]);
+    }
+}

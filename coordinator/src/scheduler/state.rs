@@ -1,0 +1,184 @@
+//! What the scheduler remembers.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use rankmill_common::{AttemptId, Epoch, JobId, StageId, TaskIndex, WorkerId};
+
+use super::event::{RequestId, TaskPlan};
+use crate::log::Committed;
+
+/// Bounds on patience.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Silence after which a worker counts as lost.
+    pub lease_ms: u64,
+    /// How long a request for work waits.
+    pub poll_ms: u64,
+    /// Failures of one task after which its job fails.
+    pub task_failures: u32,
+    /// Workers lost by one task after which its job fails.
+    pub lost_workers: usize,
+    /// Failures of one worker in one stage after which it gets no more tasks of it.
+    pub worker_failures: u32,
+    /// How long jobs wait for a worker.
+    pub no_workers_ms: u64,
+}
+
+/// The state of the cluster.
+#[derive(Debug)]
+pub struct Scheduler {
+    pub(super) limits: Limits,
+    pub(super) epoch: Epoch,
+    pub(super) attempts: u64,
+    pub(super) workers: BTreeMap<WorkerId, Worker>,
+    pub(super) jobs: BTreeMap<JobId, Job>,
+    pub(super) waiting: VecDeque<Waiting>,
+    pub(super) no_workers_since: Option<u64>,
+}
+
+/// A worker.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) memory: u64,
+    pub(super) last_seen: u64,
+    pub(super) leases: BTreeMap<AttemptId, Held>,
+    pub(super) failures: BTreeMap<(JobId, StageId), u32>,
+}
+
+/// A lease in a worker's hands.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) key: TaskKey,
+    /// When the worker last said that it runs the attempt, or was told to.
+    pub(super) named: u64,
+}
+
+/// A worker that waits for a task.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) request: RequestId,
+    pub(super) worker: WorkerId,
+    pub(super) free_memory: u64,
+    pub(super) since: u64,
+}
+
+/// A job's stages, and who holds which of its data.
+#[derive(Debug, Default)]
+pub(super) struct Job {
+    pub(super) stages: BTreeMap<StageId, Stage>,
+    /// Who last ran the task of this operator and index: it has the inputs mapped.
+    pub(super) affinity: BTreeMap<(&'static str, TaskIndex), WorkerId>,
+}
+
+/// One stage.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) root: String,
+    pub(super) tasks: Vec<Task>,
+    pub(super) reported_done: bool,
+}
+
+/// Which task.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TaskKey {
+    pub(super) job: JobId,
+    pub(super) stage: StageId,
+    pub(super) task: TaskIndex,
+}
+
+/// One task.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) name: &'static str,
+    pub(super) memory: u64,
+    pub(super) committed: Option<Committed>,
+    /// The output was lost: the task runs again and must make the same bytes at the same place.
+    pub(super) repair: Repair,
+    pub(super) attempt: Option<AttemptId>,
+    pub(super) failures: u32,
+    pub(super) lost_workers: BTreeSet<WorkerId>,
+    /// Not before this instant, after a failure.
+    pub(super) not_before: u64,
+    /// Not before this task's output is repaired.
+    pub(super) blocked_on: Option<TaskKey>,
+}
+
+/// Whether a committed output has to be made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repair {
+    NotNeeded,
+    Needed,
+}
+
+impl Scheduler {
+    /// No workers, no jobs. `epoch` makes attempt ids unique.
+    pub fn new(epoch: Epoch, limits: Limits) -> Self {
+        Self {
+            limits,
+            epoch,
+            attempts: 0,
+            workers: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            no_workers_since: None,
+        }
+    }
+
+    pub(super) fn next_attempt(&mut self) -> AttemptId {
+        self.attempts += 1;
+        AttemptId::new(format!("{}-{}", self.epoch, self.attempts))
+    }
+
+    pub(super) fn task(&self, key: &TaskKey) -> Option<&Task> {
+        let stage = self.jobs.get(&key.job)?.stages.get(&key.stage)?;
+        stage.tasks.get(key.task.0 as usize)
+    }
+
+    pub(super) fn task_mut(&mut self, key: &TaskKey) -> Option<&mut Task> {
+        self.jobs
+            .get_mut(&key.job)?
+            .stages
+            .get_mut(&key.stage)?
+            .tasks
+            .get_mut(key.task.0 as usize)
+    }
+}
+
+impl Worker {
+    pub(super) fn new(now: u64, memory: u64) -> Self {
+        Self {
+            memory,
+            last_seen: now,
+            leases: BTreeMap::new(),
+            failures: BTreeMap::new(),
+        }
+    }
+}
+
+impl Task {
+    pub(super) fn new(plan: TaskPlan) -> Self {
+        Self {
+            name: plan.name,
+            memory: plan.memory,
+            committed: plan.committed,
+            repair: Repair::NotNeeded,
+            attempt: None,
+            failures: 0,
+            lost_workers: BTreeSet::new(),
+            not_before: 0,
+            blocked_on: None,
+        }
+    }
+
+    pub(super) fn is_committed(&self) -> bool {
+        self.committed.is_some()
+    }
+
+    /// Whether a worker could take it now.
+    pub(super) fn is_open(&self, now: u64) -> bool {
+        (self.committed.is_none() || self.repair == Repair::Needed)
+            && self.attempt.is_none()
+            && self.blocked_on.is_none()
+            && self.not_before <= now
+    }
+}

@@ -1,0 +1,15 @@
+//! `GetJob`: how a job stands.
+
+use rankmill_common::{JobId, Result};
+use rankmill_proto::pb;
+
+use crate::engine::{Command, EngineHandle};
+
+pub(super) async fn call(
+    engine: &EngineHandle,
+    request: pb::GetJobRequest,
+) -> Result<pb::JobStatus> {
+    let job = JobId::new(request.job_id);
+    let status = engine.ask(|reply| Command::Status { job, reply }).await??;
+    Ok(status.into())
+}
