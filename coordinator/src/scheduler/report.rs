@@ -131,10 +131,12 @@ impl Scheduler {
         effects: &mut Vec<Effect>,
     ) {
         let limit = self.limits.task_failures;
+        // Inputs come from earlier stages, so that tasks never wait for one another in a circle.
         let producer = error
             .lost_key
             .as_deref()
-            .and_then(|lost| self.producer(&key.job, lost));
+            .and_then(|lost| self.producer(&key.job, lost))
+            .filter(|producer| producer.stage < key.stage);
         let Some(task) = self.task_mut(key) else {
             return;
         };
