@@ -1,0 +1,31 @@
+# What people run; `just` lists it.
+
+default:
+    @just --list
+
+# Everything that CI runs.
+ci:
+    .ci/run
+
+# The whole test suite.
+test:
+    cargo test --workspace
+
+# Formatting, lints, documentation, direction of dependences.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+    .ci/directions
+
+# Licences, banned crates, sources.
+deny:
+    cargo deny check bans licenses sources
+
+# The first command of the README.
+demo:
+    cargo run --release -- svd examples/wordnet/relations.parquet --row source --col target --value weight -k 32 -o target/wordnet
+
+# Compares a result with scipy (needs Python, see tests/reference/README.md).
+check out *args:
+    python3 tests/reference/check_result.py {{out}} {{args}}
