@@ -7,9 +7,12 @@
 
 pub(crate) mod block;
 mod cache;
+pub(crate) mod id_rows;
+pub(crate) mod input;
 pub(crate) mod ipc;
 mod mapped;
 mod objects;
+pub(crate) mod result;
 pub(crate) mod small;
 pub(crate) mod tall;
 mod vectors;
