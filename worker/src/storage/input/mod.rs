@@ -11,11 +11,13 @@ mod glob;
 mod page_header;
 mod piece;
 mod source;
+mod values;
 
 pub(crate) use expand::expand;
-pub(crate) use footer::{Column, Footer};
+pub(crate) use footer::{Column, Footer, type_name};
 pub(crate) use piece::{PieceReader, Place};
 pub(crate) use source::InputFile;
+pub(crate) use values::{Defect, append_f32, is_numeric, nulls};
 
 use std::io;
 
