@@ -17,8 +17,8 @@ pub struct SvdSpec {
     pub rank: Rank,
     /// Columns of the iteration block beyond the rank.
     pub oversampling: u32,
-    /// Largest change of a squared singular value, relative to itself, at which the iteration
-    /// stops; the values themselves are then better than a tenth of it.
+    /// The iteration stops when the estimated relative error of every squared singular value is
+    /// below a fifth of it; that of the singular values is then below a tenth.
     pub tol: f64,
     /// Most reads of A, the last one (for U and residuals) included.
     pub max_reads: u32,
@@ -101,9 +101,14 @@ pub enum Convergence {
 
 /// Defaults, in one place for the command line, job files and documentation.
 pub mod defaults {
-    /// Columns of the iteration block beyond the rank.
-    pub const OVERSAMPLING: u32 = 10;
-    /// Relative change at which the iteration stops.
+    /// Columns of the iteration block beyond a rank of `k`: half as many again, between 10 and 64. On
+    /// flat spectra a block of 1.5 k takes one read of A less than one of k + 10
+    /// (docs/decisions/0007-block-width.md).
+    pub fn oversampling(k: u32) -> u32 {
+        k.div_ceil(2).clamp(10, 64)
+    }
+
+    /// Estimated relative error at which the iteration stops, times five.
     pub const TOL: f64 = 1e-3;
     /// Most reads of A.
     pub const MAX_READS: u32 = 12;

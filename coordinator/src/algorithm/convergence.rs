@@ -10,6 +10,8 @@ use rankmill_common::job::svd::Rank;
 const SMALLEST_SHARE: f64 = 1e-4;
 /// The error that is left must be this many times smaller than the tolerance.
 const SAFETY: f64 = 5.0;
+/// The last change may be this many times the tolerance: it is the error of the step before.
+const CHANGE: f64 = 10.0;
 
 /// Watches the leading Ritz values of AᵀA from step to step.
 #[derive(Debug)]
@@ -68,7 +70,7 @@ impl Watch {
             .map(|(value, residual)| residual / size(*value))
             .fold(0.0, f64::max);
         let converged = enough
-            && change <= self.tol
+            && change <= CHANGE * self.tol
             && (left <= self.tol / SAFETY || change <= self.tol * self.tol)
             && residual <= self.tol.sqrt();
         self.previous = values.to_vec();
