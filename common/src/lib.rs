@@ -8,6 +8,7 @@
 
 pub mod digest;
 pub mod error;
+pub mod estimate;
 pub mod id;
 pub mod input;
 pub mod job;

@@ -1,0 +1,288 @@
+//! What a job will cost, before it runs: memory, reads, bytes, per stage. Pure.
+//!
+//! Footers say how many entries there are but not how many distinct ids, so for triplets with a
+//! dictionary the shape is bounded from above.
+
+use serde::{Deserialize, Serialize};
+
+use crate::input::{Ids, Layout};
+use crate::job::svd::{Centering, Method, SvdSpec};
+use crate::operator::Inspection;
+
+/// Reads of A that block Lanczos needs on spectra that decay slowly.
+const TYPICAL_READS: u64 = 7;
+/// Reads that subspace iteration needs there.
+const SUBSPACE_READS: u64 = 12;
+/// Bytes of a stored sparse entry: a 16-bit column and an f32 value.
+const ENTRY_BYTES: u64 = 6;
+/// Memory of a worker besides its tasks.
+const PROCESS_BYTES: u64 = 64 << 20;
+
+/// The cost of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// Rows, at most.
+    pub nrows: u64,
+    /// Columns, at most.
+    pub ncols: u64,
+    /// Stored entries, at most.
+    pub nnz: u64,
+    /// Whether the shape is exact or an upper bound.
+    pub shape: ShapeKnowledge,
+    /// Method that the estimate assumes.
+    pub method: Method,
+    /// Reads of A.
+    pub reads: u64,
+    /// Stages in order.
+    pub stages: Vec<StageEstimate>,
+    /// Bytes of the result files.
+    pub result_bytes: u64,
+}
+
+/// How sure the shape is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShapeKnowledge {
+    /// Known.
+    Exact,
+    /// Ids are counted only when they are read.
+    UpperBound,
+}
+
+/// The cost of one stage, or of a run of equal ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageEstimate {
+    /// What it does.
+    pub name: String,
+    /// How often it runs.
+    pub times: u64,
+    /// Bytes that the worker with the largest task holds at once.
+    pub memory: u64,
+    /// Bytes read, each time.
+    pub bytes_read: u64,
+    /// Scratch bytes written, each time.
+    pub scratch: u64,
+}
+
+impl Estimate {
+    /// The largest memory of any stage.
+    pub fn peak_memory(&self) -> u64 {
+        self.stages
+            .iter()
+            .map(|stage| stage.memory)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// Scratch bytes of all stages.
+    pub fn scratch(&self) -> u64 {
+        self.stages
+            .iter()
+            .map(|stage| stage.scratch * stage.times)
+            .sum()
+    }
+
+    /// Bytes read by all stages.
+    pub fn bytes_read(&self) -> u64 {
+        self.stages
+            .iter()
+            .map(|stage| stage.bytes_read * stage.times)
+            .sum()
+    }
+}
+
+/// Estimates a truncated SVD from its input's footers.
+pub fn svd(spec: &SvdSpec, inspection: &Inspection) -> Estimate {
+    let (nrows, ncols, shape) = shape(&spec.input.layout, inspection);
+    let (nnz, block_bytes) = match inspection.vector_length {
+        Some(length) => (nrows * length, nrows * length * 4),
+        None => (inspection.rows(), inspection.rows() * ENTRY_BYTES),
+    };
+    let width = u64::from(spec.block_width()).min(nrows).min(ncols).max(1);
+    let k = u64::from(spec.rank.limit()).min(width);
+    let method = assumed_method(spec, ncols, inspection.vector_length.is_some());
+    let iterations = match method {
+        Method::Auto | Method::Lanczos => TYPICAL_READS.min(u64::from(spec.max_reads) - 1),
+        Method::Subspace => SUBSPACE_READS.min(u64::from(spec.max_reads) - 1),
+        Method::Gram => 1,
+        Method::Sketch => 0,
+    };
+    let means = u64::from(spec.centering == Centering::Columns);
+    let mut stages = ingest(inspection, block_bytes);
+    stages.extend(iteration(
+        method,
+        iterations,
+        (nrows, ncols, width),
+        block_bytes,
+    ));
+    stages.push(StageEstimate {
+        name: "last read: left vectors and residuals".into(),
+        times: 1,
+        memory: PROCESS_BYTES + 12 * ncols * k + 12 * k * nrows.min(1 << 18),
+        bytes_read: block_bytes + 4 * ncols * k,
+        scratch: 4 * nrows * k * 3 + 8 * ncols * k * 2,
+    });
+    Estimate {
+        nrows,
+        ncols,
+        nnz,
+        shape,
+        method,
+        reads: iterations + means + 1,
+        stages,
+        result_bytes: 4 * k * (nrows + ncols),
+    }
+}
+
+fn shape(layout: &Layout, inspection: &Inspection) -> (u64, u64, ShapeKnowledge) {
+    let rows = inspection.rows();
+    match (layout, inspection.vector_length) {
+        (Layout::Dense(_), length) => (rows, length.unwrap_or(1), ShapeKnowledge::Exact),
+        (Layout::Sparse(layout), _) => match layout.ids {
+            Ids::Dense {
+                shape: Some((nrows, ncols)),
+            } => (nrows, ncols, ShapeKnowledge::Exact),
+            Ids::Dense { shape: None } | Ids::Dictionary => {
+                (rows, rows, ShapeKnowledge::UpperBound)
+            }
+        },
+    }
+}
+
+fn assumed_method(spec: &SvdSpec, ncols: u64, dense: bool) -> Method {
+    match spec.method {
+        Method::Auto if dense && ncols <= 2048 => Method::Gram,
+        Method::Auto => Method::Lanczos,
+        method @ (Method::Lanczos | Method::Gram | Method::Subspace | Method::Sketch) => method,
+    }
+}
+
+fn ingest(inspection: &Inspection, block_bytes: u64) -> Vec<StageEstimate> {
+    let bytes = inspection.bytes();
+    let rows = inspection.rows();
+    let piece_rows = rows.min(1 << 21);
+    let piece_bytes = if rows == 0 {
+        0
+    } else {
+        bytes * piece_rows / rows
+    };
+    let stage = |name: &str, memory, bytes_read, scratch| StageEstimate {
+        name: name.into(),
+        times: 1,
+        memory: PROCESS_BYTES + memory,
+        bytes_read,
+        scratch,
+    };
+    if inspection.vector_length.is_some() {
+        return vec![stage("build blocks", 3 * piece_bytes, bytes, block_bytes)];
+    }
+    vec![
+        stage(
+            "read entries",
+            3 * piece_bytes + 24 * piece_rows,
+            bytes,
+            12 * rows + bytes / 4,
+        ),
+        stage("sort entries", 32 * piece_rows, 12 * rows, 12 * rows),
+        stage(
+            "build blocks",
+            40 * rows.min(1 << 22),
+            12 * rows,
+            block_bytes,
+        ),
+    ]
+}
+
+fn iteration(
+    method: Method,
+    times: u64,
+    (nrows, ncols, width): (u64, u64, u64),
+    block_bytes: u64,
+) -> Vec<StageEstimate> {
+    let tall = 4 * ncols * width;
+    let stage = |name: &str, memory, scratch| StageEstimate {
+        name: name.into(),
+        times,
+        memory: PROCESS_BYTES + memory,
+        bytes_read: block_bytes + tall,
+        scratch,
+    };
+    let panel = 4 * width * nrows.min(1 << 16);
+    match method {
+        Method::Auto | Method::Lanczos => {
+            vec![stage("read A: Krylov step", 2 * tall + panel, 6 * tall)]
+        }
+        Method::Subspace => vec![stage("read A: subspace step", 2 * tall + panel, 4 * tall)],
+        Method::Gram => {
+            let gram = 8 * ncols * ncols;
+            vec![stage("read A: AᵀA and its eigenvectors", 6 * gram, gram)]
+        }
+        Method::Sketch => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::{DenseLayout, InputSpec, OnBadRow};
+    use crate::job::svd::{Convergence, Rank};
+    use crate::job::{OutputSpec, Overwrite};
+    use crate::operator::inspect::{PinnedFile, RowGroup};
+    use crate::table::IdType;
+
+    fn dense(rows: u64, length: u64) -> Inspection {
+        Inspection {
+            files: vec![PinnedFile {
+                url: "file:///x".into(),
+                size: 1,
+                version: String::new(),
+                row_groups: vec![RowGroup {
+                    rows,
+                    bytes: rows * length * 4,
+                }],
+            }],
+            row_id_type: IdType::Int64,
+            column_id_type: IdType::Int64,
+            vector_length: Some(length),
+        }
+    }
+
+    fn spec(method: Method) -> SvdSpec {
+        SvdSpec {
+            input: InputSpec {
+                paths: vec!["file:///x".into()],
+                layout: Layout::Dense(DenseLayout {
+                    id: None,
+                    vector: vec!["v".into()],
+                }),
+                on_bad_row: OnBadRow::Error,
+            },
+            output: OutputSpec {
+                url: "file:///y".into(),
+                overwrite: Overwrite::Refuse,
+            },
+            rank: Rank::Fixed { k: 64 },
+            oversampling: 32,
+            tol: 1e-3,
+            max_reads: 12,
+            method,
+            centering: Centering::None,
+            seed: 0,
+            convergence: Convergence::Report,
+        }
+    }
+
+    #[test]
+    fn a_narrow_dense_matrix_is_read_twice() {
+        let estimate = svd(&spec(Method::Auto), &dense(200_000, 512));
+        assert_eq!((estimate.method, estimate.reads), (Method::Gram, 2));
+        assert_eq!(estimate.result_bytes, 4 * 64 * 200_512);
+        assert_eq!(estimate.shape, ShapeKnowledge::Exact);
+    }
+
+    #[test]
+    fn memory_grows_with_the_block_and_not_with_the_rows() {
+        let peak = |rows| svd(&spec(Method::Lanczos), &dense(rows, 100_000)).peak_memory();
+        assert_eq!(peak(10_000_000), peak(20_000_000));
+    }
+}
