@@ -55,14 +55,14 @@ fn report(name: &str, flops: f64, mut work: impl FnMut()) {
 
 /// Sorted distinct Zipf columns of every row, most popular first.
 fn zipf_rows(nrows: usize, ncols: usize, per_row: usize) -> Vec<Vec<u32>> {
-    let exponent = 0.75;
     let philox = Philox::new(1);
     let draw = |row: usize| {
         let mut columns: Vec<u32> = (0..per_row.div_ceil(4) as u32)
             .flat_map(|block| philox.block([row as u32, block, 0, 0]))
             .map(|word| {
                 let unit = f64::from(word) / 4_294_967_296.0;
-                (unit.powf(1.0 / (1.0 - exponent)) * ncols as f64) as u32
+                // The inverse distribution of popularity falling as rank^(-3/4).
+                (unit.powi(4) * ncols as f64) as u32
             })
             .collect();
         columns.sort_unstable();
@@ -229,7 +229,7 @@ fn eigen() {
         let mut a = Panel::from_fn(n, n, |_, _| 0.0);
         gaussian_panel(5, 0, 0, &mut a);
         for i in 0..n {
-            let scale = (1.0 + i as f32).powf(-0.5);
+            let scale = 1.0 / (1.0 + i as f32).sqrt();
             a.row_mut(i).iter_mut().for_each(|entry| *entry *= scale);
         }
         let gram = tall::gram(&a);

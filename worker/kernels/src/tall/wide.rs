@@ -213,14 +213,14 @@ mod tests {
         let weights = numbers(n, 5).iter().map(|w| w.abs()).collect::<Vec<_>>();
         let mut rounded = vec![0.0; exact.len()];
         let lost = round_weighted(&exact, ncols, Some(&weights), &mut rounded);
-        for j in 0..ncols {
+        for (j, lost) in lost.into_iter().enumerate() {
             let expected: f64 = (0..n)
                 .map(|i| {
                     let at = i * ncols + j;
                     weights[i] * (exact[at] - f64::from(exact[at] as f32)).powi(2)
                 })
                 .sum();
-            assert!((lost[j] - expected).abs() <= 1e-12 * expected);
+            assert!((lost - expected).abs() <= 1e-12 * expected);
         }
         assert_eq!(rounded, narrow(&exact));
     }
