@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, ArrowPrimitiveType, PrimitiveArray, StringArray, new_empty_array};
-use arrow::compute::concat;
+use arrow::compute::{cast, concat};
 use arrow::datatypes::{
     DataType, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type,
     UInt64Type,
@@ -14,11 +14,14 @@ use rankmill_common::{Error, Result};
 
 use super::ipc::IpcFile;
 use crate::context::TaskContext;
+use crate::ids::stored_type;
 
 /// The Arrow type of the ids of `table`.
 pub(crate) fn data_type(table: &IdTable) -> DataType {
     match table {
-        IdTable::Dictionary { id_type, .. } | IdTable::Range { id_type, .. } => arrow_type(*id_type),
+        IdTable::Dictionary { id_type, .. } | IdTable::Range { id_type, .. } => {
+            arrow_type(*id_type)
+        }
         IdTable::Names { .. } => DataType::Utf8,
     }
 }
@@ -38,9 +41,7 @@ pub(crate) fn read(context: &TaskContext, table: &IdTable, rows: RowRange) -> Re
         )));
     }
     match table {
-        IdTable::Dictionary { id_type, shards } => {
-            dictionary(context, &arrow_type(*id_type), shards, rows)
-        }
+        IdTable::Dictionary { id_type, shards } => dictionary(context, *id_type, shards, rows),
         IdTable::Range { id_type, .. } => range(*id_type, rows),
         IdTable::Names { names } => {
             let names = &names[rows.start as usize..rows.end() as usize];
@@ -51,10 +52,11 @@ pub(crate) fn read(context: &TaskContext, table: &IdTable, rows: RowRange) -> Re
 
 fn dictionary(
     context: &TaskContext,
-    wanted: &DataType,
+    id_type: IdType,
     shards: &[IdShard],
     rows: RowRange,
 ) -> Result<ArrayRef> {
+    let wanted = &arrow_type(id_type);
     let mut parts = Vec::new();
     for shard in shards {
         if shard.start + shard.count <= rows.start || shard.start >= rows.end() {
@@ -67,12 +69,16 @@ fn dictionary(
             let end = start + batch.num_rows() as u64;
             let (from, to) = (start.max(rows.start), end.min(rows.end()));
             if from < to {
-                let ids = batch.column_by_name("id").filter(|ids| ids.data_type() == wanted);
+                let ids = batch
+                    .column_by_name("id")
+                    .filter(|ids| *ids.data_type() == stored_type(id_type));
                 let ids = ids.ok_or_else(|| {
                     let key = &shard.object.key;
                     Error::internal(format!("object {key} holds no ids of type {wanted}"))
                 })?;
-                parts.push(ids.slice((from - start) as usize, (to - from) as usize));
+                // Text and bytes are stored with wider offsets than users like to read.
+                let ids = ids.slice((from - start) as usize, (to - from) as usize);
+                parts.push(cast(&ids, wanted).map_err(|e| Error::internal(e.to_string()))?);
             }
             start = end;
         }
@@ -114,9 +120,8 @@ where
     T::Native: TryFrom<u64>,
 {
     let ids = (rows.start..rows.end()).map(|index| {
-        T::Native::try_from(index).map_err(|_| {
-            Error::internal(format!("index {index} is no {}", T::DATA_TYPE))
-        })
+        T::Native::try_from(index)
+            .map_err(|_| Error::internal(format!("index {index} is no {}", T::DATA_TYPE)))
     });
     let ids: Vec<T::Native> = ids.collect::<Result<_>>()?;
     Ok(Arc::new(PrimitiveArray::<T>::from_iter_values(ids)))

@@ -1,0 +1,292 @@
+//! `build_dense_block`: the vectors of one piece as the rows of one block, and their ids.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::{cast, concat, filter};
+use arrow::datatypes::{Field, Schema};
+use rankmill_common::input::DenseLayout;
+use rankmill_common::matrix::BlockRef;
+use rankmill_common::operator::build_block::{BuildDenseBlock, BuiltBlock};
+use rankmill_common::{Error, ObjectRef, Result};
+use rayon::prelude::*;
+
+use super::inspect::list_element;
+use crate::context::TaskContext;
+use crate::ids::{id_type, stored_type};
+use crate::storage::block::write_dense;
+use crate::storage::input::{Column, Defect, PieceReader, append_f32, nulls};
+use crate::storage::ipc::write_batch;
+
+/// Numbers decoded at a time.
+const BATCH_NUMBERS: usize = 1 << 20;
+
+/// Numbers summed at a time: a constant, so that sums do not depend on the threads.
+const SUM_CHUNK: usize = 1 << 16;
+
+pub(crate) fn run(context: &TaskContext, operator: &BuildDenseBlock) -> Result<BuiltBlock> {
+    let reader = PieceReader::open(context, &operator.piece)?;
+    let mut rows = Rows::new(&reader, operator)?;
+    rows.read()?;
+    reader.check_unchanged()?;
+    let Rows {
+        numbers,
+        ids,
+        skipped,
+        ..
+    } = rows;
+    let ncols = operator.ncols as usize;
+    let nrows = numbers.len() / ncols.max(1);
+    let (sum, frobenius2) = sums(&numbers);
+    let ids = match ids {
+        Some(ids) => Some(write_ids(context, ids)?),
+        None => None,
+    };
+    let object = write_dense(context, "block.arrow", nrows, ncols, numbers)?;
+    let entries_per_row = operator.ncols as f64;
+    Ok(BuiltBlock {
+        block: BlockRef {
+            start: 0,
+            nrows: nrows as u64,
+            nnz: nrows as u64 * operator.ncols,
+            object,
+        },
+        ids,
+        frobenius2,
+        row_nnz2: nrows as f64 * entries_per_row * entries_per_row,
+        sum,
+        statistics: None,
+        skipped,
+    })
+}
+
+/// Sum and sum of squares, chunk by chunk in order.
+fn sums(numbers: &[f32]) -> (f64, f64) {
+    let part = |chunk: &[f32]| {
+        chunk.iter().fold((0.0, 0.0), |(sum, squares), &number| {
+            let number = f64::from(number);
+            (sum + number, squares + number * number)
+        })
+    };
+    let parts: Vec<(f64, f64)> = numbers.par_chunks(SUM_CHUNK).map(part).collect();
+    parts.iter().fold((0.0, 0.0), |total, part| {
+        (total.0 + part.0, total.1 + part.1)
+    })
+}
+
+/// The rows read so far.
+struct Rows<'a> {
+    reader: &'a PieceReader,
+    operator: &'a BuildDenseBlock,
+    columns: Vec<Column>,
+    has_ids: bool,
+    numbers: Vec<f32>,
+    ids: Option<Vec<ArrayRef>>,
+    skipped: u64,
+}
+
+impl<'a> Rows<'a> {
+    fn new(reader: &'a PieceReader, operator: &'a BuildDenseBlock) -> Result<Self> {
+        let DenseLayout { id, vector } = &operator.layout;
+        let names = id.iter().chain(vector);
+        let columns = names
+            .map(|name| reader.footer().column(name))
+            .collect::<Result<Vec<_>>>()?;
+        let rows = Self {
+            reader,
+            operator,
+            columns,
+            has_ids: id.is_some(),
+            numbers: Vec::new(),
+            ids: id.as_ref().map(|_| Vec::new()),
+            skipped: 0,
+        };
+        rows.check_size()?;
+        Ok(rows)
+    }
+
+    /// Refuses lists that must be of unequal length before any of them is decoded.
+    fn check_size(&self) -> Result<()> {
+        let Some(list) = self.list() else {
+            return Ok(());
+        };
+        let groups = self.operator.piece.row_groups.iter();
+        let rows: u64 = groups
+            .map(|&group| self.reader.footer().rows(group as usize))
+            .sum();
+        let expected = rows.checked_mul(self.operator.ncols.max(1));
+        if expected.is_none_or(|expected| self.reader.values(list) > expected) {
+            return Err(self.unequal(0, "some are longer"));
+        }
+        Ok(())
+    }
+
+    /// The list column, where there is one.
+    fn list(&self) -> Option<&Column> {
+        match &self.columns[usize::from(self.has_ids)..] {
+            [only] if list_element(&only.data_type).is_some() => Some(only),
+            _ => None,
+        }
+    }
+
+    fn unequal(&self, row: u64, found: &str) -> Error {
+        let what = format!(
+            "vectors are of unequal length: the first of the input has {} numbers, {found}",
+            self.operator.ncols
+        );
+        let name = self.operator.layout.vector.first().map_or("", |name| name);
+        self.reader.error_at(row, name, &what)
+    }
+
+    fn read(&mut self) -> Result<()> {
+        let ncols = self.operator.ncols as usize;
+        let batch = (BATCH_NUMBERS / ncols.max(1)).max(1);
+        self.numbers
+            .reserve_exact(self.reader.rows() as usize * ncols);
+        let columns = self.columns.clone();
+        self.reader
+            .read(&columns, batch, |first, arrays| self.append(first, arrays))
+    }
+
+    fn append(&mut self, first: u64, arrays: &[ArrayRef]) -> Result<()> {
+        let (ids, vectors) = arrays.split_at(usize::from(self.has_ids));
+        let rows = arrays.first().map_or(0, |array| array.len());
+        let mut bad = Bad::default();
+        if let Some(ids) = ids.first() {
+            nulls(ids, &mut |row, defect| bad.push(row, 0, defect));
+        }
+        let before = self.numbers.len();
+        if self.list().is_some() {
+            self.append_lists(first, vectors, &mut bad)?;
+        } else {
+            self.append_columns(rows, vectors, &mut bad)?;
+        }
+        let dropped = self.judge(first, &mut bad)?;
+        let ncols = self.operator.ncols as usize;
+        let mut keep = vec![true; rows];
+        for &row in &dropped {
+            keep[row] = false;
+        }
+        if !dropped.is_empty() {
+            let mut place = before;
+            for row in (0..rows).filter(|&row| keep[row]) {
+                let source = before + row * ncols;
+                self.numbers.copy_within(source..source + ncols, place);
+                place += ncols;
+            }
+            self.numbers.truncate(place);
+            self.skipped += dropped.len() as u64;
+        }
+        if let (Some(all), Some(ids)) = (&mut self.ids, ids.first()) {
+            let kept = filter(ids, &keep.into()).map_err(internal)?;
+            all.push(kept);
+        }
+        Ok(())
+    }
+
+    fn append_lists(&mut self, first: u64, vectors: &[ArrayRef], bad: &mut Bad) -> Result<()> {
+        let ncols = self.operator.ncols as usize;
+        let list = vectors
+            .first()
+            .and_then(|vectors| vectors.as_list_opt::<i32>())
+            .ok_or_else(|| Error::internal("vectors are no lists"))?;
+        let place = usize::from(self.has_ids);
+        let offsets = list.value_offsets();
+        for row in 0..list.len() {
+            if list.is_null(row) {
+                bad.push(row, place, Defect::Null);
+            } else if offsets[row + 1] - offsets[row] != ncols as i32 {
+                let found = format!("this one has {}", offsets[row + 1] - offsets[row]);
+                return Err(self.unequal(first + row as u64, &found));
+            }
+        }
+        // Null rows may or may not have elements; take the others run by run.
+        let mut row = 0;
+        while row < list.len() {
+            if list.is_null(row) {
+                self.numbers.resize(self.numbers.len() + ncols, 0.0);
+                row += 1;
+                continue;
+            }
+            let run = (row..list.len())
+                .take_while(|&row| list.is_valid(row))
+                .count();
+            let span = (offsets[row] as usize, run * ncols);
+            let values = list.values().slice(span.0, span.1);
+            append_f32(&values, &mut self.numbers, &mut |element, defect| {
+                bad.push(row + element / ncols, place, defect);
+            })?;
+            row += run;
+        }
+        Ok(())
+    }
+
+    fn append_columns(&mut self, rows: usize, vectors: &[ArrayRef], bad: &mut Bad) -> Result<()> {
+        let (before, ncols) = (self.numbers.len(), vectors.len());
+        if ncols as u64 != self.operator.ncols {
+            return Err(Error::internal("another number of columns than planned"));
+        }
+        self.numbers.resize(before + rows * ncols, 0.0);
+        let mut column = Vec::with_capacity(rows);
+        for (index, array) in vectors.iter().enumerate() {
+            column.clear();
+            let place = usize::from(self.has_ids) + index;
+            append_f32(array, &mut column, &mut |row, defect| {
+                bad.push(row, place, defect)
+            })?;
+            let targets = self.numbers[before + index..].iter_mut().step_by(ncols);
+            for (target, &number) in targets.zip(&column) {
+                *target = number;
+            }
+        }
+        Ok(())
+    }
+
+    /// The bad rows of a batch, or the error about the first that may not be left out.
+    fn judge(&self, first: u64, bad: &mut Bad) -> Result<Vec<usize>> {
+        bad.found.sort_by_key(|&(row, place, _)| (row, place));
+        let on_bad_row = self.operator.on_bad_row;
+        let refused = bad
+            .found
+            .iter()
+            .find(|(_, _, defect)| !defect.is_skipped(on_bad_row));
+        if let Some(&(row, place, defect)) = refused {
+            let name = &self.columns[place].name;
+            let what = defect.to_string();
+            return Err(self.reader.error_at(first + row as u64, name, &what));
+        }
+        let mut rows: Vec<_> = bad.found.iter().map(|&(row, _, _)| row).collect();
+        rows.dedup();
+        Ok(rows)
+    }
+}
+
+/// What is wrong with the rows of a batch: row, column, defect.
+#[derive(Default)]
+struct Bad {
+    found: Vec<(usize, usize, Defect)>,
+}
+
+impl Bad {
+    fn push(&mut self, row: usize, place: usize, defect: Defect) {
+        self.found.push((row, place, defect));
+    }
+}
+
+fn write_ids(context: &TaskContext, ids: Vec<ArrayRef>) -> Result<ObjectRef> {
+    let parts: Vec<&dyn Array> = ids.iter().map(AsRef::as_ref).collect();
+    let kind = parts
+        .first()
+        .and_then(|array| id_type(array.data_type()))
+        .ok_or_else(|| Error::internal("a block without ids"))?;
+    let joined = concat(&parts).map_err(internal)?;
+    let joined = cast(&joined, &stored_type(kind)).map_err(internal)?;
+    let field = Field::new("id", joined.data_type().clone(), false);
+    let schema = Arc::new(Schema::new(vec![field]));
+    let batch = RecordBatch::try_new(schema, vec![joined]).map_err(internal)?;
+    write_batch(context, "ids.arrow", &batch)
+}
+
+fn internal(error: arrow::error::ArrowError) -> Error {
+    Error::internal(error.to_string())
+}

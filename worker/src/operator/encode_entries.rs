@@ -1,0 +1,334 @@
+//! `encode_entries`: triplets with local codes, and the distinct ids behind the codes.
+//!
+//! The columns are decoded side by side, each on a thread of its own. A row that is bad in any
+//! column goes from all of them before ids are counted.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float32Array, RecordBatch, UInt32Array};
+use arrow::buffer::ScalarBuffer;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use rankmill_common::input::{Ids, SparseLayout, Transform};
+use rankmill_common::operator::encode_entries::{EncodeEntries, EncodedEntries, PieceIds};
+use rankmill_common::{Error, ObjectRef, Result};
+
+use crate::context::TaskContext;
+use crate::ids::column::{EncodedColumn, IdColumn, drop_items};
+use crate::ids::id_type;
+use crate::storage::input::{Defect, PieceReader, append_f32, nulls};
+use crate::storage::ipc::{IpcWriter, write_batch};
+
+/// Rows decoded at a time.
+const BATCH_ROWS: usize = 1 << 16;
+
+/// Entries in one record batch: what `partition_entries` takes at a time.
+const ENTRIES_PER_BATCH: usize = 1 << 18;
+
+pub(crate) fn run(context: &TaskContext, operator: &EncodeEntries) -> Result<EncodedEntries> {
+    let reader = PieceReader::open(context, &operator.piece)?;
+    if reader.rows() > u64::from(u32::MAX) {
+        return Err(Error::internal("a piece of more than 2^32 rows"));
+    }
+    let mut columns = read_columns(&reader, &operator.layout)?;
+    reader.check_unchanged()?;
+    let skipped = columns.drop_bad_rows(&reader, operator)?;
+    columns.check_signs(&reader, &operator.layout)?;
+    context.check_cancelled()?;
+    match operator.layout.ids {
+        Ids::Dictionary => dictionary(context, columns, skipped),
+        Ids::Dense { shape } => dense(context, &reader, columns, shape, skipped),
+    }
+}
+
+/// The columns of a piece.
+struct Columns {
+    rows: IdColumn,
+    cols: IdColumn,
+    values: Option<Vec<f32>>,
+    /// Names of the columns, in this order.
+    names: Vec<String>,
+    /// Row within the piece, column, defect.
+    bad: Vec<(u32, usize, Defect)>,
+    /// Rows that were left out, ascending.
+    dropped: Vec<u32>,
+}
+
+fn read_columns(reader: &PieceReader, layout: &SparseLayout) -> Result<Columns> {
+    let ((rows, cols), values) = rayon::join(
+        || {
+            rayon::join(
+                || read_ids(reader, &layout.row, 0),
+                || read_ids(reader, &layout.col, 1),
+            )
+        },
+        || {
+            layout
+                .value
+                .as_ref()
+                .map(|name| read_values(reader, name))
+                .transpose()
+        },
+    );
+    let ((rows, mut bad), (cols, bad_cols)) = (rows?, cols?);
+    bad.extend(bad_cols);
+    let values = values?.map(|(values, bad_values)| {
+        bad.extend(bad_values);
+        values
+    });
+    bad.sort_by_key(|&(row, column, _)| (row, column));
+    let mut names = vec![layout.row.clone(), layout.col.clone()];
+    names.extend(layout.value.clone());
+    Ok(Columns {
+        rows,
+        cols,
+        values,
+        names,
+        bad,
+        dropped: Vec::new(),
+    })
+}
+
+type Bad = Vec<(u32, usize, Defect)>;
+
+fn read_ids(reader: &PieceReader, name: &str, place: usize) -> Result<(IdColumn, Bad)> {
+    let column = reader.footer().column(name)?;
+    let kind = id_type(&column.data_type)
+        .ok_or_else(|| Error::internal(format!("column {name:?} holds no ids")))?;
+    let mut ids = IdColumn::new(kind);
+    let mut bad = Bad::new();
+    reader.read(&[column], BATCH_ROWS, |first, arrays| {
+        for array in arrays {
+            nulls(array, &mut |row, defect| {
+                bad.push((first as u32 + row as u32, place, defect));
+            });
+            ids.push(array)?;
+        }
+        Ok(())
+    })?;
+    Ok((ids, bad))
+}
+
+fn read_values(reader: &PieceReader, name: &str) -> Result<(Vec<f32>, Bad)> {
+    let column = reader.footer().column(name)?;
+    let mut values = Vec::with_capacity(reader.rows() as usize);
+    let mut bad = Bad::new();
+    reader.read(&[column], BATCH_ROWS, |first, arrays| {
+        for array in arrays {
+            append_f32(array, &mut values, &mut |row, defect| {
+                bad.push((first as u32 + row as u32, 2, defect));
+            })?;
+        }
+        Ok(())
+    })?;
+    Ok((values, bad))
+}
+
+impl Columns {
+    /// Drops bad rows, or errs at the first that may not be dropped. Returns how many there were.
+    fn drop_bad_rows(&mut self, reader: &PieceReader, operator: &EncodeEntries) -> Result<u64> {
+        let refused =
+            |(_, _, defect): &&(u32, usize, Defect)| !defect.is_skipped(operator.on_bad_row);
+        if let Some(&(row, column, defect)) = self.bad.iter().find(refused) {
+            let what = defect.to_string();
+            return Err(reader.error_at(u64::from(row), &self.names[column], &what));
+        }
+        self.dropped = self.bad.iter().map(|&(row, _, _)| row).collect();
+        self.dropped.dedup();
+        if !self.dropped.is_empty() {
+            self.rows.drop_rows(&self.dropped)?;
+            self.cols.drop_rows(&self.dropped)?;
+            if let Some(values) = &mut self.values {
+                drop_items(values, &self.dropped);
+            }
+        }
+        Ok(self.dropped.len() as u64)
+    }
+
+    /// Errs at the first negative value if a transform has no meaning for it.
+    fn check_signs(&self, reader: &PieceReader, layout: &SparseLayout) -> Result<()> {
+        let Some(transform) = refuses_negatives(&layout.transforms) else {
+            return Ok(());
+        };
+        let negative = |values: &Vec<f32>| values.iter().position(|&value| value < 0.0);
+        let Some(place) = self.values.as_ref().and_then(negative) else {
+            return Ok(());
+        };
+        let value = self.values.as_ref().map_or(0.0, |values| values[place]);
+        let row = original_row(place, &self.dropped);
+        let what = format!(
+            "is {value}: {} has no meaning for negative values; correct it, or choose another \
+             transform",
+            transform.name()
+        );
+        Err(reader.error_at(row, &self.names[2], &what))
+    }
+}
+
+/// The first transform that meets the values' own signs and cannot take negative ones.
+fn refuses_negatives(transforms: &[Transform]) -> Option<Transform> {
+    transforms
+        .iter()
+        .take_while(|&&transform| transform != Transform::Binary)
+        .find(|transform| transform.needs_non_negative())
+        .copied()
+}
+
+/// The row within the piece of the entry at `place`, where some rows before it were left out.
+fn original_row(place: usize, dropped: &[u32]) -> u64 {
+    let mut row = place as u64;
+    for &gone in dropped {
+        if u64::from(gone) > row {
+            break;
+        }
+        row += 1;
+    }
+    row
+}
+
+fn dictionary(context: &TaskContext, columns: Columns, skipped: u64) -> Result<EncodedEntries> {
+    let (rows, cols) = rayon::join(|| columns.rows.encode(), || columns.cols.encode());
+    let (rows, cols) = (rows?, cols?);
+    let row_ids = write_ids(context, "row_ids.arrow", &rows)?;
+    let column_ids = write_ids(context, "column_ids.arrow", &cols)?;
+    Ok(EncodedEntries {
+        count: rows.codes.len() as u64,
+        row_codes: row_ids.count,
+        column_codes: column_ids.count,
+        entries: write_entries(context, rows.codes, cols.codes, columns.values)?,
+        row_ids: Some(row_ids),
+        column_ids: Some(column_ids),
+        skipped,
+    })
+}
+
+fn dense(
+    context: &TaskContext,
+    reader: &PieceReader,
+    columns: Columns,
+    shape: Option<(u64, u64)>,
+    skipped: u64,
+) -> Result<EncodedEntries> {
+    let Columns {
+        rows,
+        cols,
+        values,
+        names,
+        dropped,
+        ..
+    } = columns;
+    let limits = shape.unwrap_or((1 << 32, 1 << 32));
+    let indices = |ids: IdColumn, limit: u64, name: &str, what: &str| {
+        let mut wrong = None;
+        let codes = ids.indices(limit, &mut |place, id| {
+            wrong.get_or_insert((place, id));
+        })?;
+        let Some((place, id)) = wrong else {
+            return Ok(codes);
+        };
+        let reason = if shape.is_some() {
+            format!("index {id} is out of the declared shape of {limit} {what}; raise --shape")
+        } else {
+            format!(
+                "index {id} is not between 0 and {}; leave --ids dense out",
+                u32::MAX
+            )
+        };
+        Err(reader.error_at(original_row(place, &dropped), name, &reason))
+    };
+    let rows = indices(rows, limits.0, &names[0], "rows")?;
+    let cols = indices(cols, limits.1, &names[1], "columns")?;
+    let codes = |indices: &[u32]| indices.iter().max().map_or(0, |&max| u64::from(max) + 1);
+    Ok(EncodedEntries {
+        count: rows.len() as u64,
+        row_codes: codes(&rows),
+        column_codes: codes(&cols),
+        entries: write_entries(context, rows, cols, values)?,
+        row_ids: None,
+        column_ids: None,
+        skipped,
+    })
+}
+
+fn write_ids(context: &TaskContext, name: &str, column: &EncodedColumn) -> Result<PieceIds> {
+    let schema = Schema::new(vec![
+        Field::new("id", column.ids.data_type().clone(), false),
+        Field::new("count", DataType::UInt32, false),
+    ]);
+    let counts = UInt32Array::from(column.counts.clone());
+    let arrays: Vec<ArrayRef> = vec![Arc::clone(&column.ids), Arc::new(counts)];
+    let batch = RecordBatch::try_new(Arc::new(schema), arrays)
+        .map_err(|e| Error::internal(e.to_string()))?;
+    Ok(PieceIds {
+        object: write_batch(context, name, &batch)?,
+        count: column.ids.len() as u64,
+    })
+}
+
+/// The schema of entries.
+pub(super) fn entries_schema(values: bool) -> SchemaRef {
+    let mut fields = vec![
+        Field::new("row", DataType::UInt32, false),
+        Field::new("col", DataType::UInt32, false),
+    ];
+    if values {
+        fields.push(Field::new("value", DataType::Float32, false));
+    }
+    Arc::new(Schema::new(fields))
+}
+
+/// One batch of entries.
+pub(super) fn entries_batch(
+    schema: &SchemaRef,
+    rows: ScalarBuffer<u32>,
+    cols: ScalarBuffer<u32>,
+    values: Option<ScalarBuffer<f32>>,
+) -> Result<RecordBatch> {
+    let mut arrays: Vec<ArrayRef> = vec![
+        Arc::new(UInt32Array::new(rows, None)),
+        Arc::new(UInt32Array::new(cols, None)),
+    ];
+    if let Some(values) = values {
+        arrays.push(Arc::new(Float32Array::new(values, None)));
+    }
+    RecordBatch::try_new(Arc::clone(schema), arrays).map_err(|e| Error::internal(e.to_string()))
+}
+
+fn write_entries(
+    context: &TaskContext,
+    rows: Vec<u32>,
+    cols: Vec<u32>,
+    values: Option<Vec<f32>>,
+) -> Result<ObjectRef> {
+    let schema = entries_schema(values.is_some());
+    let mut writer = IpcWriter::create(context, "entries.arrow", &schema)?;
+    let count = rows.len();
+    let (rows, cols) = (ScalarBuffer::from(rows), ScalarBuffer::from(cols));
+    let values = values.map(ScalarBuffer::from);
+    for first in (0..count).step_by(ENTRIES_PER_BATCH) {
+        let length = ENTRIES_PER_BATCH.min(count - first);
+        let values = values.as_ref().map(|values| values.slice(first, length));
+        let (rows, cols) = (rows.slice(first, length), cols.slice(first, length));
+        writer.write(&entries_batch(&schema, rows, cols, values)?)?;
+    }
+    writer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_dropped_rows_back_in() {
+        assert_eq!(original_row(0, &[]), 0);
+        assert_eq!(original_row(0, &[0, 1, 5]), 2);
+        assert_eq!(original_row(2, &[0, 1, 5]), 4);
+        assert_eq!(original_row(3, &[0, 1, 5]), 6);
+    }
+
+    #[test]
+    fn binary_in_front_makes_any_sign_fine() {
+        use Transform::{Binary, L2Rows, Tfidf};
+        assert_eq!(refuses_negatives(&[L2Rows, Tfidf]), Some(Tfidf));
+        assert_eq!(refuses_negatives(&[Binary, Tfidf]), None);
+    }
+}

@@ -1,0 +1,62 @@
+//! The operators, one file each: pure functions from named inputs to named outputs.
+//!
+//! An operator reads its inputs, computes on the current pool, writes below its attempt's prefix
+//! and reports descriptors. It decides nothing and knows no algorithm.
+
+mod build_block;
+mod build_dense_block;
+mod column_residuals;
+mod column_sums;
+mod combine;
+mod encode_entries;
+mod gram;
+mod inspect;
+mod merge_ids;
+mod normal_multiply;
+mod partition_entries;
+mod published_matrix;
+mod small_factorization;
+mod small_matrix;
+mod tall_matrix;
+mod transform_block;
+mod write_factors;
+mod write_spectrum;
+
+use rankmill_common::Result;
+use rankmill_common::operator::{Operator, Report};
+
+use crate::context::TaskContext;
+
+/// Runs one task.
+pub(crate) fn run(context: &TaskContext, operator: &Operator) -> Result<Report> {
+    Ok(match operator {
+        Operator::Inspect(parameters) => inspect::run(context, parameters)?.into(),
+        Operator::EncodeEntries(parameters) => encode_entries::run(context, parameters)?.into(),
+        Operator::MergeIds(parameters) => merge_ids::run(context, parameters)?.into(),
+        Operator::PartitionEntries(parameters) => {
+            partition_entries::run(context, parameters)?.into()
+        }
+        Operator::BuildBlock(parameters) => build_block::run(context, parameters)?.into(),
+        Operator::BuildDenseBlock(parameters) => {
+            build_dense_block::run(context, parameters)?.into()
+        }
+        Operator::TransformBlock(parameters) => transform_block::run(context, parameters)?.into(),
+        Operator::FindMatrix(parameters) => published_matrix::find(context, parameters)?.into(),
+        Operator::PublishMatrix(parameters) => {
+            published_matrix::publish(context, parameters)?.into()
+        }
+        Operator::ColumnSums(parameters) => column_sums::run(context, parameters)?.into(),
+        Operator::NormalMultiply(parameters) => normal_multiply::run(context, parameters)?.into(),
+        Operator::Gram(parameters) => gram::run(context, parameters)?.into(),
+        Operator::Combine(parameters) => combine::run(context, parameters)?.into(),
+        Operator::SmallFactorization(parameters) => {
+            small_factorization::run(context, parameters)?.into()
+        }
+        Operator::ColumnResiduals(parameters) => column_residuals::run(context, parameters)?.into(),
+        Operator::WriteFactors(parameters) => write_factors::run(context, parameters)?.into(),
+        Operator::WriteSpectrum(parameters) => write_spectrum::run(context, parameters)?.into(),
+    })
+}
+
+#[cfg(test)]
+mod support;

@@ -1,0 +1,76 @@
+//! One Rayleigh–Ritz step of block Lanczos with full orthogonalization.
+//!
+//! The basis Q grows by the block X that AᵀA was just applied to; C = Qᵀ AᵀA X. What is left of
+//! AᵀA X beyond Q is the remainder, of which only the Gram matrix is needed here. Since every
+//! earlier block was orthogonalized in full, T = Qᵀ AᵀA Q grows by C's columns and their mirror
+//! image, and ‖AᵀA q − θ q‖ of a Ritz vector q = Q s is ‖remainder · (last rows of s)‖.
+
+use rankmill_common::{Error, Result};
+use rankmill_kernels::{Small, scaled_rank_revealing_orthonormalizer, symmetric_eigen};
+
+use super::super::small_matrix::failed;
+use super::Answer;
+
+/// Length below which a direction of the remainder is f32 noise of AᵀA X, relative to ‖AᵀA‖.
+const NOISE: f64 = 1e-7;
+
+const WHAT: &str = "a Rayleigh-Ritz step";
+
+/// `[T, S, P]`; `[T, S]` where nothing is left of the remainder.
+pub(super) fn factorize(
+    projected: &Small,
+    coefficients: &Small,
+    remainder: &Small,
+    report: usize,
+) -> Result<Answer> {
+    let (old, width) = (projected.nrows(), coefficients.ncols());
+    if coefficients.nrows() != old + width || remainder.nrows() != width {
+        return Err(Error::internal(format!(
+            "a projection of order {old} grows by {} x {width} coefficients",
+            coefficients.nrows()
+        )));
+    }
+    let grown = grow(projected, coefficients);
+    let (values, vectors) = symmetric_eigen(&grown).map_err(|e| failed(WHAT, &e))?;
+    let reported = report.min(values.len());
+    let residuals = residuals(&vectors, remainder, reported);
+    let largest = values.first().copied().unwrap_or(0.0).max(0.0);
+    let found = scaled_rank_revealing_orthonormalizer(remainder, NOISE * largest)
+        .map_err(|e| failed(WHAT, &e))?;
+    let mut matrices = vec![("projected", grown), ("vectors", vectors)];
+    if found.rank > 0 {
+        matrices.push(("transform", found.transform));
+    }
+    Ok(Answer {
+        matrices,
+        values: values[..reported].to_vec(),
+        residuals,
+        rank: found.rank,
+        ..Answer::default()
+    })
+}
+
+/// [[T, C₁], [C₁ᵀ, (C₂ + C₂ᵀ)/2]].
+fn grow(projected: &Small, coefficients: &Small) -> Small {
+    let old = projected.nrows();
+    let order = coefficients.nrows();
+    Small::from_fn(order, order, |i, j| match (i < old, j < old) {
+        (true, true) => projected[(i, j)],
+        (true, false) => coefficients[(i, j - old)],
+        (false, true) => coefficients[(j, i - old)],
+        (false, false) => 0.5 * (coefficients[(i, j - old)] + coefficients[(j, i - old)]),
+    })
+}
+
+/// √(sᵀ G s) for the last rows s of the first `count` eigenvectors.
+fn residuals(vectors: &Small, remainder: &Small, count: usize) -> Vec<f64> {
+    let (order, width) = (vectors.nrows(), remainder.nrows());
+    let last = vectors.submatrix(order - width..order, 0..count);
+    let image = remainder.matmul(&last);
+    (0..count)
+        .map(|j| {
+            let square: f64 = (0..width).map(|i| last[(i, j)] * image[(i, j)]).sum();
+            square.max(0.0).sqrt()
+        })
+        .collect()
+}
