@@ -75,11 +75,19 @@ impl IdColumn {
         match array.data_type() {
             DataType::Utf8View => {
                 let array = array.as_string_view();
-                rows.extend(array.iter().map(|id| interner.intern(id.unwrap_or_default().as_bytes())));
+                rows.extend(
+                    array
+                        .iter()
+                        .map(|id| interner.intern(id.unwrap_or_default().as_bytes())),
+                );
             }
             DataType::BinaryView => {
                 let array = array.as_binary_view();
-                rows.extend(array.iter().map(|id| interner.intern(id.unwrap_or_default())));
+                rows.extend(
+                    array
+                        .iter()
+                        .map(|id| interner.intern(id.unwrap_or_default())),
+                );
             }
             DataType::FixedSizeBinary(_) => {
                 let array = array.as_fixed_size_binary();
@@ -142,7 +150,11 @@ impl IdColumn {
 
     /// Takes ids for indices: calls `check` with the row and the id of each that is not below
     /// `limit`. Nothing is left of it but the codes.
-    pub(crate) fn indices(self, limit: u64, check: &mut dyn FnMut(usize, i128)) -> Result<Vec<u32>> {
+    pub(crate) fn indices(
+        self,
+        limit: u64,
+        check: &mut dyn FnMut(usize, i128),
+    ) -> Result<Vec<u32>> {
         let Gathered::Integers(arrays) = &self.gathered else {
             return Err(Error::internal("ids of bytes as indices"));
         };
@@ -203,7 +215,10 @@ fn encode_bytes(id_type: IdType, interner: &Interner, mut rows: Vec<u32>) -> Res
         .iter()
         .map(|&(_, arrived)| arrived_counts[arrived as usize])
         .collect();
-    let sorted: Vec<&[u8]> = order.iter().map(|&(_, arrived)| interner.get(arrived)).collect();
+    let sorted: Vec<&[u8]> = order
+        .iter()
+        .map(|&(_, arrived)| interner.get(arrived))
+        .collect();
     Ok(EncodedColumn {
         codes: rows,
         ids: bytes_array(id_type, &sorted)?,
@@ -231,7 +246,9 @@ fn bytes_array(id_type: IdType, ids: &[&[u8]]) -> Result<ArrayRef> {
     let values = Buffer::from_vec(values);
     let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
     Ok(match id_type {
-        IdType::Utf8 => Arc::new(LargeStringArray::try_new(offsets, values, None).map_err(invalid)?),
+        IdType::Utf8 => {
+            Arc::new(LargeStringArray::try_new(offsets, values, None).map_err(invalid)?)
+        }
         IdType::FixedSizeBinary(width) => {
             Arc::new(FixedSizeBinaryArray::try_new(width, values, None).map_err(invalid)?)
         }

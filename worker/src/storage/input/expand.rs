@@ -46,7 +46,9 @@ fn expand_local(text: &str, path: &Path) -> Result<Vec<String>> {
         Ok(metadata) if metadata.is_dir() => {
             let files = walk(path)?;
             let below = files.iter().filter(|file| is_visible_parquet(file));
-            Ok(below.map(|file| local_url(&format!("{path}/{file}"))).collect())
+            Ok(below
+                .map(|file| local_url(&format!("{path}/{file}")))
+                .collect())
         }
         Ok(_) => Ok(vec![local_url(path)]),
         Err(_) if is_pattern(path) => {
@@ -56,7 +58,9 @@ fn expand_local(text: &str, path: &Path) -> Result<Vec<String>> {
                 Err(_) => Vec::new(),
             };
             let below = files.iter().filter(|file| is_selected(&pattern, file));
-            Ok(below.map(|file| local_url(&format!("{base}/{file}"))).collect())
+            Ok(below
+                .map(|file| local_url(&format!("{base}/{file}")))
+                .collect())
         }
         Err(error) => Err(io_error(text, &error)),
     }
@@ -152,7 +156,9 @@ fn is_visible_parquet(file: &str) -> bool {
 /// meaning in URLs beside one, need an escape.
 fn local_url(path: &str) -> String {
     let escaped = if path.contains('%') {
-        path.replace('%', "%25").replace('?', "%3F").replace('#', "%23")
+        path.replace('%', "%25")
+            .replace('?', "%3F")
+            .replace('#', "%23")
     } else {
         path.to_owned()
     };

@@ -130,7 +130,10 @@ impl Footer {
             let chunk = self.group(group).column(leaf);
             let (start, length) = chunk.byte_range();
             let pages = Pages {
-                place: format!("row group {group}, column {:?}", chunk.column_path().string()),
+                place: format!(
+                    "row group {group}, column {:?}",
+                    chunk.column_path().string()
+                ),
                 values: chunk.num_values(),
             };
             Span::new(start..start + length, Some(pages))

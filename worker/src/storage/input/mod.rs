@@ -15,7 +15,7 @@ mod values;
 
 pub(crate) use expand::expand;
 pub(crate) use footer::{Column, Footer, type_name};
-pub(crate) use piece::{PieceReader, Place};
+pub(crate) use piece::PieceReader;
 pub(crate) use source::InputFile;
 pub(crate) use values::{Defect, append_f32, is_numeric, nulls};
 

@@ -49,7 +49,10 @@ impl PieceReader {
         for &group in &piece.row_groups {
             let group = group as usize;
             if group >= footer.row_groups() {
-                return Err(Error::internal(format!("{} has no row group {group}", piece.url)));
+                return Err(Error::internal(format!(
+                    "{} has no row group {group}",
+                    piece.url
+                )));
             }
             let rows = footer.rows(group).saturating_sub(skip).min(left);
             if rows > 0 {
@@ -96,16 +99,10 @@ impl PieceReader {
             .iter()
             .rfind(|extent| extent.before <= row)
             .or(self.extents.first());
-        extent.map_or(
-            Place {
-                row_group: 0,
-                row,
-            },
-            |extent| Place {
-                row_group: extent.group,
-                row: extent.skip + row.saturating_sub(extent.before),
-            },
-        )
+        extent.map_or(Place { row_group: 0, row }, |extent| Place {
+            row_group: extent.group,
+            row: extent.skip + row.saturating_sub(extent.before),
+        })
     }
 
     /// An error about one value. `row` counts from the start of the piece.
@@ -197,20 +194,17 @@ impl PieceReader {
             .collect()
     }
 
-    fn damaged(
-        &self,
-        extent: &Extent,
-        columns: &[Column],
-        chunks: &Chunks,
-        reason: &str,
-    ) -> Error {
+    fn damaged(&self, extent: &Extent, columns: &[Column], chunks: &Chunks, reason: &str) -> Error {
         if let Some(failure) = chunks.failure() {
             return failure;
         }
         if let Err(changed) = self.check_unchanged() {
             return changed;
         }
-        let names: Vec<_> = columns.iter().map(|column| format!("{:?}", column.name)).collect();
+        let names: Vec<_> = columns
+            .iter()
+            .map(|column| format!("{:?}", column.name))
+            .collect();
         Error::invalid_input(format!(
             "{}: row group {}, column {}: corrupted ({reason}); write the file again",
             self.footer.file().name(),

@@ -68,7 +68,10 @@ pub(crate) fn append_f32(
     out: &mut Vec<f32>,
     defect: &mut dyn FnMut(usize, Defect),
 ) -> Result<()> {
-    #[allow(clippy::wildcard_enum_match_arm, reason = "the rest is cast or refused")]
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "the rest is cast or refused"
+    )]
     match array.data_type() {
         DataType::Float32 => floats::<Float32Type>(array, out, defect, f64::from),
         DataType::Float64 => floats::<Float64Type>(array, out, defect, |x| x),
