@@ -1,1 +1,59 @@
-fn main() {}
+//! `rankmill`: overnight matrix factorization on Parquet, from a laptop to a cluster.
+//!
+//! Parses the command line, runs one subcommand and ends with a documented exit code.
+
+mod client;
+mod commands;
+mod embedded;
+mod exit;
+mod interrupt;
+mod job;
+mod local_file;
+mod machine;
+mod outcome;
+mod progress;
+mod state;
+mod text;
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Truncated SVD and PCA of Parquet files: certified, resumable, the same bytes every time.
+#[derive(Parser)]
+#[command(name = "rankmill", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: commands::Command,
+}
+
+fn main() -> ExitCode {
+    log_to_stderr();
+    let parsed = Cli::command()
+        .after_help(exit::help())
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => return exit::refuse_arguments(&error),
+    };
+    let format = cli.command.format();
+    match cli.command.execute() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => exit::report(&failure, format),
+    }
+}
+
+/// Logs are for those who look for a defect: off unless `RANKMILL_LOG` asks for them.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .with_default_directive(tracing_subscriber::filter::LevelFilter::OFF.into())
+        .with_env_var("RANKMILL_LOG")
+        .from_env_lossy();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}

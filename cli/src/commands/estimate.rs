@@ -1,0 +1,196 @@
+//! `rankmill estimate`: what a job would need, from the input's footers alone.
+
+use std::path::PathBuf;
+
+use rankmill_common::ByteSize;
+use rankmill_common::estimate::{Estimate as Cost, ShapeKnowledge, StageEstimate};
+use rankmill_common::job::JobSpec;
+use rankmill_common::job::svd::Method;
+
+use crate::exit::{Failure, Format, Outcome};
+use crate::job::{JobFile, RunKeys, SvdArgs, check_local_inputs};
+use crate::machine;
+use crate::text::{counted, grouped, print, table};
+
+/// Stands for the output of a job that is only estimated.
+const NOWHERE: &str = "memory://estimate";
+
+/// Reads the input's footers and says what the job would need: memory, reads, scratch space. The
+/// same flags or job file as `rankmill svd` or `rankmill run`.
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Estimate {
+    #[command(subcommand)]
+    job: Option<Job>,
+    /// The job file (TOML)
+    #[arg(value_name = "JOB.toml")]
+    file: Option<PathBuf>,
+    /// JSON on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Subcommand)]
+enum Job {
+    /// Estimate what `rankmill svd` would need with these flags
+    Svd(Box<SvdJob>),
+}
+
+#[derive(clap::Args)]
+struct SvdJob {
+    #[command(flatten)]
+    svd: SvdArgs,
+    #[command(flatten)]
+    keys: RunKeys,
+    /// JSON on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+impl Estimate {
+    pub(crate) fn format(&self) -> Format {
+        let below = self.job.as_ref().is_some_and(|Job::Svd(job)| job.json);
+        Format::json_if(self.json || below)
+    }
+
+    pub(crate) fn execute(self) -> Outcome {
+        let format = self.format();
+        let (mut svd, keys) = match (self.job, self.file) {
+            (Some(Job::Svd(job)), _) => (job.svd, job.keys),
+            (None, Some(file)) => {
+                let file = JobFile::read(&file)?;
+                (file.svd, file.run)
+            }
+            (None, None) => {
+                return Err(Failure::usage(
+                    "what job? Name a job file, or write `rankmill estimate svd` with its flags",
+                ));
+            }
+        };
+        // Nothing is written, so a job without an output can be estimated as well.
+        svd.output.get_or_insert_with(|| NOWHERE.to_owned());
+        let spec = svd.into_spec()?;
+        check_local_inputs(&spec)?;
+        let inspection = rankmill_worker::inspect(spec.input())?;
+        let JobSpec::Svd(spec) = &spec;
+        let cost = rankmill_common::estimate::svd(spec, &inspection);
+        let budget = keys.memory.unwrap_or_else(machine::default_memory);
+        print(&match format {
+            Format::Json => json(&cost, budget),
+            Format::Text => text(&cost, budget),
+        });
+        Ok(())
+    }
+}
+
+fn text(cost: &Cost, budget: ByteSize) -> String {
+    let at_most = match cost.shape {
+        ShapeKnowledge::Exact => "",
+        ShapeKnowledge::UpperBound => "at most ",
+    };
+    let rows: Vec<Vec<String>> = cost.stages.iter().map(stage_row).collect();
+    let fits = if cost.peak_memory() <= budget.0 {
+        format!("fits into {budget}")
+    } else {
+        format!(
+            "does NOT fit into {budget}: --memory {}MiB, a smaller -k or --method subspace",
+            cost.peak_memory().div_ceil(1 << 20)
+        )
+    };
+    format!(
+        "matrix     {at_most}{} × {}, {} entries\n\
+         method     {}, {} expected\n\n\
+         {}\n\
+         memory     {} at once; {fits}\n\
+         reading    {}\n\
+         scratch    {}\n\
+         result     {}\n",
+        grouped(cost.nrows),
+        grouped(cost.ncols),
+        grouped(cost.nnz),
+        name(cost.method),
+        counted(cost.reads, "read"),
+        table(
+            &["stage", "times", "memory", "reads each", "scratch each"],
+            &rows
+        ),
+        ByteSize(cost.peak_memory()),
+        ByteSize(cost.bytes_read()),
+        ByteSize(cost.scratch()),
+        ByteSize(cost.result_bytes),
+    )
+}
+
+fn stage_row(stage: &StageEstimate) -> Vec<String> {
+    vec![
+        stage.name.clone(),
+        stage.times.to_string(),
+        ByteSize(stage.memory).to_string(),
+        ByteSize(stage.bytes_read).to_string(),
+        ByteSize(stage.scratch).to_string(),
+    ]
+}
+
+fn name(method: Method) -> &'static str {
+    match method {
+        Method::Auto => "auto",
+        Method::Lanczos => "lanczos",
+        Method::Gram => "gram",
+        Method::Subspace => "subspace",
+        Method::Sketch => "sketch",
+    }
+}
+
+fn json(cost: &Cost, budget: ByteSize) -> String {
+    let object = serde_json::json!({
+        "estimate": cost,
+        "peak_memory": cost.peak_memory(),
+        "bytes_read": cost.bytes_read(),
+        "scratch_bytes": cost.scratch(),
+        "memory_budget": budget,
+        "fits": cost.peak_memory() <= budget.0,
+    });
+    format!("{object:#}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cost() -> Cost {
+        Cost {
+            nrows: 1_000,
+            ncols: 1_000,
+            nnz: 1_000,
+            shape: ShapeKnowledge::UpperBound,
+            method: Method::Lanczos,
+            reads: 7,
+            stages: vec![StageEstimate {
+                name: "read entries".to_owned(),
+                times: 2,
+                memory: 1 << 30,
+                bytes_read: 1 << 20,
+                scratch: 1 << 10,
+            }],
+            result_bytes: 4_000,
+        }
+    }
+
+    #[test]
+    fn an_estimate_says_what_would_make_the_job_fit() {
+        let text = text(&cost(), ByteSize(1 << 20));
+        assert!(text.contains("at most 1 000 × 1 000"), "{text}");
+        assert!(text.contains("does NOT fit into 1.0 MiB: --memory 1024MiB"), "{text}");
+        assert!(text.contains("reading    2.0 MiB"), "{text}");
+        let enough = super::text(&cost(), ByteSize(2 << 30));
+        assert!(enough.contains("fits into 2.00 GiB"), "{enough}");
+    }
+
+    #[test]
+    fn machines_get_an_object() {
+        let object: serde_json::Value =
+            serde_json::from_str(&json(&cost(), ByteSize(1))).expect("JSON");
+        assert_eq!(object["fits"], false);
+        assert_eq!(object["estimate"]["reads"], 7);
+    }
+}

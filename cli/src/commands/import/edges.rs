@@ -1,0 +1,184 @@
+//! Edge lists as SNAP has them: two ids per line, perhaps a weight; `#` or `%` begins a comment.
+
+use std::io::BufRead;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::Schema;
+use rankmill_common::Result;
+
+use super::Imported;
+use super::column::{CellType, Column};
+use super::lines::Lines;
+use super::sink::{BATCH_ROWS, Sink};
+
+const COMMENTS: [char; 2] = ['#', '%'];
+const NAMES: [&str; 3] = ["src", "dst", "weight"];
+
+pub(super) fn import(file: &Path, text_ids: bool, place: &Path) -> Result<Imported> {
+    let mut lines = Lines::open(file)?;
+    let mut sink = None;
+    read(&mut lines, text_ids, |types, columns| {
+        let sink = match &mut sink {
+            Some(sink) => sink,
+            none => none.insert(Sink::begin(place, schema(types))?),
+        };
+        sink.write(columns)
+    })?;
+    let rows = match sink {
+        Some(sink) => sink.finish()?,
+        None => return Err(lines.error("the file holds no edges")),
+    };
+    Ok(Imported {
+        rows,
+        note: String::new(),
+    })
+}
+
+fn schema(types: &[CellType]) -> Arc<Schema> {
+    let fields = NAMES.iter().zip(types);
+    let fields: Vec<_> = fields.map(|(name, cell)| cell.field(name, false)).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// Hands the edges to `write` in batches. The first edge decides how many columns there are and
+/// whether ids are integers.
+fn read<R: BufRead>(
+    lines: &mut Lines<R>,
+    text_ids: bool,
+    mut write: impl FnMut(&[CellType], Vec<ArrayRef>) -> Result<()>,
+) -> Result<()> {
+    let mut types: Vec<CellType> = Vec::new();
+    let mut columns: Vec<Column> = Vec::new();
+    let mut pending = 0;
+    while let Some(line) = lines.next_content(&COMMENTS)? {
+        if types.is_empty() {
+            types = match types_of(line, text_ids) {
+                Ok(types) => types,
+                Err(what) => return Err(lines.error(what)),
+            };
+            columns = types.iter().map(|&cell| Column::new(cell)).collect();
+        }
+        if let Err(what) = push(line, &mut columns) {
+            return Err(lines.error(what));
+        }
+        pending += 1;
+        if pending == BATCH_ROWS {
+            pending = 0;
+            write(&types, columns.iter_mut().map(Column::take).collect())?;
+        }
+    }
+    if pending > 0 {
+        write(&types, columns.iter_mut().map(Column::take).collect())?;
+    }
+    Ok(())
+}
+
+fn types_of(line: &str, text_ids: bool) -> Result<Vec<CellType>, String> {
+    let cells: Vec<&str> = split(line).collect();
+    let id = if text_ids || CellType::of(cells.iter().take(2).copied()) != CellType::Int {
+        CellType::Text
+    } else {
+        CellType::Int
+    };
+    match cells.len() {
+        2 => Ok(vec![id, id]),
+        3 => Ok(vec![id, id, CellType::Float]),
+        n => Err(format!(
+            "an edge has two ids and perhaps a weight, not {n} words"
+        )),
+    }
+}
+
+fn push(line: &str, columns: &mut [Column]) -> Result<(), String> {
+    let expected = columns.len();
+    let mut cells = split(line);
+    for (column, name) in columns.iter_mut().zip(NAMES) {
+        let Some(cell) = cells.next() else {
+            return Err(format!(
+                "{name} is missing: earlier lines have {expected} words"
+            ));
+        };
+        column.push(cell).map_err(|what| match name {
+            "weight" => format!("weight {what}"),
+            _ => format!("{name} {what}; --text-ids keeps ids as text"),
+        })?;
+    }
+    match cells.next() {
+        None => Ok(()),
+        Some(cell) => Err(format!(
+            "{cell:?} is one word too many: earlier lines have {expected}"
+        )),
+    }
+}
+
+fn split(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| c.is_whitespace() || c == ',')
+        .filter(|cell| !cell.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::DataType;
+
+    fn parse(text: &str, text_ids: bool) -> Result<Vec<ArrayRef>> {
+        let mut lines = Lines::new(text.as_bytes(), Path::new("edges.txt"));
+        let mut all = Vec::new();
+        read(&mut lines, text_ids, |_, columns| {
+            all = columns;
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    #[test]
+    fn integers_stay_integers() {
+        let columns = parse("# Nodes: 3\n1\t2\n3\t1\n", false).expect("edges");
+        assert_eq!(columns.len(), 2);
+        assert_eq!(columns[0].data_type(), &DataType::Int64);
+        assert_eq!(columns[0].len(), 2);
+        let columns = parse("1 2\n", true).expect("edges");
+        assert_eq!(columns[0].data_type(), &DataType::Utf8);
+    }
+
+    #[test]
+    fn names_and_weights_are_read() {
+        let columns = parse("a b 1\nb,c,0.5\n", false).expect("edges");
+        assert_eq!(columns[1].data_type(), &DataType::Utf8);
+        assert_eq!(columns[2].data_type(), &DataType::Float64);
+    }
+
+    #[test]
+    fn errors_name_the_line() {
+        for (text, part) in [
+            ("1\n", "line 1: an edge has two ids"),
+            (
+                "1 2\nx 3\n",
+                "line 2: src \"x\" is not a 64-bit integer; --text-ids",
+            ),
+            ("1 2 3\n1 2\n", "line 2: weight is missing"),
+            ("1 2\n\n1 2 3\n", "line 3: \"3\" is one word too many"),
+            ("1 2 3\n1 2 x\n", "line 2: weight \"x\" is not a number"),
+        ] {
+            let error = parse(text, false).expect_err(part);
+            assert!(error.message.contains(part), "{part}: {error}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_failed_import() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("edges.txt");
+        std::fs::write(&file, "1 2\n".repeat(BATCH_ROWS + 1) + "x y\n").expect("written");
+        let place = folder.path().join("edges.parquet");
+        assert!(import(&file, false, &place).is_err());
+        let left = std::fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!(left, 1);
+        assert_eq!(
+            import(&file, true, &place).expect("as text").rows,
+            BATCH_ROWS as u64 + 2
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! The subcommands, one file each.
+
+mod coordinator;
+mod generate;
+mod import;
+mod jobs;
+mod run;
+pub(crate) mod show;
+mod svd;
+mod worker;
+
+use std::future::Future;
+
+use rankmill_common::Error;
+
+use crate::exit::{Format, Outcome};
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Factorize a matrix: truncated SVD, or PCA with --center
+    Svd(Box<svd::Svd>),
+    /// Run the job that a file describes
+    Run(run::Run),
+    /// Show what is in a result: spectrum, residuals, files
+    Show(show::Show),
+    /// Serve jobs: accept them and hand their tasks to workers
+    Coordinator(coordinator::CoordinatorArgs),
+    /// Work for a coordinator
+    Worker(worker::Worker),
+    /// List, show, watch or cancel the jobs of a coordinator
+    Jobs(jobs::Jobs),
+    /// Make test inputs of any size
+    Generate(generate::Generate),
+    /// Turn other formats into Parquet
+    Import(import::Import),
+}
+
+impl Command {
+    /// How its answer, or its error, is written.
+    pub(crate) fn format(&self) -> Format {
+        match self {
+            Self::Svd(command) => command.run.format(),
+            Self::Run(command) => command.run.format(),
+            Self::Show(command) => Format::json_if(command.json),
+            Self::Jobs(command) => command.format(),
+            Self::Coordinator(_) | Self::Worker(_) | Self::Generate(_) | Self::Import(_) => {
+                Format::Text
+            }
+        }
+    }
+
+    pub(crate) fn execute(self) -> Outcome {
+        match self {
+            Self::Svd(command) => command.execute(),
+            Self::Run(command) => command.execute(),
+            Self::Show(command) => command.execute(),
+            Self::Coordinator(command) => command.execute(),
+            Self::Worker(command) => command.execute(),
+            Self::Jobs(command) => command.execute(),
+            Self::Generate(command) => command.execute(),
+            Self::Import(command) => command.execute(),
+        }
+    }
+}
+
+/// Runs `work` on a tokio runtime of this command's own.
+fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::internal(format!("cannot start the runtime: {e}")))?;
+    let outcome = runtime.block_on(work);
+    // A task that does not end (a stuck disk) must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+    outcome
+}

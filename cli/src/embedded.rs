@@ -1,0 +1,152 @@
+//! Coordinator and worker in this process, joined by an in-memory transport.
+//!
+//! The same services and the same log as on a cluster: what is stopped here continues with the
+//! same command, from the last committed task.
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::channel::mpsc;
+use futures::future::FusedFuture;
+use futures::{FutureExt, Stream};
+use hyper_util::rt::TokioIo;
+use rankmill_common::job::JobSpec;
+use rankmill_common::status::JobStatus;
+use rankmill_common::{Error, Result};
+use rankmill_coordinator::{Coordinator, CoordinatorConfig};
+use rankmill_worker::WorkerConfig;
+use tokio::io::DuplexStream;
+use tokio::sync::watch;
+use tokio::task::JoinError;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::client::Client;
+use crate::exit::{Failure, Outcome};
+use crate::job::RunKeys;
+use crate::progress::Progress;
+use crate::{interrupt, machine, state};
+
+/// Bytes that may be under way in one direction of the in-memory transport.
+const PIPE_BYTES: usize = 1 << 20;
+
+/// How long coordinator and worker may take to put their affairs in order at the end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs `spec` here and waits for its end.
+pub(crate) async fn run(
+    spec: &JobSpec,
+    keys: &RunKeys,
+    progress: &mut Progress,
+) -> Outcome<JobStatus> {
+    let state = state::open(keys.state.as_deref()).await?;
+    let (channel, incoming) = transport();
+    let (stop, stopping) = watch::channel(false);
+    let coordinator = Coordinator::open(state.store.clone(), CoordinatorConfig::default()).await?;
+    // Served within this task: the coordinator's own future need not move between threads.
+    let serving = coordinator.serve(incoming, told(stopping.clone())).fuse();
+    let mut serving = pin!(serving);
+    let worker = rankmill_worker::run(channel.clone(), worker_config(keys), told(stopping));
+    let mut working = tokio::spawn(worker);
+
+    let client = Client::new(channel);
+    let outcome = tokio::select! {
+        status = follow(&client, spec, progress) => status.map_err(Failure::from),
+        ended = &mut serving => Err(early_end("coordinator", ended).into()),
+        ended = &mut working => Err(early_end("worker", ended.unwrap_or_else(broke_off)).into()),
+        () = interrupt::requested() => Err(stopped()),
+    };
+    progress.finish();
+    if matches!(outcome, Err(Failure::Interrupted(_))) {
+        progress.say("stopping (Ctrl-C again stops at once)");
+    }
+    // The log holds what counts: whoever does not end in time is left behind.
+    let _ = stop.send(true);
+    let wind_down = async {
+        // The worker gives back its leases before the coordinator closes its log.
+        if !working.is_finished() {
+            let _ = working.await;
+        }
+        if !serving.is_terminated() {
+            let _ = serving.await;
+        }
+    };
+    let _ = tokio::time::timeout(PATIENCE, wind_down).await;
+    outcome
+}
+
+async fn follow(client: &Client, spec: &JobSpec, progress: &mut Progress) -> Result<JobStatus> {
+    let submitted = client.submit(spec).await?;
+    client.watch(&submitted.id, progress).await
+}
+
+fn worker_config(keys: &RunKeys) -> WorkerConfig {
+    WorkerConfig {
+        threads: keys
+            .threads
+            .map_or_else(machine::default_threads, |threads| threads as usize),
+        memory: keys.memory.unwrap_or_else(machine::default_memory),
+        cache: None,
+        host: machine::host(),
+    }
+}
+
+/// A channel and the stream of connections that it opens.
+fn transport() -> (Channel, impl Stream<Item = io::Result<DuplexStream>>) {
+    let (accepted, incoming) = mpsc::unbounded();
+    let connector = tower::service_fn(move |_| {
+        let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+        let sent = accepted.unbounded_send(Ok(theirs));
+        async move {
+            sent.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+            io::Result::Ok(TokioIo::new(ours))
+        }
+    });
+    let channel = Endpoint::from_static("http://embedded").connect_with_connector_lazy(connector);
+    (channel, incoming)
+}
+
+async fn told(mut stop: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is as good a reason to stop.
+    let _ = stop.wait_for(|&stop| stop).await;
+}
+
+fn early_end(who: &str, ended: Result<()>) -> Error {
+    match ended {
+        Ok(()) => Error::internal(format!("the {who} ended before the job did")),
+        Err(error) => error,
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the shape of unwrap_or_else")]
+fn broke_off(panic: JoinError) -> Result<()> {
+    Err(Error::internal(format!("the worker broke off: {panic}")))
+}
+
+fn stopped() -> Failure {
+    Failure::Interrupted("stopped; the same command continues".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::StreamExt;
+    use rankmill_common::ErrorKind;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn the_transport_carries_bytes_both_ways() {
+        let (channel, mut incoming) = transport();
+        // A request opens a connection, though nobody speaks HTTP on it here.
+        let client = Client::new(channel);
+        let asking = tokio::spawn(async move { client.list().await });
+        let mut theirs = incoming.next().await.expect("open").expect("connected");
+        let mut preface = [0; 14];
+        theirs.read_exact(&mut preface).await.expect("a preface");
+        assert_eq!(&preface, b"PRI * HTTP/2.0");
+        theirs.write_all(b"nonsense").await.expect("written");
+        drop(theirs);
+        let error = asking.await.expect("no panic").expect_err("no server");
+        assert_eq!(error.kind, ErrorKind::Unavailable);
+    }
+}

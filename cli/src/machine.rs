@@ -1,0 +1,70 @@
+//! What this machine offers: memory, processors, its name.
+
+use std::path::Path;
+
+use rankmill_common::ByteSize;
+
+/// Assumed where the machine does not say how much memory it has.
+const UNKNOWN_MEMORY: u64 = 8 << 30;
+
+/// Half of the memory that this process may use.
+pub(crate) fn default_memory() -> ByteSize {
+    let limits = [
+        physical_memory(),
+        number_in(Path::new("/sys/fs/cgroup/memory.max")),
+        number_in(Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes")),
+    ];
+    let usable = limits.into_iter().flatten().min();
+    ByteSize(usable.unwrap_or(UNKNOWN_MEMORY) / 2)
+}
+
+/// One thread per processor that this process may use.
+pub(crate) fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// The machine's name, for `jobs show` and logs.
+pub(crate) fn host() -> String {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    kernel
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn physical_memory() -> Option<u64> {
+    total_of(&std::fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+fn total_of(meminfo: &str) -> Option<u64> {
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1 << 10)
+}
+
+/// A control group's limit; "max" means none.
+fn number_in(path: &Path) -> Option<u64> {
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_kernels_memory_table() {
+        let meminfo = "MemFree:  10 kB\nMemTotal:       16384 kB\nBuffers: 1 kB\n";
+        assert_eq!(total_of(meminfo), Some(16 << 20));
+        assert_eq!(total_of("nothing"), None);
+    }
+
+    #[test]
+    fn some_memory_and_threads_are_always_offered() {
+        assert!(default_memory().0 > 0);
+        assert!(default_threads() > 0);
+        assert!(!host().is_empty());
+    }
+}

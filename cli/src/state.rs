@@ -1,0 +1,118 @@
+//! The state directory of embedded runs: where it is, and who may use it now.
+//!
+//! Blocks are shared between jobs, so there is one directory for all of them; an advisory lock
+//! lets one embedded coordinator at a time use it.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rankmill_common::{Error, ErrorKind, Result};
+use rankmill_store::{Location, Store};
+
+const LOCK_NAME: &str = "embedded.lock";
+const LOCK_POLL: Duration = Duration::from_millis(200);
+
+/// An opened state store; a local one is locked while this value lives.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) store: Store,
+    _lock: Option<File>,
+}
+
+/// Opens `wanted`, else what `RANKMILL_STATE` names, else the user's cache directory. Waits while
+/// another embedded run uses it.
+pub(crate) async fn open(wanted: Option<&str>) -> Result<State> {
+    let place = choose(wanted, |name| {
+        std::env::var(name).ok().filter(|value| !value.is_empty())
+    })?;
+    let store = Store::open(&place)?;
+    let lock = match store.local_path("") {
+        Some(directory) => Some(lock(&directory).await?),
+        None => None,
+    };
+    Ok(State { store, _lock: lock })
+}
+
+fn choose(wanted: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> Result<String> {
+    if let Some(place) = wanted
+        .map(str::to_owned)
+        .or_else(|| variable("RANKMILL_STATE"))
+    {
+        return Ok(Location::parse(&place)?.url());
+    }
+    let cache = variable("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| variable("HOME").map(|home| Path::new(&home).join(".cache")));
+    let cache = cache.ok_or_else(|| {
+        Error::invalid_input("no place for the state: set --state or RANKMILL_STATE")
+    })?;
+    let place = cache.join("rankmill");
+    let place = place.to_str().ok_or_else(|| {
+        Error::invalid_input(format!("{} is not UTF-8: set --state", place.display()))
+    })?;
+    Ok(Location::parse(place)?.url())
+}
+
+async fn lock(directory: &Path) -> Result<File> {
+    let path = directory.join(LOCK_NAME);
+    let failed = |e: &std::io::Error| {
+        Error::new(
+            ErrorKind::Unavailable,
+            format!("cannot lock {}: {e}", path.display()),
+        )
+    };
+    let file = File::create(&path).map_err(|e| failed(&e))?;
+    let mut announced = false;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(e)) => return Err(failed(&e)),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        if !announced {
+            eprintln!(
+                "waiting: another rankmill uses the state directory {} (--state names another)",
+                directory.display()
+            );
+            announced = true;
+        }
+        tokio::time::sleep(LOCK_POLL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_setting_names_the_directory() {
+        let variable = |name: &str| match name {
+            "RANKMILL_STATE" => Some("/env".to_owned()),
+            "HOME" => Some("/home/me".to_owned()),
+            _ => None,
+        };
+        assert_eq!(
+            choose(Some("/flag"), variable),
+            Ok("file:///flag".to_owned())
+        );
+        assert_eq!(choose(None, variable), Ok("file:///env".to_owned()));
+        let home_only = |name: &str| variable(name).filter(|_| name == "HOME");
+        assert_eq!(
+            choose(None, home_only),
+            Ok("file:///home/me/.cache/rankmill".to_owned())
+        );
+        assert!(choose(None, |_| None).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_second_run_waits_for_the_first() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let first = lock(directory.path()).await.expect("free");
+        let second = tokio::time::timeout(Duration::from_millis(50), lock(directory.path()));
+        assert!(second.await.is_err());
+        drop(first);
+        assert!(lock(directory.path()).await.is_ok());
+    }
+}
