@@ -40,7 +40,8 @@ pub(crate) async fn conclude(
     let result = ResultFiles::open(&status.output)?;
     let manifest = result.manifest().await?;
     let spectrum = result.spectrum().await?;
-    let elapsed = progress.elapsed().as_secs_f64();
+    // Who only watched cannot say how long it took.
+    let elapsed = spec.map(|_| progress.elapsed().as_secs_f64());
     print(&match format {
         Format::Json => format!("{}\n", answer(&status, &manifest, &spectrum, elapsed)),
         Format::Text => summary(&manifest, &spectrum, &place(&status.output), elapsed),
@@ -95,7 +96,7 @@ fn answer(
     status: &JobStatus,
     manifest: &Manifest,
     spectrum: &Spectrum,
-    elapsed: f64,
+    elapsed: Option<f64>,
 ) -> serde_json::Value {
     serde_json::json!({
         "job_id": status.id,
@@ -107,7 +108,7 @@ fn answer(
     })
 }
 
-fn summary(manifest: &Manifest, spectrum: &Spectrum, place: &str, elapsed: f64) -> String {
+fn summary(manifest: &Manifest, spectrum: &Spectrum, place: &str, elapsed: Option<f64>) -> String {
     let matrix = &manifest.matrix;
     let quality = &manifest.convergence;
     let top: Vec<String> = spectrum
@@ -130,7 +131,7 @@ fn summary(manifest: &Manifest, spectrum: &Spectrum, place: &str, elapsed: f64) 
          factors    {}, {} method, {}{}\n\
          quality    captured energy {:.4}, largest residual {:.1e} of σ₁\n\
          top σ      {}{more}\n\
-         result     {place}  ({})\n",
+         result     {place}{}\n",
         grouped(matrix.nrows),
         grouped(matrix.ncols),
         entries(matrix.nnz),
@@ -145,7 +146,7 @@ fn summary(manifest: &Manifest, spectrum: &Spectrum, place: &str, elapsed: f64) 
         quality.captured_energy,
         quality.max_residual,
         top.join("  "),
-        seconds(elapsed),
+        elapsed.map_or_else(String::new, |elapsed| format!("  ({})", seconds(elapsed))),
     )
 }
 

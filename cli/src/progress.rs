@@ -9,7 +9,9 @@ use rankmill_common::{ByteSize, Error};
 
 use crate::exit::Format;
 
-/// Plain lines about one stage come at most this often.
+/// Plain lines come at most this often, however short the stages are,
+const STAGE_EVERY: Duration = Duration::from_secs(1);
+/// and about one stage at most this often.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// The place where progress is shown.
@@ -19,6 +21,8 @@ pub(crate) struct Progress {
     started: Instant,
     stage_started: Instant,
     stage: Option<u32>,
+    /// When bytes were first reported, and how many there were already.
+    first_bytes: Option<(Instant, u64)>,
     state: Option<JobState>,
     updates: u64,
     lost: bool,
@@ -28,7 +32,7 @@ pub(crate) struct Progress {
 enum Shown {
     Nothing,
     Bar(ProgressBar),
-    Lines { last: Option<Instant> },
+    Lines { last: Option<(Instant, u32)> },
 }
 
 impl Progress {
@@ -45,6 +49,7 @@ impl Progress {
             started: now,
             stage_started: now,
             stage: None,
+            first_bytes: None,
             state: None,
             updates: 0,
             lost: false,
@@ -113,7 +118,10 @@ impl Progress {
         if is_new {
             self.stage_started = Instant::now();
         }
-        let rate = rate(stage.bytes, self.started.elapsed());
+        let (since, before) = *self
+            .first_bytes
+            .get_or_insert((Instant::now(), stage.bytes));
+        let rate = rate(stage.bytes.saturating_sub(before), since.elapsed());
         match &mut self.shown {
             Shown::Nothing => {}
             Shown::Bar(bar) => {
@@ -124,13 +132,17 @@ impl Progress {
                 bar.set_message(details(&[rate, eta, waiting(workers), stage.note.clone()]));
             }
             Shown::Lines { last } => {
-                if is_new || last.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
-                    *last = Some(Instant::now());
+                if last.is_none_or(|(at, said)| is_due(at.elapsed(), said == stage.stage)) {
+                    *last = Some((Instant::now(), stage.stage));
                     eprintln!("{}", line(stage, &rate, workers));
                 }
             }
         }
     }
+}
+
+fn is_due(silence: Duration, same_stage: bool) -> bool {
+    silence >= if same_stage { LINE_EVERY } else { STAGE_EVERY }
 }
 
 fn bar() -> ProgressBar {
@@ -224,6 +236,14 @@ mod tests {
         assert_eq!(eta(&stage(1), Duration::from_secs(10)), "30 s left");
         assert_eq!(eta(&stage(0), Duration::from_secs(10)), "");
         assert_eq!(eta(&stage(4), Duration::from_secs(10)), "");
+    }
+
+    #[test]
+    fn lines_are_rationed() {
+        assert!(!is_due(Duration::from_millis(900), false));
+        assert!(is_due(Duration::from_secs(1), false));
+        assert!(!is_due(Duration::from_secs(9), true));
+        assert!(is_due(Duration::from_secs(10), true));
     }
 
     #[test]

@@ -29,24 +29,35 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{plural}", grouped(number))
 }
 
-/// Lines up columns: the first to the left, all others to the right.
-pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+/// How the cells of a column stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Align {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// Lines up columns under their titles.
+pub(crate) fn table(header: &[(&str, Align)], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         let widest = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
-        widest.max(header[column].chars().count())
+        widest.max(header[column].0.chars().count())
     };
     let widths: Vec<usize> = (0..header.len()).map(width).collect();
-    let titles: Vec<String> = header.iter().map(ToString::to_string).collect();
+    let titles: Vec<String> = header
+        .iter()
+        .map(|(title, _)| (*title).to_owned())
+        .collect();
     let mut text = String::new();
     for row in std::iter::once(&titles).chain(rows) {
         let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            if column == 0 {
-                line.push_str(&format!("{cell:<width$}"));
-            } else {
-                line.push_str(&format!("  {cell:>width$}"));
-            }
+        for ((cell, width), (_, align)) in row.iter().zip(&widths).zip(header) {
+            line.push_str(&match align {
+                Align::Left => format!("{cell:<width$}  "),
+                Align::Right => format!("{cell:>width$}  "),
+            });
         }
         text.push_str(line.trim_end());
         text.push('\n');
@@ -72,7 +83,7 @@ mod tests {
             vec!["long".to_owned(), "23".to_owned()],
         ];
         assert_eq!(
-            table(&["name", "n"], &rows),
+            table(&[("name", Align::Left), ("n", Align::Right)], &rows),
             "name   n\na      1\nlong  23\n"
         );
     }

@@ -10,7 +10,7 @@ use rankmill_common::job::svd::Method;
 use crate::exit::{Failure, Format, Outcome};
 use crate::job::{JobFile, RunKeys, SvdArgs, check_local_inputs};
 use crate::machine;
-use crate::text::{counted, grouped, print, table};
+use crate::text::{Align, counted, grouped, print, table};
 
 /// Stands for the output of a job that is only estimated.
 const NOWHERE: &str = "memory://estimate";
@@ -111,7 +111,13 @@ fn text(cost: &Cost, budget: ByteSize) -> String {
         name(cost.method),
         counted(cost.reads, "read"),
         table(
-            &["stage", "times", "memory", "reads each", "scratch each"],
+            &[
+                ("stage", Align::Left),
+                ("times", Align::Right),
+                ("memory", Align::Right),
+                ("reads each", Align::Right),
+                ("scratch each", Align::Right),
+            ],
             &rows
         ),
         ByteSize(cost.peak_memory()),
@@ -180,7 +186,10 @@ mod tests {
     fn an_estimate_says_what_would_make_the_job_fit() {
         let text = text(&cost(), ByteSize(1 << 20));
         assert!(text.contains("at most 1 000 × 1 000"), "{text}");
-        assert!(text.contains("does NOT fit into 1.0 MiB: --memory 1024MiB"), "{text}");
+        assert!(
+            text.contains("does NOT fit into 1.0 MiB: --memory 1024MiB"),
+            "{text}"
+        );
         assert!(text.contains("reading    2.0 MiB"), "{text}");
         let enough = super::text(&cost(), ByteSize(2 << 30));
         assert!(enough.contains("fits into 2.00 GiB"), "{enough}");

@@ -7,7 +7,7 @@ use super::block_on;
 use crate::client::{self, Client};
 use crate::exit::{Failure, Format, Outcome};
 use crate::progress::Progress;
-use crate::text::{print, table};
+use crate::text::{Align, print, table};
 use crate::{interrupt, outcome};
 
 #[derive(clap::Args)]
@@ -112,7 +112,8 @@ fn list(jobs: &[JobStatus], format: Format) -> Result<String> {
             ]
         })
         .collect();
-    Ok(table(&["job", "state", "progress", "output"], &rows))
+    let titles = ["job", "state", "progress", "output"];
+    Ok(table(&titles.map(|title| (title, Align::Left)), &rows))
 }
 
 fn one(job: &JobStatus, format: Format) -> Result<String> {

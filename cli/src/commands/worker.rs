@@ -7,6 +7,7 @@ use rankmill_worker::WorkerConfig;
 
 use super::block_on;
 use crate::exit::Outcome;
+use crate::text::counted;
 use crate::{client, interrupt, machine};
 
 /// Leases tasks from a coordinator and runs them. SIGTERM or Ctrl-C: finishes what runs, gives
@@ -40,8 +41,11 @@ impl Worker {
                 host: machine::host(),
             };
             eprintln!(
-                "worker on {}: {} threads, {} of memory, for {}",
-                config.host, config.threads, config.memory, self.coordinator
+                "worker on {}: {}, {} of memory, for {}",
+                config.host,
+                counted(config.threads as u64, "thread"),
+                config.memory,
+                self.coordinator
             );
             let drained = async {
                 interrupt::requested().await;

@@ -23,7 +23,8 @@ pub enum SmallFactorization {
         values: Vec<f64>,
     },
     /// From G = WᵀW: P such that W P is orthonormal, and R with W = (W P) R. Directions of W
-    /// shorter than `floor` are dropped. Makes `[P, R]`; `values` are the singular values of W.
+    /// shorter than `floor` are dropped. Makes `[P, R]`, nothing where no direction is left;
+    /// `values` are the singular values of W.
     Orthonormalize {
         /// Parts of G.
         gram: Vec<SmallMatrix>,
@@ -32,7 +33,8 @@ pub enum SmallFactorization {
     },
     /// One Rayleigh–Ritz step of block Lanczos with full orthogonalization. Makes `[T, S, P]`:
     /// the grown projection, its eigenvectors (by descending eigenvalue) and the transform that
-    /// orthonormalizes the remainder. `values` are Ritz values, `residuals` their residual norms.
+    /// orthonormalizes the remainder (without P where the remainder is rounding noise: `rank` is
+    /// 0). `values` are Ritz values, `residuals` their residual norms.
     RitzStep {
         /// The projected matrix before this step; absent in the first.
         projected: Option<SmallMatrix>,
@@ -56,9 +58,9 @@ pub enum SmallFactorization {
         seed: u64,
     },
     /// From the Gram matrix of Y = A V: M and W such that U = Y M and V W are singular vectors.
-    /// Makes `[M, W, σ, fill]`; `fill` is diagonal with ones where a singular value is zero to
-    /// rounding and U needs an arbitrary direction. `values` are singular values, `rank` the
-    /// number of those that are not zero to rounding.
+    /// Makes `[M, W, σ, fill, keep]`; `fill` is diagonal with ones where a singular value is zero
+    /// to rounding and U needs an arbitrary direction, `keep` has ones elsewhere. `values` are
+    /// singular values, `rank` the number of those that are not zero to rounding.
     ProductSvd {
         /// Parts of YᵀY.
         gram: Vec<SmallMatrix>,
@@ -68,7 +70,8 @@ pub enum SmallFactorization {
         frobenius2: f64,
     },
     /// From the Gram matrices of Y = A X and Z = AᵀY: M and N such that U = Y M and V = Z N
-    /// (one-pass SVD: Q = orth(Y), B = QᵀA). Makes `[M, N, σ]`.
+    /// (one-pass SVD: Q = orth(Y), B = QᵀA). Makes `[M, N, σ]` of as many components as are not
+    /// zero to rounding, nothing where there are none.
     SketchSvd {
         /// Parts of YᵀY.
         gram_y: Vec<SmallMatrix>,

@@ -91,7 +91,7 @@ pub(super) async fn finish(
         frobenius2: a.frobenius2,
     };
     let svd = tall::factorize(stages, "singular values", product_svd).await?;
-    let [m, rotation, sigma] = [svd.matrix(0)?, svd.matrix(1)?, svd.matrix(2)?];
+    let (rotation, sigma) = (svd.matrix(1)?, svd.matrix(2)?);
     let (polish, u) = left_vectors(stages, &last, &svd, spec.seed).await?;
     let turned = Combination {
         weights: Some(last.column_norms2.clone()),
@@ -101,15 +101,10 @@ pub(super) async fn finish(
             vec![tall::stored(right.v.clone(), tall::all(rotation.clone()))],
         )
     };
-    let multiply = SmallFactorization::Multiply {
-        left: m,
-        right: polish,
-    };
     let (v, total) = futures::try_join!(
         tall::combine(stages, "right vectors", turned),
-        tall::factorize(stages, "left transform", multiply),
+        product_transform(stages, &svd, polish),
     )?;
-    let total = total.matrix(0)?;
     let (mut left, mut on_right) = futures::try_join!(
         residuals(
             stages,
@@ -240,6 +235,27 @@ async fn left_vectors(
     };
     let u = tall::combine(stages, "polish left vectors", plan).await?;
     Ok((polish, u))
+}
+
+/// T such that Z T = AᵀU. A direction that only completes U is orthogonal to the range of A, so
+/// that its column of T is zero.
+async fn product_transform(
+    stages: &Stages,
+    svd: &SmallFactors,
+    polish: SmallMatrix,
+) -> Result<SmallMatrix> {
+    let name = "left transform";
+    let multiply = |left, right| SmallFactorization::Multiply { left, right };
+    let left = svd.matrix(0)?;
+    let right = if svd.rank < left.ncols {
+        let kept = tall::factorize(stages, name, multiply(polish, svd.matrix(4)?)).await?;
+        kept.matrix(0)?
+    } else {
+        polish
+    };
+    tall::factorize(stages, name, multiply(left, right))
+        .await?
+        .matrix(0)
 }
 
 async fn residuals(

@@ -159,7 +159,7 @@ impl IdColumn {
             return Err(Error::internal("ids of bytes as indices"));
         };
         let limit = i128::from(limit.min(1 << 32));
-        let mut codes: Vec<u32> = Vec::with_capacity(arrays.iter().map(|a| a.len()).sum());
+        let mut codes: Vec<u32> = Vec::with_capacity(arrays.iter().map(Array::len).sum());
         let stored = super::stored_type(self.id_type);
         with_integer_type!(&stored, T => {
             for array in arrays {

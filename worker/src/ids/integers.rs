@@ -18,7 +18,7 @@ macro_rules! integer {
     ($($signed:ty => $unsigned:ty),+) => {$(
         impl Integer for $signed {
             fn key(self) -> u64 {
-                (self as i64 as u64) ^ (1 << 63)
+                (i64::from(self) as u64) ^ (1 << 63)
             }
 
             fn from_key(key: u64) -> Self {

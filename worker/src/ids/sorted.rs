@@ -104,13 +104,13 @@ pub(crate) fn visit<V: Visitor>(arrays: &[ArrayRef], visitor: V) -> Result<V::Ou
         visitor.visit(&ids)
     }, match data_type {
         DataType::LargeUtf8 => {
-            visitor.visit(&arrays.iter().map(|a| a.as_string::<i64>()).collect::<Vec<_>>())
+            visitor.visit(&arrays.iter().map(AsArray::as_string::<i64>).collect::<Vec<_>>())
         }
         DataType::LargeBinary => {
-            visitor.visit(&arrays.iter().map(|a| a.as_binary::<i64>()).collect::<Vec<_>>())
+            visitor.visit(&arrays.iter().map(AsArray::as_binary::<i64>).collect::<Vec<_>>())
         }
         DataType::FixedSizeBinary(_) => visitor.visit(
-            &arrays.iter().map(|a| a.as_fixed_size_binary()).collect::<Vec<_>>(),
+            &arrays.iter().map(AsArray::as_fixed_size_binary).collect::<Vec<_>>(),
         ),
         other => Err(Error::internal(format!("{other} holds no ids"))),
     })

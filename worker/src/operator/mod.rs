@@ -60,3 +60,8 @@ pub(crate) fn run(context: &TaskContext, operator: &Operator) -> Result<Report> 
 
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod ingest_tests;

@@ -15,7 +15,7 @@ pub(crate) use result::{ResultFiles, Spectrum};
 use super::block_on;
 use crate::exit::Outcome;
 use crate::progress::seconds;
-use crate::text::{counted, grouped, print, table};
+use crate::text::{Align, counted, grouped, print, table};
 
 /// Components that the table shows from the front and from the back.
 const FIRST: usize = 10;
@@ -95,7 +95,12 @@ impl Show {
             (0..count).map(row).collect()
         };
         table(
-            &["component", "value", "explained variance", "residual"],
+            &[
+                ("component", Align::Left),
+                ("value", Align::Right),
+                ("explained variance", Align::Right),
+                ("residual", Align::Right),
+            ],
             &rows,
         )
     }

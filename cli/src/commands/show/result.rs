@@ -5,7 +5,7 @@ use arrow::compute::concat_batches;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rankmill_common::manifest::{MANIFEST_NAME, Manifest};
 use rankmill_common::{Error, ErrorKind, Result};
-use rankmill_store::{Location, Store};
+use rankmill_store::{Entry, Location, Store};
 
 const SPECTRUM_NAME: &str = "singular_values.parquet";
 
@@ -80,12 +80,18 @@ impl ResultFiles {
 
     async fn unfinished(&self) -> Error {
         let place = self.display("");
-        let message = match self.store.list("").await {
-            Ok(files) if !files.is_empty() => format!(
-                "{place} holds no finished result: there is no {MANIFEST_NAME}; the command that \
+        let begun = |files: Result<Vec<Entry>>| files.is_ok_and(|files| !files.is_empty());
+        let parts = [
+            self.store.list("left").await,
+            self.store.list("right").await,
+        ];
+        let message = if parts.into_iter().any(begun) {
+            format!(
+                "{place} holds an unfinished result: there is no {MANIFEST_NAME}; the command that \
                  began it continues it"
-            ),
-            Ok(_) | Err(_) => format!("{place} holds no result: there is no {MANIFEST_NAME}"),
+            )
+        } else {
+            format!("{place} holds no result: there is no {MANIFEST_NAME}")
         };
         Error::new(ErrorKind::NotFound, message)
     }
@@ -124,7 +130,8 @@ mod tests {
         let result = ResultFiles::open(&folder.path().display().to_string()).expect("opened");
         let error = result.manifest().await.expect_err("empty");
         assert!(error.message.contains("holds no result"), "{error}");
-        std::fs::write(folder.path().join("part"), b"x").expect("written");
+        std::fs::create_dir(folder.path().join("left")).expect("made");
+        std::fs::write(folder.path().join("left/part"), b"x").expect("written");
         let error = result.manifest().await.expect_err("unfinished");
         assert!(error.message.contains("continues it"), "{error}");
         std::fs::write(folder.path().join(MANIFEST_NAME), b"{").expect("written");

@@ -27,6 +27,9 @@ pub fn symmetric_eigen(a: &Small) -> Result<(Vec<f64>, Small), SmallError> {
     a.check_square()?;
     a.check_finite()?;
     let n = a.nrows();
+    if n == 0 {
+        return Ok((Vec::new(), Small::zeros(0, 0)));
+    }
     let mut values = Col::<f64>::zeros(n);
     let mut vectors = Mat::<f64>::zeros(n, n);
     let request =
@@ -95,6 +98,13 @@ pub fn svd(a: &Small) -> Result<Svd, SmallError> {
     a.check_finite()?;
     let (m, n) = (a.nrows(), a.ncols());
     let size = m.min(n);
+    if size == 0 {
+        return Ok(Svd {
+            u: Small::zeros(m, 0),
+            values: Vec::new(),
+            v: Small::zeros(n, 0),
+        });
+    }
     let mut values = Col::<f64>::zeros(size);
     let (mut u, mut v) = (Mat::<f64>::zeros(m, size), Mat::<f64>::zeros(n, size));
     let thin = ComputeSvdVectors::Thin;

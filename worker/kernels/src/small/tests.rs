@@ -178,3 +178,14 @@ fn a_direction_at_the_floor_is_dropped_and_one_above_it_stays() {
         0
     );
 }
+
+#[test]
+fn empty_matrices_have_empty_factorizations() {
+    let empty = Small::zeros(0, 0);
+    assert_eq!(symmetric_eigen(&empty), Ok((Vec::new(), empty.clone())));
+    assert_eq!(cholesky(&empty), Ok(empty.clone()));
+    let found = svd(&Small::zeros(3, 0)).unwrap();
+    assert_eq!((found.u.nrows(), found.values.len()), (3, 0));
+    let found = scaled_rank_revealing_orthonormalizer(&empty, 0.0).unwrap();
+    assert_eq!(found.rank, 0);
+}

@@ -133,6 +133,3 @@ fn and_next(values: &[f64], k: usize) -> Vec<f64> {
 fn roots(values: &[f64]) -> Vec<f64> {
     values.iter().map(|value| value.max(0.0).sqrt()).collect()
 }
-
-#[cfg(test)]
-mod tests;

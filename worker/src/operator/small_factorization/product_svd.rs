@@ -17,21 +17,24 @@ const SMALLEST_PIVOT2: f64 = 1e-10;
 /// Singular values below this, relative to the first, are zero to rounding.
 const ZERO: f64 = 1e-7;
 
-/// `[M, W, σ, fill]`.
+/// `[M, W, σ, fill, keep]`.
 pub(super) fn factorize(gram: &Small, rank: Rank, frobenius2: f64) -> Result<Answer> {
     let width = gram.nrows();
     let found = decompose(gram).map_err(|e| failed("the product's singular values", &e))?;
     let squares: Vec<f64> = found.sigma.iter().map(|sigma| sigma * sigma).collect();
     let k = components(rank, &squares, frobenius2);
     let kept = found.rank.min(k);
-    let fill = Small::from_fn(k, k, |i, j| if i == j && i >= kept { 1.0 } else { 0.0 });
+    let diagonal = |first: usize, end: usize| {
+        Small::from_fn(k, k, |i, j| if i == j && (first..end).contains(&i) { 1.0 } else { 0.0 })
+    };
     let sigma = Small::from_vec(1, k, found.sigma[..k].to_vec());
     Ok(Answer {
         matrices: vec![
             ("left", found.left.submatrix(0..width, 0..k)),
             ("rotation", found.rotation.submatrix(0..width, 0..k)),
             ("sigma", sigma),
-            ("fill", fill),
+            ("fill", diagonal(kept, k)),
+            ("keep", diagonal(0, kept)),
         ],
         values: and_next(&found.sigma, k),
         rank: kept,

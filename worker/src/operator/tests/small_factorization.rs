@@ -1,0 +1,322 @@
+//! `small_factorization`: what its answers promise, checked by multiplying out.
+
+use rankmill_common::ErrorKind;
+use rankmill_common::job::svd::Rank;
+use rankmill_common::operator::{SmallFactorization, SmallFactors};
+
+use crate::operator::small_factorization;
+use crate::operator::support::*;
+
+struct Answer {
+    factors: SmallFactors,
+    matrices: Vec<Rows>,
+}
+
+fn factorize(bench: &Bench, parameters: &SmallFactorization, attempt: &str) -> Answer {
+    let factors = small_factorization::run(&bench.attempt(attempt), parameters).unwrap();
+    let matrices = factors
+        .matrices
+        .iter()
+        .map(|m| bench.read_small(m))
+        .collect();
+    Answer { factors, matrices }
+}
+
+/// W (rows × 4) = Q diag(values) Rᵀ with Q and R made of plane rotations.
+fn with_singular_values(rows: usize, values: &[f64], salt: usize) -> Rows {
+    let mut w = vec![vec![0.0; values.len()]; rows];
+    for (i, &value) in values.iter().enumerate() {
+        w[i][i] = value;
+    }
+    let rotate = |w: &mut Rows| {
+        for step in 0..rows {
+            let (i, j) = (step % rows, (step * 3 + 1 + salt) % rows);
+            if i != j {
+                let (sine, cosine) = (0.6, 0.8);
+                for column in 0..w[0].len() {
+                    let (a, b) = (w[i][column], w[j][column]);
+                    w[i][column] = cosine * a - sine * b;
+                    w[j][column] = sine * a + cosine * b;
+                }
+            }
+        }
+    };
+    rotate(&mut w);
+    let mut turned = transposed(&w);
+    let count = turned.len();
+    for step in 0..count {
+        let (i, j) = (step, (step + 1) % count);
+        if i != j {
+            let rows = (turned[i].clone(), turned[j].clone());
+            for column in 0..rows.0.len() {
+                turned[i][column] = 0.8 * rows.0[column] - 0.6 * rows.1[column];
+                turned[j][column] = 0.6 * rows.0[column] + 0.8 * rows.1[column];
+            }
+        }
+    }
+    transposed(&turned)
+}
+
+fn gram(w: &Rows) -> Rows {
+    times(&transposed(w), w)
+}
+
+fn assert_values(found: &[f64], expected: &[f64], tolerance: f64) {
+    assert_close(&vec![found.to_vec()], &vec![expected.to_vec()], tolerance);
+}
+
+fn top(matrix: &Rows, ncols: usize) -> Rows {
+    matrix.iter().map(|row| row[..ncols].to_vec()).collect()
+}
+
+#[test]
+fn sums_diagonals_and_products_are_plain() {
+    let bench = Bench::new();
+    let (a, b) = (numbers(3, 4, 1), numbers(3, 4, 2));
+    let parts = vec![bench.small(&a), bench.small(&b)];
+    let answer = factorize(&bench, &SmallFactorization::Sum { parts }, "sum");
+    let expected: Rows = (0..3)
+        .map(|i| (0..4).map(|j| a[i][j] + b[i][j]).collect())
+        .collect();
+    assert_eq!(answer.matrices, [expected]);
+
+    let values = vec![3.0, -1.0];
+    let answer = factorize(&bench, &SmallFactorization::Diagonal { values }, "diagonal");
+    assert_eq!(answer.matrices, [diagonal(&[3.0, -1.0])]);
+
+    let right = transposed(&b);
+    let multiply = SmallFactorization::Multiply {
+        left: bench.small(&a),
+        right: bench.small(&right),
+    };
+    let answer = factorize(&bench, &multiply, "multiply");
+    assert_close(&answer.matrices[0], &times(&a, &right), 1e-15);
+
+    let multiply = SmallFactorization::Multiply {
+        left: bench.small(&a),
+        right: bench.small(&b),
+    };
+    let error = small_factorization::run(&bench.context, &multiply).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Internal);
+}
+
+fn orthonormalize(bench: &Bench, w: &Rows, floor: f64, attempt: &str) -> Answer {
+    let half = w.len() / 2;
+    let parts = [w[..half].to_vec(), w[half..].to_vec()];
+    let gram = parts.iter().map(|part| bench.small(&gram(part))).collect();
+    factorize(
+        bench,
+        &SmallFactorization::Orthonormalize { gram, floor },
+        attempt,
+    )
+}
+
+#[test]
+fn a_block_becomes_orthonormal() {
+    let bench = Bench::new();
+    let values = [5.0, 2.0, 1.0, 1e-3];
+    let w = with_singular_values(9, &values, 0);
+    let answer = orthonormalize(&bench, &w, 1e-9, "full");
+    let q = times(&w, &answer.matrices[0]);
+    assert_close(&gram(&q), &identity(4), 1e-8);
+    assert_close(&times(&q, &answer.matrices[1]), &w, 1e-12);
+    assert_values(&answer.factors.values, &values, 1e-9);
+    assert_eq!(answer.factors.rank, 4);
+}
+
+#[test]
+fn short_directions_are_dropped_and_of_nothing_nothing_is_left() {
+    let bench = Bench::new();
+    let w = with_singular_values(9, &[5.0, 2.0, 1.0, 1e-3], 0);
+    let answer = orthonormalize(&bench, &w, 1e-2, "dropped");
+    assert_eq!(answer.factors.rank, 3);
+    let q = times(&w, &answer.matrices[0]);
+    assert_close(&gram(&q), &identity(3), 1e-8);
+    assert_close(&times(&q, &answer.matrices[1]), &w, 1e-3);
+
+    let nothing = orthonormalize(&bench, &vec![vec![0.0; 3]; 4], 1e-9, "nothing");
+    assert_eq!(nothing.factors.rank, 0);
+    assert!(nothing.factors.matrices.is_empty());
+    assert_eq!(nothing.factors.values, [0.0; 3]);
+}
+
+#[test]
+fn an_overflowed_product_asks_for_smaller_values() {
+    let bench = Bench::new();
+    let gram = vec![bench.small(&vec![vec![f64::INFINITY]])];
+    let parameters = SmallFactorization::Orthonormalize { gram, floor: 0.0 };
+    let error = small_factorization::run(&bench.context, &parameters).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::InvalidInput);
+    assert!(error.message.contains("scale"), "{error}");
+}
+
+/// Two steps of block Lanczos in plain loops, on B = AᵀA of order 6 with blocks of 2.
+#[test]
+fn ritz_steps_grow_the_projection_and_know_their_residuals() {
+    let bench = Bench::new();
+    let b = gram(&with_singular_values(8, &[9.0, 5.0, 2.0, 1.0, 0.5, 0.1], 1));
+    let mut basis: Rows = (0..6)
+        .map(|i| vec![f64::from(u8::from(i == 0)), f64::from(u8::from(i == 1))])
+        .collect();
+    let mut projected = None;
+    for step in 0..3 {
+        let newest: Rows = basis.iter().map(|row| row[2 * step..].to_vec()).collect();
+        let image = times(&b, &newest);
+        let coefficients = times(&transposed(&basis), &image);
+        let inside = times(&basis, &coefficients);
+        let remainder: Rows = (0..6)
+            .map(|i| (0..2).map(|j| image[i][j] - inside[i][j]).collect())
+            .collect();
+        let parameters = SmallFactorization::RitzStep {
+            projected: projected.take(),
+            coefficients: bench.small(&coefficients),
+            remainder_gram: vec![bench.small(&gram(&remainder))],
+            report: 3,
+        };
+        let answer = factorize(&bench, &parameters, &format!("step-{step}"));
+        let t = times(&transposed(&basis), &times(&b, &basis));
+        assert_close(&answer.matrices[0], &t, 1e-12);
+        let s = &answer.matrices[1];
+        let order = t.len();
+        assert_close(&gram(s), &identity(order), 1e-12);
+        let reported = order.min(3);
+        assert_eq!(answer.factors.values.len(), reported);
+        let ritz = times(&basis, s);
+        let moved = times(&b, &ritz);
+        for i in 0..reported {
+            let value = answer.factors.values[i];
+            let residual: f64 = (0..6)
+                .map(|row| (moved[row][i] - value * ritz[row][i]).powi(2))
+                .sum();
+            let found = answer.factors.residuals[i];
+            assert!((found - residual.sqrt()).abs() < 1e-6, "{found} {residual}");
+        }
+        if step < 2 {
+            let next = times(&remainder, &answer.matrices[2]);
+            assert_close(&gram(&next), &identity(2), 1e-6);
+            for (row, next) in basis.iter_mut().zip(next) {
+                row.extend(next);
+            }
+            projected = Some(answer.factors.matrices[0].clone());
+        } else {
+            assert_eq!((answer.factors.rank, answer.matrices.len()), (0, 2));
+            assert_values(&answer.factors.values, &[81.0, 25.0, 4.0], 1e-9);
+        }
+    }
+}
+
+#[test]
+fn eigenpairs_of_a_gram_matrix_are_singular_pairs() {
+    let bench = Bench::new();
+    let values = [7.0, 4.0, 2.0, 1.0, 0.25];
+    let a = with_singular_values(12, &values, 2);
+    let squares: Vec<f64> = values.iter().map(|value| value * value).collect();
+    let total: f64 = squares.iter().sum();
+    let pairs = |rank, attempt| {
+        let parts = vec![
+            bench.small(&gram(&a[..5].to_vec())),
+            bench.small(&gram(&a[5..].to_vec())),
+        ];
+        let parameters = SmallFactorization::GramEigenpairs {
+            parts,
+            rank,
+            frobenius2: total,
+            seed: 3,
+        };
+        factorize(&bench, &parameters, attempt).factors
+    };
+    let energy = |fraction, at_most| Rank::Energy { fraction, at_most };
+    let fixed = pairs(Rank::Fixed { k: 3 }, "fixed");
+    assert_values(&fixed.values, &squares[..4], 1e-12);
+    assert_eq!(fixed.rank, 3);
+    let v = bench.read_tall(fixed.tall.as_ref().unwrap());
+    assert_close(&gram(&v), &identity(3), 1e-6);
+    let moved = times(&gram(&a), &v);
+    assert_close(&moved, &times(&v, &diagonal(&squares[..3])), 1e-6);
+
+    assert_eq!(pairs(Rank::Fixed { k: 9 }, "all").values.len(), 5);
+    assert_eq!(pairs(energy(0.9, 4), "energy").tall.unwrap().ncols, 2);
+    assert_eq!(pairs(energy(0.999, 2), "capped").tall.unwrap().ncols, 2);
+}
+
+fn product_svd(bench: &Bench, y: &Rows, rank: Rank, attempt: &str) -> Answer {
+    let parameters = SmallFactorization::ProductSvd {
+        gram: vec![bench.small(&gram(y))],
+        rank,
+        frobenius2: 100.0,
+    };
+    factorize(bench, &parameters, attempt)
+}
+
+#[test]
+fn a_product_gives_its_singular_vectors_and_values() {
+    let bench = Bench::new();
+    let values = [8.0, 3.0, 1.0, 0.01];
+    let y = with_singular_values(10, &values, 3);
+    let answer = product_svd(&bench, &y, Rank::Fixed { k: 3 }, "fixed");
+    let u = times(&y, &answer.matrices[0]);
+    assert_close(&gram(&u), &identity(3), 1e-9);
+    assert_close(&answer.matrices[2], &vec![values[..3].to_vec()], 1e-10);
+    assert_values(&answer.factors.values, &values, 1e-10);
+    let turned = times(&y, &answer.matrices[1]);
+    assert_close(&turned, &times(&u, &diagonal(&values[..3])), 1e-9);
+    assert_eq!(answer.matrices[3], vec![vec![0.0; 3]; 3]);
+    assert_eq!(answer.factors.rank, 3);
+
+    let rank = Rank::Energy {
+        fraction: 0.7,
+        at_most: 4,
+    };
+    let answer = product_svd(&bench, &y, rank, "energy");
+    assert_eq!(answer.matrices[0][0].len(), 2);
+}
+
+#[test]
+fn directions_that_are_missing_from_a_product_are_filled() {
+    let bench = Bench::new();
+    let y = with_singular_values(10, &[8.0, 3.0, 0.0, 0.0], 3);
+    let answer = product_svd(&bench, &y, Rank::Fixed { k: 3 }, "deficient");
+    assert_eq!(answer.factors.rank, 2);
+    assert_eq!(answer.matrices[3], diagonal(&[0.0, 0.0, 1.0]));
+    let u = times(&y, &answer.matrices[0]);
+    assert_close(&gram(&u), &diagonal(&[1.0, 1.0, 0.0]), 1e-9);
+    assert_close(&gram(&answer.matrices[1]), &identity(3), 1e-12);
+
+    let answer = product_svd(&bench, &vec![vec![0.0; 4]; 3], Rank::Fixed { k: 2 }, "zero");
+    assert_eq!(answer.factors.rank, 0);
+    assert_eq!(answer.matrices[2], [[0.0, 0.0]]);
+    assert_eq!(answer.matrices[3], identity(2));
+}
+
+#[test]
+fn a_sketch_of_everything_is_the_svd() {
+    let bench = Bench::new();
+    let values = [6.0, 3.0, 1.0];
+    let a = with_singular_values(9, &values, 4);
+    let y = times(&a, &top(&numbers(3, 3, 11), 3));
+    let z = times(&transposed(&a), &y);
+    let parameters = SmallFactorization::SketchSvd {
+        gram_y: vec![bench.small(&gram(&y))],
+        gram_z: vec![bench.small(&gram(&z))],
+        rank: Rank::Fixed { k: 2 },
+        frobenius2: 46.0,
+    };
+    let answer = factorize(&bench, &parameters, "sketch");
+    let u = times(&y, &answer.matrices[0]);
+    let v = times(&z, &answer.matrices[1]);
+    assert_close(&gram(&u), &identity(2), 1e-6);
+    assert_close(&gram(&v), &identity(2), 1e-6);
+    assert_close(&answer.matrices[2], &vec![values[..2].to_vec()], 1e-8);
+    assert_values(&answer.factors.values, &values, 1e-8);
+    assert_close(&times(&a, &v), &times(&u, &diagonal(&values[..2])), 1e-6);
+
+    let nothing = vec![bench.small(&vec![vec![0.0; 2]; 2])];
+    let parameters = SmallFactorization::SketchSvd {
+        gram_y: nothing.clone(),
+        gram_z: nothing,
+        rank: Rank::Fixed { k: 2 },
+        frobenius2: 0.0,
+    };
+    let answer = factorize(&bench, &parameters, "nothing");
+    assert_eq!((answer.factors.rank, answer.matrices.len()), (0, 0));
+}
