@@ -41,12 +41,13 @@ pub(crate) async fn run(
 ) -> Outcome<JobStatus> {
     let state = state::open(keys.state.as_deref()).await?;
     let (channel, incoming) = transport();
-    let (stop, stopping) = watch::channel(false);
+    let (stop_coordinator, coordinator_stops) = watch::channel(false);
+    let (stop_worker, worker_stops) = watch::channel(false);
     let coordinator = Coordinator::open(state.store.clone(), CoordinatorConfig::default()).await?;
     // Served within this task: the coordinator's own future need not move between threads.
-    let serving = coordinator.serve(incoming, told(stopping.clone())).fuse();
+    let serving = coordinator.serve(incoming, told(coordinator_stops)).fuse();
     let mut serving = pin!(serving);
-    let worker = rankmill_worker::run(channel.clone(), worker_config(keys), told(stopping));
+    let worker = rankmill_worker::run(channel.clone(), worker_config(keys), told(worker_stops));
     let mut working = tokio::spawn(worker);
 
     let client = Client::new(channel);
@@ -60,17 +61,21 @@ pub(crate) async fn run(
     if matches!(outcome, Err(Failure::Interrupted(_))) {
         progress.say("stopping (Ctrl-C again stops at once)");
     }
-    // The log holds what counts: whoever does not end in time is left behind.
-    let _ = stop.send(true);
+    // The worker gives back its leases before the coordinator closes its log, and needs it until
+    // then: the coordinator is served on the way.
     let wind_down = async {
-        // The worker gives back its leases before the coordinator closes its log.
-        if !working.is_finished() {
-            let _ = working.await;
+        let _ = stop_worker.send(true);
+        tokio::select! {
+            _ = &mut working, if !working.is_finished() => {}
+            _ = &mut serving, if !serving.is_terminated() => {}
+            else => {}
         }
+        let _ = stop_coordinator.send(true);
         if !serving.is_terminated() {
             let _ = serving.await;
         }
     };
+    // The log holds what counts: whoever does not end in time is left behind.
     let _ = tokio::time::timeout(PATIENCE, wind_down).await;
     outcome
 }

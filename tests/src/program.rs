@@ -176,7 +176,7 @@ fn announced_url(child: &mut Child) -> String {
             .expect("text");
         if let Some(start) = line.find("http://") {
             let rest = &line[start..];
-            break rest.split_whitespace().next().unwrap_or(rest).to_owned();
+            break rest.split([' ', ',']).next().unwrap_or(rest).to_owned();
         }
     };
     std::thread::spawn(move || lines.for_each(drop));

@@ -21,7 +21,7 @@ pub(crate) struct SvdArgs {
     #[arg(long)]
     pub(crate) overwrite: bool,
 
-    /// Column of row ids: integer, string or binary (sparse input: one entry per line)
+    /// Column of row ids: integer, string or binary (one matrix entry per input row)
     #[arg(long, value_name = "COL", help_heading = "Sparse input")]
     pub(crate) row: Option<String>,
     /// Column of column ids
@@ -54,7 +54,7 @@ pub(crate) struct SvdArgs {
     /// Column of row ids [default: rows are numbered]
     #[arg(long, value_name = "COL", help_heading = "Dense input")]
     pub(crate) id: Option<String>,
-    /// Column of vectors (dense input: one matrix row per line), or several numeric columns
+    /// Column of vectors (one matrix row per input row), or several numeric columns
     #[arg(
         long,
         value_name = "COL,...",
@@ -64,7 +64,7 @@ pub(crate) struct SvdArgs {
     #[serde(deserialize_with = "one_or_many")]
     pub(crate) vector: Vec<String>,
 
-    /// A line with a null, NaN or infinity: error, skip [default: error]
+    /// An input row with a null, NaN or infinity: error, skip [default: error]
     #[arg(long, value_name = "WHAT", value_parser = word::<OnBadRow>)]
     #[serde(alias = "on_bad_row")]
     pub(crate) on_bad_row: Option<OnBadRow>,
@@ -86,7 +86,7 @@ pub(crate) struct SvdArgs {
     /// Columns of the iteration block beyond the rank [default: half of the rank, at least 10]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) oversample: Option<u32>,
-    /// Relative change of σ² at which the iteration stops [default: 1e-3]
+    /// Estimated relative error of σ² to stop at: σ is then better than a tenth of it [default: 1e-3]
     #[arg(long, value_name = "TOL", allow_negative_numbers = true)]
     pub(crate) tol: Option<f64>,
     /// Most reads of A, the last one for U and residuals included [default: 12]

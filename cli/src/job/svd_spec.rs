@@ -14,13 +14,13 @@ impl SvdArgs {
     /// What runs. Paths become absolute URLs, defaults are spelled out, parameters are checked
     /// against each other and the output against the input. Reads nothing.
     pub(crate) fn into_spec(self) -> Outcome<JobSpec> {
-        let layout = self.layout()?;
-        let rank = self.rank()?;
         if self.input.is_empty() {
             return Err(Failure::usage(
                 "no INPUT: name Parquet files, directories or globs",
             ));
         }
+        let layout = self.layout()?;
+        let rank = self.rank()?;
         let Some(output) = &self.output else {
             return Err(Failure::usage(
                 "-o OUT is missing: where should the result go?",
@@ -94,8 +94,8 @@ impl SvdArgs {
             (None, Some(_)) => self.dense_layout().map(Layout::Dense),
             (Some(_), None) => self.sparse_layout().map(Layout::Sparse),
             (None, None) => Err(Failure::usage(
-                "which columns form the matrix? --row and --col for one entry per line \
-                 (--value for its value), --vector for one matrix row per line",
+                "which columns form the matrix? --row and --col where each input row is one entry \
+                 (--value for its value), --vector where it is a row of the matrix",
             )),
         }
     }

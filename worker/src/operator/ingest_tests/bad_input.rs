@@ -21,7 +21,13 @@ fn with_values(workshop: &Workshop, values: ArrayRef) -> InputSpec {
 }
 
 fn refused(workshop: &Workshop, input: &InputSpec, parts: &[&str]) {
-    let Err(error) = workshop.ingest(input, Cut { piece_rows: 5, ..COARSE }) else {
+    let Err(error) = workshop.ingest(
+        input,
+        Cut {
+            piece_rows: 5,
+            ..COARSE
+        },
+    ) else {
         panic!("{parts:?} was accepted");
     };
     assert_eq!(error.kind, ErrorKind::InvalidInput, "{error}");
@@ -54,12 +60,28 @@ fn bad_rows_are_skipped_and_counted_on_request() {
     let workshop = Workshop::new();
     let rows = ints(vec![Some(0), None, Some(2), Some(3), Some(9), Some(5)]);
     let cols: ArrayRef = Arc::new(StringArray::from(vec![
-        Some("a"), Some("a"), Some("only here"), Some("b"), None, Some("c"),
+        Some("a"),
+        Some("a"),
+        Some("only here"),
+        Some("b"),
+        None,
+        Some("c"),
     ]));
-    let values = floats(vec![Some(1.0), Some(1.0), Some(f64::NAN), Some(4.0), Some(1.0), Some(6.0)]);
+    let values = floats(vec![
+        Some(1.0),
+        Some(1.0),
+        Some(f64::NAN),
+        Some(4.0),
+        Some(1.0),
+        Some(6.0),
+    ]);
     let columns = [("r", rows), ("c", cols), ("v", values)];
     let mut input = triplets(&workshop.parquet("bad.parquet", &columns, 4), true);
-    refused(&workshop, &input, &["row group 0, row 1, column \"r\"", "is null"]);
+    refused(
+        &workshop,
+        &input,
+        &["row group 0, row 1, column \"r\"", "is null"],
+    );
     input.on_bad_row = OnBadRow::Skip;
     let ingested = workshop.ingest(&input, COARSE).expect("ingest");
     assert_eq!(ingested.skipped, 3);
@@ -77,7 +99,9 @@ fn negative_values_are_refused_where_a_transform_has_no_meaning_for_them() {
     sparse(&mut input).transforms = vec![Transform::Tfidf];
     refused(&workshop, &input, &[&PLACE[..], &["tfidf", "-3"]].concat());
     sparse(&mut input).transforms = vec![Transform::L2Cols];
-    workshop.ingest(&input, COARSE).expect("a sign that means something");
+    workshop
+        .ingest(&input, COARSE)
+        .expect("a sign that means something");
 }
 
 #[test]
@@ -94,8 +118,14 @@ fn duplicates_are_refused_on_request() {
 fn indices_out_of_the_declared_shape_are_refused_with_their_place() {
     let workshop = Workshop::new();
     let mut input = with_values(&workshop, floats(vec![Some(1.0); 6]));
-    sparse(&mut input).ids = Ids::Dense { shape: Some((6, 5)) };
-    let place = ["bad.parquet", "row group 1, row 1, column \"c\"", "5 columns"];
+    sparse(&mut input).ids = Ids::Dense {
+        shape: Some((6, 5)),
+    };
+    let place = [
+        "bad.parquet",
+        "row group 1, row 1, column \"c\"",
+        "5 columns",
+    ];
     refused(&workshop, &input, &place);
     let ids: ArrayRef = Arc::new(Int64Array::from(vec![0, -2]));
     let columns = [("r", Arc::clone(&ids)), ("c", ids)];
@@ -115,7 +145,11 @@ fn missing_files_and_columns_say_what_there_is() {
     refused(&workshop, &glob, &["*.parquet", "names no Parquet file"]);
     let mut input = with_values(&workshop, floats(vec![Some(1.0); 6]));
     sparse(&mut input).col = "item".to_owned();
-    refused(&workshop, &input, &["no column \"item\"", "\"c\" (int32)", "\"v\" (float64)"]);
+    refused(
+        &workshop,
+        &input,
+        &["no column \"item\"", "\"c\" (int32)", "\"v\" (float64)"],
+    );
 }
 
 #[test]
@@ -126,11 +160,19 @@ fn wrong_types_are_named() {
     refused(&workshop, &input, &["\"v\" is of type float64", "ids are"]);
     let text: ArrayRef = Arc::new(StringArray::from(vec!["x"; 6]));
     let mut input = with_values(&workshop, text);
-    refused(&workshop, &input, &["\"v\" is of type string", "values are numbers"]);
+    refused(
+        &workshop,
+        &input,
+        &["\"v\" is of type string", "values are numbers"],
+    );
     sparse(&mut input).value = None;
     sparse(&mut input).row = "v".to_owned();
     sparse(&mut input).ids = Ids::Dense { shape: None };
-    refused(&workshop, &input, &["\"v\" is of type string", "--ids dense"]);
+    refused(
+        &workshop,
+        &input,
+        &["\"v\" is of type string", "--ids dense"],
+    );
 }
 
 #[test]
@@ -139,10 +181,18 @@ fn files_of_one_input_must_agree_on_types() {
     std::fs::create_dir(workshop.path("in")).expect("a folder");
     let small = ints(vec![Some(1)]);
     let large: ArrayRef = Arc::new(Int64Array::from(vec![1]));
-    workshop.parquet("in/a.parquet", &[("r", Arc::clone(&small)), ("c", Arc::clone(&small))], 4);
+    workshop.parquet(
+        "in/a.parquet",
+        &[("r", Arc::clone(&small)), ("c", Arc::clone(&small))],
+        4,
+    );
     workshop.parquet("in/b.parquet", &[("r", large), ("c", small)], 4);
     let input = triplets(&workshop.path("in").display().to_string(), false);
-    refused(&workshop, &input, &["\"r\"", "int32 in", "a.parquet", "int64 in", "b.parquet"]);
+    refused(
+        &workshop,
+        &input,
+        &["\"r\"", "int32 in", "a.parquet", "int64 in", "b.parquet"],
+    );
 }
 
 #[test]
@@ -151,14 +201,22 @@ fn directories_and_globs_leave_hidden_files_out() {
     std::fs::create_dir_all(workshop.path("in/x/_tmp")).expect("folders");
     let ids = ints(vec![Some(1), Some(2)]);
     let columns = [("r", Arc::clone(&ids)), ("c", ids)];
-    for name in ["a.parquet", "x/b 100%.parquet", "_c.parquet", "x/_tmp/d.parquet", ".e.parquet"] {
+    for name in [
+        "a.parquet",
+        "x/b 100%.parquet",
+        "_c.parquet",
+        "x/_tmp/d.parquet",
+        ".e.parquet",
+    ] {
         workshop.parquet(&format!("in/{name}"), &columns, 4);
     }
     std::fs::write(workshop.path("in/README"), "text").expect("a file");
     let files = |pattern: &str| {
         let input = triplets(&workshop.path(pattern).display().to_string(), false);
         let inspection = workshop.inspect(&input).expect("inspection");
-        workshop.ingest(&input, COARSE).expect("names that read back");
+        workshop
+            .ingest(&input, COARSE)
+            .expect("names that read back");
         inspection.files.len()
     };
     assert_eq!(files("in"), 2);
@@ -185,29 +243,49 @@ fn a_file_that_changes_under_the_job_is_refused() {
     let Layout::Sparse(layout) = input.layout.clone() else {
         panic!("sparse");
     };
-    let operator = EncodeEntries { piece, layout, on_bad_row: OnBadRow::Skip };
+    let operator = EncodeEntries {
+        piece,
+        layout,
+        on_bad_row: OnBadRow::Skip,
+    };
     encode_entries::run(&workshop.context(), &operator).expect("unchanged");
     with_values(&workshop, floats(vec![Some(2.0); 6]));
     let error = encode_entries::run(&workshop.context(), &operator).expect_err("changed");
     assert_eq!(error.kind, ErrorKind::InvalidInput);
-    assert!(error.message.contains("bad.parquet changed while the job ran"), "{error}");
+    assert!(
+        error
+            .message
+            .contains("bad.parquet changed while the job ran"),
+        "{error}"
+    );
 }
 
 #[test]
 fn truncated_and_damaged_files_are_refused_and_nothing_panics() {
     let workshop = Workshop::new();
-    let ids: ArrayRef = Arc::new(Int32Array::from_iter_values((0..3000).map(|i| i * 7 % 1013)));
-    let names: ArrayRef =
-        Arc::new(StringArray::from_iter_values((0..3000).map(|i| format!("name {}", i % 91))));
+    let ids: ArrayRef = Arc::new(Int32Array::from_iter_values(
+        (0..3000).map(|i| i * 7 % 1013),
+    ));
+    let names: ArrayRef = Arc::new(StringArray::from_iter_values(
+        (0..3000).map(|i| format!("name {}", i % 91)),
+    ));
     let values: ArrayRef = Arc::new(Float32Array::from_iter_values((0..3000).map(|i| i as f32)));
     let columns = [("r", ids), ("c", names), ("v", values)];
     let path = workshop.parquet("bad.parquet", &columns, 1000);
     let input = triplets(&path, true);
     let whole = std::fs::read(&path).expect("the file");
     std::fs::write(&path, &whole[..whole.len() / 2]).expect("truncated");
-    refused(&workshop, &input, &["bad.parquet", "not a Parquet file or truncated"]);
+    refused(
+        &workshop,
+        &input,
+        &["bad.parquet", "not a Parquet file or truncated"],
+    );
     std::fs::write(&path, b"PAR1").expect("tiny");
-    refused(&workshop, &input, &["bad.parquet", "not a Parquet file or truncated"]);
+    refused(
+        &workshop,
+        &input,
+        &["bad.parquet", "not a Parquet file or truncated"],
+    );
     // Without checksums some flips change values unseen; none may do worse than an error.
     let mut seen = 0;
     for place in (0..whole.len()).step_by(whole.len() / 300) {
@@ -230,7 +308,9 @@ fn a_page_larger_than_the_budget_is_refused_before_it_is_decoded() {
     // All equal, so that the file is tiny; plain, so that the page is not.
     let ids: ArrayRef = Arc::new(Int64Array::from(vec![7; 2_000_000]));
     let columns = [("r", Arc::clone(&ids)), ("c", ids)];
-    let columns = columns.iter().map(|(name, array)| (*name, Arc::clone(array), false));
+    let columns = columns
+        .iter()
+        .map(|(name, array)| (*name, Arc::clone(array), false));
     let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
     let properties = WriterProperties::builder()
         .set_dictionary_enabled(false)
@@ -240,13 +320,23 @@ fn a_page_larger_than_the_budget_is_refused_before_it_is_decoded() {
         .set_compression(Compression::SNAPPY)
         .build();
     let file = std::fs::File::create(&path).expect("a file");
-    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).expect("a writer");
+    let mut writer =
+        ArrowWriter::try_new(file, batch.schema(), Some(properties)).expect("a writer");
     writer.write(&batch).expect("written");
     writer.close().expect("closed");
     let input = triplets(&path.display().to_string(), false);
     workshop.memory = 8 << 20;
-    let parts = ["bad.parquet", "row group 0", "\"r\"", "15.3 MiB", "8.0 MiB", "--memory"];
+    let parts = [
+        "bad.parquet",
+        "row group 0",
+        "\"r\"",
+        "15.3 MiB",
+        "8.0 MiB",
+        "--memory",
+    ];
     refused(&workshop, &input, &parts);
     workshop.memory = 32 << 20;
-    workshop.ingest(&input, COARSE).expect("a budget that suffices");
+    workshop
+        .ingest(&input, COARSE)
+        .expect("a budget that suffices");
 }

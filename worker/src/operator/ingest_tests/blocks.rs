@@ -13,9 +13,19 @@ type Triplet = (i32, i32, f32);
 
 fn columns(entries: &[Triplet]) -> [(&'static str, ArrayRef); 3] {
     let rows: Int32Array = entries.iter().map(|entry| Some(entry.0)).collect();
-    let cols: StringArray = entries.iter().map(|entry| Some(format!("c{}", entry.1))).collect();
-    let values: Float64Array = entries.iter().map(|entry| Some(f64::from(entry.2))).collect();
-    [("r", Arc::new(rows)), ("c", Arc::new(cols)), ("v", Arc::new(values))]
+    let cols: StringArray = entries
+        .iter()
+        .map(|entry| Some(format!("c{}", entry.1)))
+        .collect();
+    let values: Float64Array = entries
+        .iter()
+        .map(|entry| Some(f64::from(entry.2)))
+        .collect();
+    [
+        ("r", Arc::new(rows)),
+        ("c", Arc::new(cols)),
+        ("v", Arc::new(values)),
+    ]
 }
 
 /// The matrix by the book: merge duplicates in file order, drop zeros, transform.
@@ -35,17 +45,31 @@ fn model(entries: &[Triplet], duplicates: Duplicates, transforms: &[Transform]) 
             .or_insert(value);
     }
     merged.retain(|_, value| *value != 0.0);
-    let nrows = entries.iter().map(|e| e.0).collect::<std::collections::BTreeSet<_>>().len();
+    let nrows = entries
+        .iter()
+        .map(|e| e.0)
+        .collect::<std::collections::BTreeSet<_>>()
+        .len();
     for &transform in transforms {
         apply(&mut merged, transform, nrows as f64);
     }
-    merged.into_iter().map(|(key, value)| (key, value as f32)).collect()
+    merged
+        .into_iter()
+        .map(|(key, value)| (key, value as f32))
+        .collect()
 }
 
 #[allow(clippy::disallowed_methods, reason = "an oracle uses other code")]
 fn apply(matrix: &mut BTreeMap<(String, String), f64>, transform: Transform, n: f64) {
-    let total = |matrix: &BTreeMap<(String, String), f64>, of: &dyn Fn(&(String, String)) -> bool, f: &dyn Fn(f64) -> f64| -> f64 {
-        matrix.iter().filter(|(key, _)| of(key)).map(|(_, &value)| f(value)).sum()
+    let total = |matrix: &BTreeMap<(String, String), f64>,
+                 of: &dyn Fn(&(String, String)) -> bool,
+                 f: &dyn Fn(f64) -> f64|
+     -> f64 {
+        matrix
+            .iter()
+            .filter(|(key, _)| of(key))
+            .map(|(_, &value)| f(value))
+            .sum()
     };
     let old = matrix.clone();
     let sum: f64 = old.values().sum();
@@ -75,7 +99,11 @@ fn apply(matrix: &mut BTreeMap<(String, String), f64>, transform: Transform, n: 
 fn close(found: &Entries, expected: &Entries) -> bool {
     // A weight may cancel to zero in one way of computing it and to 1e-17 in another.
     let kept = |entries: &Entries| -> Vec<_> {
-        entries.iter().filter(|(_, v)| v.abs() > 1e-6).map(|(k, &v)| (k.clone(), v)).collect()
+        entries
+            .iter()
+            .filter(|(_, v)| v.abs() > 1e-6)
+            .map(|(k, &v)| (k.clone(), v))
+            .collect()
     };
     let (found, expected) = (kept(found), kept(expected));
     found.len() == expected.len()
@@ -100,7 +128,11 @@ fn any_transforms() -> impl Strategy<Value = Vec<Transform>> {
 }
 
 fn any_duplicates() -> impl Strategy<Value = Duplicates> {
-    prop_oneof![Just(Duplicates::Sum), Just(Duplicates::Max), Just(Duplicates::Last)]
+    prop_oneof![
+        Just(Duplicates::Sum),
+        Just(Duplicates::Max),
+        Just(Duplicates::Last)
+    ]
 }
 
 proptest! {
@@ -148,7 +180,11 @@ fn bytes_do_not_depend_on_the_number_of_threads() {
     let entries: Vec<Triplet> = (0..200_000u64)
         .map(|i| {
             let mixed = i.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            ((mixed >> 50) as i32, (mixed >> 30 & 0xfff) as i32, (mixed & 7) as f32 / 4.0)
+            (
+                (mixed >> 50) as i32,
+                (mixed >> 30 & 0xfff) as i32,
+                (mixed & 7) as f32 / 4.0,
+            )
         })
         .collect();
     let workshop = Workshop::new();
@@ -164,12 +200,22 @@ fn bytes_do_not_depend_on_the_number_of_threads() {
     let digests = |threads| {
         let ingested = in_pool(threads, || workshop.ingest(&input, cut)).expect("ingest");
         let blocks = ingested.blocks.iter();
-        let blocks: Vec<_> =
-            blocks.map(|b| (b.block.object.digest, b.sum.to_bits(), b.frobenius2.to_bits())).collect();
+        let blocks: Vec<_> = blocks
+            .map(|b| {
+                (
+                    b.block.object.digest,
+                    b.sum.to_bits(),
+                    b.frobenius2.to_bits(),
+                )
+            })
+            .collect();
         let IdTable::Dictionary { shards, .. } = ingested.row_ids else {
             panic!("a dictionary");
         };
-        let ids: Vec<_> = shards.into_iter().map(|shard| shard.object.digest).collect();
+        let ids: Vec<_> = shards
+            .into_iter()
+            .map(|shard| shard.object.digest)
+            .collect();
         (blocks, ids)
     };
     let one = digests(1);
@@ -182,31 +228,45 @@ fn bytes_do_not_depend_on_the_number_of_threads() {
 fn ids_of_every_type_come_back_in_their_order() {
     let dictionary: DictionaryArray<Int32Type> = ["b", "a", "a", "c"].into_iter().collect();
     let cases: Vec<(ArrayRef, &[&str])> = vec![
-        (Arc::new(Int8Array::from(vec![3, -7, -7, 0])), &["-7", "0", "3"]),
-        (Arc::new(UInt64Array::from(vec![u64::MAX, 1, 1, 1 << 63])), &[
-            "1",
-            "9223372036854775808",
-            "18446744073709551615",
-        ]),
-        (Arc::new(Int64Array::from(vec![i64::MAX, i64::MIN, i64::MIN, 0])), &[
-            "-9223372036854775808",
-            "0",
-            "9223372036854775807",
-        ]),
-        (Arc::new(StringArray::from(vec!["zwölf", "", "", "a longer string than 12"])), &[
-            "",
-            "a longer string than 12",
-            "zwölf",
-        ]),
-        (Arc::new(BinaryArray::from(vec![b"b".as_ref(), b"a", b"a", b"ab"])), &["a", "ab", "b"]),
+        (
+            Arc::new(Int8Array::from(vec![3, -7, -7, 0])),
+            &["-7", "0", "3"],
+        ),
+        (
+            Arc::new(UInt64Array::from(vec![u64::MAX, 1, 1, 1 << 63])),
+            &["1", "9223372036854775808", "18446744073709551615"],
+        ),
+        (
+            Arc::new(Int64Array::from(vec![i64::MAX, i64::MIN, i64::MIN, 0])),
+            &["-9223372036854775808", "0", "9223372036854775807"],
+        ),
+        (
+            Arc::new(StringArray::from(vec![
+                "zwölf",
+                "",
+                "",
+                "a longer string than 12",
+            ])),
+            &["", "a longer string than 12", "zwölf"],
+        ),
+        (
+            Arc::new(BinaryArray::from(vec![b"b".as_ref(), b"a", b"a", b"ab"])),
+            &["a", "ab", "b"],
+        ),
         (Arc::new(dictionary), &["a", "b", "c"]),
     ];
     for (ids, expected) in cases {
         let workshop = Workshop::new();
         let cols: ArrayRef = Arc::new(Int32Array::from(vec![1, 1, 2, 1]));
         let path = workshop.parquet("a.parquet", &[("r", ids), ("c", cols)], 3);
-        let cut = Cut { piece_rows: 3, shards: 2, ..COARSE };
-        let ingested = workshop.ingest(&triplets(&path, false), cut).expect("ingest");
+        let cut = Cut {
+            piece_rows: 3,
+            shards: 2,
+            ..COARSE
+        };
+        let ingested = workshop
+            .ingest(&triplets(&path, false), cut)
+            .expect("ingest");
         assert_eq!(workshop.ids(&ingested.row_ids), expected);
         assert_eq!(workshop.entries(&ingested).len(), 4);
     }
@@ -220,13 +280,24 @@ fn dense_ids_are_indices() {
     let path = workshop.parquet("a.parquet", &[("r", rows), ("c", cols)], 10);
     let mut input = triplets(&path, false);
     sparse(&mut input).ids = Ids::Dense { shape: None };
-    let ingested = workshop.ingest(&input, Cut { block_entries: 2, ..COARSE }).expect("ingest");
+    let ingested = workshop
+        .ingest(
+            &input,
+            Cut {
+                block_entries: 2,
+                ..COARSE
+            },
+        )
+        .expect("ingest");
     let expected = Entries::from([
         (("0".to_owned(), "3".to_owned()), 1.0),
         (("4".to_owned(), "1".to_owned()), 2.0),
     ]);
     assert_eq!(workshop.entries(&ingested), expected);
-    assert_eq!((ingested.row_ids.count(), ingested.column_ids.count()), (5, 4));
+    assert_eq!(
+        (ingested.row_ids.count(), ingested.column_ids.count()),
+        (5, 4)
+    );
 }
 
 #[test]
@@ -234,7 +305,9 @@ fn remote_state_gives_the_same_blocks_and_lost_objects_are_named() {
     let entries: Vec<Triplet> = (0..1000).map(|i| (i % 37, i % 11, 1.5)).collect();
     let digests = |workshop: &Workshop| {
         let path = workshop.parquet("a.parquet", &columns(&entries), 100);
-        let ingested = workshop.ingest(&triplets(&path, true), COARSE).expect("ingest");
+        let ingested = workshop
+            .ingest(&triplets(&path, true), COARSE)
+            .expect("ingest");
         ingested.blocks[0].block.clone()
     };
     let local = digests(&Workshop::new());
@@ -247,13 +320,19 @@ fn remote_state_gives_the_same_blocks_and_lost_objects_are_named() {
     let read = |workshop: &Workshop| workshop.context().read(&remote.object).map(|map| map.len());
     assert_eq!(read(&other), Ok(remote.object.size as usize));
     let store = workshop.objects.state();
-    workshop.runtime.block_on(store.delete(&remote.object.key)).expect("deleted");
+    workshop
+        .runtime
+        .block_on(store.delete(&remote.object.key))
+        .expect("deleted");
     let third = Workshop::with_state(Some("memory://ingest-tests/state"));
     let lost = read(&third).expect_err("a lost object");
     assert_eq!(lost.lost_key.as_ref(), Some(&remote.object.key));
     workshop
         .runtime
-        .block_on(store.put(&remote.object.key, vec![7; remote.object.size as usize].into()))
+        .block_on(store.put(
+            &remote.object.key,
+            vec![7; remote.object.size as usize].into(),
+        ))
         .expect("replaced");
     let damaged = read(&third).expect_err("a damaged object");
     assert_eq!(damaged.kind, rankmill_common::ErrorKind::InputLost);
@@ -268,7 +347,9 @@ fn a_published_matrix_is_found_until_an_object_is_missing() {
     let workshop = Workshop::new();
     let entries: Vec<Triplet> = (0..100).map(|i| (i % 7, i % 11, 1.5)).collect();
     let path = workshop.parquet("a.parquet", &columns(&entries), 100);
-    let ingested = workshop.ingest(&triplets(&path, true), COARSE).expect("ingest");
+    let ingested = workshop
+        .ingest(&triplets(&path, true), COARSE)
+        .expect("ingest");
     let digest = rankmill_common::Digest::of(b"matrix");
     let find = || {
         let found = published_matrix::find(&workshop.context(), &FindMatrix { digest });
@@ -283,13 +364,19 @@ fn a_published_matrix_is_found_until_an_object_is_missing() {
         nnz: 77,
         frobenius2: 1.0,
         row_nnz2: 1.0,
-        blocks: ingested.blocks.iter().map(|block| block.block.clone()).collect(),
+        blocks: ingested
+            .blocks
+            .iter()
+            .map(|block| block.block.clone())
+            .collect(),
         row_ids: ingested.row_ids,
         column_ids: ingested.column_ids,
         skipped_rows: 0,
     };
     let publish = |matrix: &BlockedMatrix| {
-        let operator = PublishMatrix { matrix: matrix.clone() };
+        let operator = PublishMatrix {
+            matrix: matrix.clone(),
+        };
         published_matrix::publish(&workshop.context(), &operator).expect("published")
     };
     publish(&matrix);
@@ -297,7 +384,9 @@ fn a_published_matrix_is_found_until_an_object_is_missing() {
     let gone = workshop.path("state").join(&matrix.blocks[0].object.key);
     std::fs::remove_file(gone).expect("removed");
     assert_eq!(find(), None);
-    let again = workshop.ingest(&triplets(&path, true), COARSE).expect("ingest");
+    let again = workshop
+        .ingest(&triplets(&path, true), COARSE)
+        .expect("ingest");
     let mut second = matrix;
     second.blocks = again.blocks.into_iter().map(|block| block.block).collect();
     publish(&second);

@@ -48,23 +48,30 @@ fn build(workshop: &Workshop, input: &InputSpec, rows: u64) -> Result<Vec<(Built
 }
 
 fn rows(blocks: &[(BuiltBlock, Vec<f32>)]) -> Vec<f32> {
-    blocks.iter().flat_map(|(_, values)| values.clone()).collect()
+    blocks
+        .iter()
+        .flat_map(|(_, values)| values.clone())
+        .collect()
 }
 
 #[test]
 fn lists_fixed_size_lists_and_columns_make_the_same_rows() {
     let workshop = Workshop::new();
     let vectors = |row: i32| Some((0..3).map(move |col| Some(f64::from(row * 3 + col))));
-    let lists: ArrayRef =
-        Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>((0..7).map(vectors)));
-    let fixed: ArrayRef = Arc::new(FixedSizeListArray::from_iter_primitive::<Float64Type, _, _>(
+    let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(
         (0..7).map(vectors),
-        3,
     ));
+    let fixed: ArrayRef = Arc::new(
+        FixedSizeListArray::from_iter_primitive::<Float64Type, _, _>((0..7).map(vectors), 3),
+    );
     let column = |col: i32| -> ArrayRef {
-        Arc::new(Float64Array::from_iter_values((0..7).map(|row| f64::from(row * 3 + col))))
+        Arc::new(Float64Array::from_iter_values(
+            (0..7).map(|row| f64::from(row * 3 + col)),
+        ))
     };
-    let ids: ArrayRef = Arc::new(StringArray::from_iter_values((0..7).map(|i| format!("d{i}"))));
+    let ids: ArrayRef = Arc::new(StringArray::from_iter_values(
+        (0..7).map(|i| format!("d{i}")),
+    ));
     let columns = [
         ("id", ids),
         ("l", lists),
@@ -98,24 +105,38 @@ fn bad_vectors_are_refused_with_their_place_or_skipped() {
     ];
     for (bad, what) in cases {
         let vectors = vec![good.clone(), good.clone(), good.clone(), bad, good.clone()];
-        let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(vectors));
+        let lists: ArrayRef =
+            Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(vectors));
         let ids: ArrayRef = Arc::new(Int64Array::from(vec![5, 4, 3, 2, 1]));
         let path = workshop.parquet("bad.parquet", &[("id", ids), ("v", lists)], 2);
         let mut input = dense(&path, Some("id"), &["v"]);
         let error = build(&workshop, &input, 5).expect_err("refused");
         assert_eq!(error.kind, ErrorKind::InvalidInput);
         let place = "bad.parquet: row group 1, row 1, column \"v\"";
-        assert!(error.message.contains(place) && error.message.contains(what), "{error}");
+        assert!(
+            error.message.contains(place) && error.message.contains(what),
+            "{error}"
+        );
         input.on_bad_row = OnBadRow::Skip;
         let blocks = build(&workshop, &input, 5).expect("blocks");
         assert_eq!(rows(&blocks), [1.0, 2.0].repeat(4));
-        assert_eq!(blocks.iter().map(|(built, _)| built.skipped).sum::<u64>(), 1);
-        let (built, _) = blocks.iter().find(|(built, _)| built.skipped == 1).expect("a skip");
+        assert_eq!(
+            blocks.iter().map(|(built, _)| built.skipped).sum::<u64>(),
+            1
+        );
+        let (built, _) = blocks
+            .iter()
+            .find(|(built, _)| built.skipped == 1)
+            .expect("a skip");
         let object = built.ids.clone().expect("ids");
         let count = built.block.nrows;
         let table = IdTable::Dictionary {
             id_type: rankmill_common::table::IdType::Int64,
-            shards: vec![IdShard { start: 0, count, object }],
+            shards: vec![IdShard {
+                start: 0,
+                count,
+                object,
+            }],
         };
         assert!(!workshop.ids(&table).contains(&"2".to_owned()));
     }
@@ -124,13 +145,21 @@ fn bad_vectors_are_refused_with_their_place_or_skipped() {
 #[test]
 fn vectors_of_unequal_length_are_refused_with_their_place() {
     let workshop = Workshop::new();
-    for (odd, what) in [(vec![Some(1.0)], "this one has 1"), (vec![Some(1.0); 3], "longer")] {
+    for (odd, what) in [
+        (vec![Some(1.0)], "this one has 1"),
+        (vec![Some(1.0); 3], "longer"),
+    ] {
         let even = Some(vec![Some(1.0), Some(2.0)]);
         let vectors = vec![even.clone(), even.clone(), Some(odd), even];
-        let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(vectors));
+        let lists: ArrayRef =
+            Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(vectors));
         let path = workshop.parquet("bad.parquet", &[("v", lists)], 2);
         let error = build(&workshop, &dense(&path, None, &["v"]), 5).expect_err("refused");
-        let parts = ["bad.parquet: row group 1, row 0, column \"v\"", "2 numbers", what];
+        let parts = [
+            "bad.parquet: row group 1, row 0, column \"v\"",
+            "2 numbers",
+            what,
+        ];
         for part in parts {
             assert!(error.message.contains(part), "{error} lacks {part}");
         }

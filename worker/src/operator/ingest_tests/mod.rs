@@ -233,8 +233,14 @@ impl Workshop {
             let columns = range(inspection.column_id_type, ncols);
             return Ok((rows, columns, RowRange::cut(nrows, cut.block_entries)));
         }
-        let rows = pieces.iter().filter_map(|piece| piece.row_ids.clone()).collect();
-        let columns = pieces.iter().filter_map(|piece| piece.column_ids.clone()).collect();
+        let rows = pieces
+            .iter()
+            .filter_map(|piece| piece.row_ids.clone())
+            .collect();
+        let columns = pieces
+            .iter()
+            .filter_map(|piece| piece.column_ids.clone())
+            .collect();
         let (rows, ends) = self.merge(rows, inspection.row_id_type, cut, true)?;
         let (columns, _) = self.merge(columns, inspection.column_id_type, cut, false)?;
         let mut blocks = Vec::new();
@@ -285,7 +291,9 @@ impl Workshop {
         let ids = id_rows::read(&self.context(), table, rows).expect("ids");
         let text = cast(&ids, &DataType::Utf8).expect("text");
         let text = text.as_string::<i32>();
-        (0..text.len()).map(|row| text.value(row).to_owned()).collect()
+        (0..text.len())
+            .map(|row| text.value(row).to_owned())
+            .collect()
     }
 
     /// The matrix under the users' ids.
@@ -332,7 +340,9 @@ fn write_parquet(
     group_rows: usize,
     compression: Compression,
 ) {
-    let columns = columns.iter().map(|(name, array)| (*name, Arc::clone(array), true));
+    let columns = columns
+        .iter()
+        .map(|(name, array)| (*name, Arc::clone(array), true));
     let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
     let properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(group_rows))

@@ -12,7 +12,10 @@ fn file(name: &str) -> Option<String> {
     if path.is_file() {
         return Some(path.display().to_string());
     }
-    eprintln!("SKIPPED: {} is not there; set RANKMILL_TEST_DATA", path.display());
+    eprintln!(
+        "SKIPPED: {} is not there; set RANKMILL_TEST_DATA",
+        path.display()
+    );
     None
 }
 
@@ -23,11 +26,21 @@ fn shape(name: &str, row: &str, col: &str, value: Option<&str>) -> Option<(u64, 
     (layout.row, layout.col) = (row.to_owned(), col.to_owned());
     layout.value = value.map(ToOwned::to_owned);
     let workshop = Workshop::new();
-    let cut = Cut { piece_rows: 100_000, block_entries: 300_000, shards: 3, ..COARSE };
+    let cut = Cut {
+        piece_rows: 100_000,
+        block_entries: 300_000,
+        shards: 3,
+        ..COARSE
+    };
     let ingested = workshop.ingest(&input, cut).expect("ingest");
     let nnz = ingested.blocks.iter().map(|block| block.block.nnz).sum();
     let frobenius2: f64 = ingested.blocks.iter().map(|block| block.frobenius2).sum();
-    Some((ingested.row_ids.count(), ingested.column_ids.count(), nnz, frobenius2.sqrt()))
+    Some((
+        ingested.row_ids.count(),
+        ingested.column_ids.count(),
+        nnz,
+        frobenius2.sqrt(),
+    ))
 }
 
 #[test]
@@ -39,7 +52,12 @@ fn gowalla_has_its_published_shape() {
 
 #[test]
 fn newsgroups_have_their_published_shape() {
-    let found = shape("termdoc/20news-bydate.parquet", "doc", "term", Some("count"));
+    let found = shape(
+        "termdoc/20news-bydate.parquet",
+        "doc",
+        "term",
+        Some("count"),
+    );
     if let Some(found) = found {
         assert_eq!((found.0, found.1, found.2), (18_846, 30_043, 2_138_855));
     }

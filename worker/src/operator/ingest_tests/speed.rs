@@ -29,7 +29,10 @@ fn rate(name: &str, columns: &[(&str, ArrayRef)], value: bool) {
         let (inspection, built) = in_pool(threads, || {
             let started = Instant::now();
             let inspection = workshop.inspect(&input).expect("inspection");
-            (started.elapsed(), (inspection, workshop.ingest(&input, COARSE).expect("ingest")))
+            (
+                started.elapsed(),
+                (inspection, workshop.ingest(&input, COARSE).expect("ingest")),
+            )
         });
         let seconds = started.elapsed().as_secs_f64();
         println!(
@@ -47,9 +50,17 @@ fn ingest_rate_of_integer_pairs() {
     let cols = (0..ROWS).map(|i| skewed(mixed(2 * i + 1), 100_000) as i32);
     let rows: ArrayRef = Arc::new(Int32Array::from_iter_values(rows));
     let cols: ArrayRef = Arc::new(Int32Array::from_iter_values(cols));
-    rate("int32 pairs", &[("r", Arc::clone(&rows)), ("c", Arc::clone(&cols))], false);
+    rate(
+        "int32 pairs",
+        &[("r", Arc::clone(&rows)), ("c", Arc::clone(&cols))],
+        false,
+    );
     let values = Float32Array::from_iter_values((0..ROWS).map(|i| (mixed(i) % 5) as f32 + 1.0));
-    rate("int32 triplets", &[("r", rows), ("c", cols), ("v", Arc::new(values))], true);
+    rate(
+        "int32 triplets",
+        &[("r", rows), ("c", cols), ("v", Arc::new(values))],
+        true,
+    );
 }
 
 #[test]

@@ -25,7 +25,13 @@ pub(super) fn factorize(gram: &Small, rank: Rank, frobenius2: f64) -> Result<Ans
     let k = components(rank, &squares, frobenius2);
     let kept = found.rank.min(k);
     let diagonal = |first: usize, end: usize| {
-        Small::from_fn(k, k, |i, j| if i == j && (first..end).contains(&i) { 1.0 } else { 0.0 })
+        Small::from_fn(k, k, |i, j| {
+            if i == j && (first..end).contains(&i) {
+                1.0
+            } else {
+                0.0
+            }
+        })
     };
     let sigma = Small::from_vec(1, k, found.sigma[..k].to_vec());
     Ok(Answer {

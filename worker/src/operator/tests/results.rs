@@ -108,7 +108,11 @@ fn ids_of_any_type_are_cut_from_their_shards() {
         let names: ArrayRef = Arc::new(LargeStringArray::from_iter_values(
             (start..start + count).map(|i| format!("item-{i:02}")),
         ));
-        let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::LargeUtf8, false)]));
+        let schema = Arc::new(Schema::new(vec![Field::new(
+            "id",
+            DataType::LargeUtf8,
+            false,
+        )]));
         let batch = RecordBatch::try_new(schema, vec![names]).unwrap();
         let name = format!("ids-{start}");
         let object = crate::storage::ipc::write_batch(&bench.context, &name, &batch).unwrap();
