@@ -12,8 +12,8 @@ pub const VALUE_TOLERANCE: f64 = 1e-4;
 pub const ORTHOGONALITY_TOLERANCE: f64 = 1e-5;
 /// How far reported residuals may be from recomputed ones, relatively.
 pub const RESIDUAL_TOLERANCE: f64 = 0.1;
-/// Differences below this share of σ₁ are the rounding of f32 vectors.
-pub const ROUNDING: f64 = 3e-8;
+/// Differences below this share of σ₁ are the rounding of f32 vectors, one unit in the last place.
+pub const ROUNDING: f64 = 1e-7;
 
 /// Everything that a result promises.
 ///
