@@ -161,11 +161,7 @@ fn ingest(inspection: &Inspection, block_bytes: u64) -> Vec<StageEstimate> {
     let bytes = inspection.bytes();
     let rows = inspection.rows();
     let piece_rows = rows.min(1 << 21);
-    let piece_bytes = if rows == 0 {
-        0
-    } else {
-        bytes * piece_rows / rows
-    };
+    let piece_bytes = (bytes * piece_rows).checked_div(rows).unwrap_or(0);
     let stage = |name: &str, memory, bytes_read, scratch| StageEstimate {
         name: name.into(),
         times: 1,

@@ -6,6 +6,10 @@
 //!
 //! Invariant: a type lives here only while at least two crates need it.
 
+// Closed enums are matched without a catch-all, so that the compiler walks whoever adds a variant
+// through the house.
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod digest;
 pub mod error;
 pub mod estimate;

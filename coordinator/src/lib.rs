@@ -4,6 +4,10 @@
 //! carries descriptors and short vectors, never matrix data, and does no linear algebra: there is
 //! no arrow, parquet, rayon or faer below it.
 
+// Closed enums are matched without a catch-all, so that the compiler walks whoever adds a variant
+// through the house.
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod algorithm;
 pub mod commit;
 pub mod config;

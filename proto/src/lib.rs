@@ -4,11 +4,21 @@
 //! conversions to the nouns of `rankmill-common` are in [`convert`], the mapping between error
 //! kinds and gRPC status in [`status`].
 
+// Closed enums are matched without a catch-all, so that the compiler walks whoever adds a variant
+// through the house.
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod convert;
 pub mod status;
 
 mod generated {
-    #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::pedantic,
+        clippy::restriction
+    )]
     tonic::include_proto!("rankmill.v1");
 }
 

@@ -53,6 +53,6 @@ async fn put(store: &Store, key: &str, bytes: Bytes) -> Result<()> {
         .inner
         .put_opts(&store.path(key), bytes.into(), options)
         .await
-        .map_err(|e| store.fail(key, e))?;
+        .map_err(|e| store.fail(key, &e))?;
     Ok(())
 }

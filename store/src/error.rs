@@ -6,9 +6,9 @@ use rankmill_common::{Error, ErrorKind};
 
 /// `error` about `place`. Response bodies and request details stay out: they may hold signed
 /// URLs.
-pub(crate) fn translate(place: &str, error: object_store::Error) -> Error {
+pub(crate) fn translate(place: &str, error: &object_store::Error) -> Error {
     use object_store::Error as Store;
-    if is_disk_full(&error) {
+    if is_disk_full(error) {
         return Error::new(
             ErrorKind::ResourceExhausted,
             format!("{place}: the disk is full; free some space or choose another place"),
@@ -18,7 +18,7 @@ pub(crate) fn translate(place: &str, error: object_store::Error) -> Error {
         clippy::wildcard_enum_match_arm,
         reason = "the library's enum is not exhaustive"
     )]
-    let (kind, reason) = match &error {
+    let (kind, reason) = match error {
         Store::NotFound { .. } => (ErrorKind::NotFound, "does not exist".to_owned()),
         Store::AlreadyExists { .. } | Store::Precondition { .. } => {
             (ErrorKind::AlreadyExists, "exists already".to_owned())
@@ -29,7 +29,7 @@ pub(crate) fn translate(place: &str, error: object_store::Error) -> Error {
             "the store refused the credentials".to_owned(),
         ),
         Store::InvalidPath { .. } => (ErrorKind::InvalidInput, "is no valid path".to_owned()),
-        _ => (ErrorKind::Unavailable, root_cause(&error)),
+        _ => (ErrorKind::Unavailable, root_cause(error)),
     };
     Error::new(kind, format!("{place}: {reason}"))
 }

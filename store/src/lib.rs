@@ -74,8 +74,12 @@ impl Store {
     /// `NotFound`, or `Unavailable` when the store is out of reach.
     pub async fn get(&self, key: &str) -> Result<Bytes> {
         let path = self.path(key);
-        let object = self.inner.get(&path).await.map_err(|e| self.fail(key, e))?;
-        object.bytes().await.map_err(|e| self.fail(key, e))
+        let object = self
+            .inner
+            .get(&path)
+            .await
+            .map_err(|e| self.fail(key, &e))?;
+        object.bytes().await.map_err(|e| self.fail(key, &e))
     }
 
     /// Some ranges of the object `key`; neighbours are read together.
@@ -92,7 +96,7 @@ impl Store {
         self.inner
             .get_ranges(&path, ranges)
             .await
-            .map_err(|e| self.fail(key, e))
+            .map_err(|e| self.fail(key, &e))
     }
 
     /// Size and version of the object `key`.
@@ -106,7 +110,7 @@ impl Store {
             .inner
             .head(&path)
             .await
-            .map_err(|e| self.fail(key, e))?;
+            .map_err(|e| self.fail(key, &e))?;
         Ok(self.entry(meta))
     }
 
@@ -120,7 +124,7 @@ impl Store {
         self.inner
             .put(&path, bytes.into())
             .await
-            .map_err(|e| self.fail(key, e))?;
+            .map_err(|e| self.fail(key, &e))?;
         Ok(())
     }
 
@@ -143,7 +147,7 @@ impl Store {
     pub async fn upload_file(&self, key: &str, file: &FilePath) -> Result<()> {
         open::upload(&self.inner, &self.path(key), file)
             .await
-            .map_err(|e| self.fail(key, e))
+            .map_err(|e| self.fail(key, &e))
     }
 
     /// Deletes the object `key`; one that is not there is no error.
@@ -154,7 +158,7 @@ impl Store {
     pub async fn delete(&self, key: &str) -> Result<()> {
         match self.inner.delete(&self.path(key)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(e) => Err(self.fail(key, e)),
+            Err(e) => Err(self.fail(key, &e)),
         }
     }
 
@@ -170,7 +174,7 @@ impl Store {
             .list(Some(&path))
             .try_collect()
             .await
-            .map_err(|e| self.fail(prefix, e))?;
+            .map_err(|e| self.fail(prefix, &e))?;
         let mut entries: Vec<_> = metas.into_iter().map(|meta| self.entry(meta)).collect();
         entries.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(entries)
@@ -191,7 +195,7 @@ impl Store {
         }
     }
 
-    fn fail(&self, key: &str, error: object_store::Error) -> rankmill_common::Error {
+    fn fail(&self, key: &str, error: &object_store::Error) -> rankmill_common::Error {
         error::translate(&self.location.display(key), error)
     }
 }

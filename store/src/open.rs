@@ -25,7 +25,7 @@ const PART_BYTES: usize = 8 << 20;
 static MEMORY: LazyLock<Mutex<BTreeMap<String, Arc<InMemory>>>> = LazyLock::new(Mutex::default);
 
 pub(crate) fn client(location: &Location) -> Result<Arc<dyn ObjectStore>> {
-    let failed = |e: object_store::Error| translate(&location.url(), e);
+    let failed = |e: object_store::Error| translate(&location.url(), &e);
     match location.scheme() {
         Scheme::File => local(location),
         Scheme::Memory => Ok(memory(location.bucket())),
@@ -66,7 +66,7 @@ fn local(location: &Location) -> Result<Arc<dyn ObjectStore>> {
     };
     std::fs::create_dir_all(&root).map_err(failed)?;
     let store = LocalFileSystem::new_with_prefix(&root)
-        .map_err(|e| translate(&root.display().to_string(), e))?
+        .map_err(|e| translate(&root.display().to_string(), &e))?
         .with_fsync(true);
     Ok(Arc::new(store))
 }

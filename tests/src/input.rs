@@ -28,7 +28,7 @@ impl Entries {
     /// If the file is absent or not as described.
     pub fn read(reference: &Reference) -> Self {
         let table = read_table(&[reference.file.clone().expect("a file")]);
-        let column = |name: &str| table.column_by_name(name).expect("a column").clone();
+        let column = |name: &str| Arc::clone(table.column_by_name(name).expect("a column"));
         match &reference.columns {
             Columns::Sparse { row, col, value } => {
                 let values = value.as_ref().map(|name| doubles(&column(name)));
@@ -65,6 +65,10 @@ impl Entries {
 /// # Panics
 ///
 /// For a type that is no id.
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the library's enum has forty types"
+)]
 pub fn id_text(ids: &dyn Array, row: usize) -> String {
     match ids.data_type() {
         DataType::Utf8 => ids.as_string::<i32>().value(row).to_owned(),

@@ -93,11 +93,15 @@ fn centred_matrices_equal_scikit_learn_s_pca() {
             continue;
         }
         for method in ["gram", "lanczos"] {
-            // Rank 61 of 64 is what digits have; Lanczos in f32 stops short of the last ones.
-            if method == "gram" && reference.shape.1 > 8192 {
-                continue;
+            let smallest = reference.singular_values[rank(reference) - 1];
+            // AᵀA has its limit of columns; products in f32 have theirs of small values.
+            let possible = match method {
+                "gram" => reference.shape.1 <= 8192,
+                _ => smallest >= 0.01 * reference.singular_values[0],
+            };
+            if possible {
+                factor_and_check(reference, method);
             }
-            factor_and_check(reference, method);
         }
     }
 }

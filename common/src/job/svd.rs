@@ -101,11 +101,11 @@ pub enum Convergence {
 
 /// Defaults, in one place for the command line, job files and documentation.
 pub mod defaults {
-    /// Columns of the iteration block beyond a rank of `k`: half as many again, between 10 and 64. On
+    /// Columns of the iteration block beyond a rank of `k`: half as many again, between 32 and 64. On
     /// flat spectra a block of 1.5 k takes one read of A less than one of k + 10
     /// (docs/decisions/0007-block-width.md).
     pub fn oversampling(k: u32) -> u32 {
-        k.div_ceil(2).clamp(10, 64)
+        k.div_ceil(2).clamp(32, 64)
     }
 
     /// Estimated relative error at which the iteration stops, times five.

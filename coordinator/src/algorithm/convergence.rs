@@ -8,6 +8,9 @@ use rankmill_common::job::svd::Rank;
 /// Ritz values below this share of the largest are compared with it instead of with themselves:
 /// products in f32 leave an error of about 1e-7 of the largest.
 const SMALLEST_SHARE: f64 = 1e-4;
+/// Ritz values below this share of the largest drown in the rounding of f32 products: they are
+/// never called converged (`--method gram` works in f64).
+const RESOLVED_SHARE: f64 = 1e-5;
 /// The error that is left must be this many times smaller than the tolerance.
 const SAFETY: f64 = 5.0;
 /// The last change may be this many times the tolerance: it is the error of the step before.
@@ -69,7 +72,12 @@ impl Watch {
             .take(rank)
             .map(|(value, residual)| residual / size(*value))
             .fold(0.0, f64::max);
+        let resolved = rank
+            .checked_sub(1)
+            .and_then(|last| values.get(last))
+            .is_some_and(|smallest| *smallest >= RESOLVED_SHARE * largest);
         let converged = enough
+            && resolved
             && change <= CHANGE * self.tol
             && (left <= self.tol / SAFETY || change <= self.tol * self.tol)
             && residual <= self.tol.sqrt();
@@ -143,6 +151,14 @@ mod tests {
         let mut watch = watch(1e-3);
         watch.step(&[1.0], &[0.5]);
         assert!(!watch.step(&[1.0], &[0.5]).converged);
+    }
+
+    #[test]
+    fn values_that_drown_in_rounding_are_not_convergence() {
+        let mut watch = Watch::new(Rank::Fixed { k: 2 }, 1e-3, 1.0);
+        for _ in 0..5 {
+            assert!(!watch.step(&[1.0, 1e-7], &[0.0, 0.0]).converged);
+        }
     }
 
     #[test]

@@ -125,33 +125,27 @@ impl Log {
             entries,
         };
         let bytes = Bytes::from(serde_json::to_vec(&slot).map_err(unreadable)?);
-        loop {
-            match self
-                .store
-                .create(&self.key(self.next), bytes.clone())
-                .await?
-            {
-                Created::Mine => {
-                    self.advance(&bytes);
-                    return Ok(());
-                }
-                Created::Other(found) => {
-                    let other: Slot<E> = self.accept(&found)?;
-                    if other.epoch >= self.epoch {
-                        return Err(Error::new(
-                            ErrorKind::Fenced,
-                            format!("a coordinator of epoch {} has taken over", other.epoch),
-                        ));
-                    }
-                    // An older coordinator got one more word in before it was fenced. Its entry
-                    // is history now, and this writer's view of the job is out of date.
-                    return Err(Error::new(
-                        ErrorKind::Unavailable,
-                        "an older coordinator wrote to the log; it must be replayed",
-                    ));
-                }
-            }
+        let created = self
+            .store
+            .create(&self.key(self.next), bytes.clone())
+            .await?;
+        let Created::Other(found) = created else {
+            self.advance(&bytes);
+            return Ok(());
+        };
+        let other: Slot<E> = self.accept(&found)?;
+        if other.epoch >= self.epoch {
+            return Err(Error::new(
+                ErrorKind::Fenced,
+                format!("a coordinator of epoch {} has taken over", other.epoch),
+            ));
         }
+        // An older coordinator got one more word in before it was fenced: this writer's view of
+        // the log is out of date.
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            "an older coordinator wrote to the log; it must be replayed",
+        ))
     }
 
     fn accept<E: DeserializeOwned>(&mut self, bytes: &Bytes) -> Result<Slot<E>> {

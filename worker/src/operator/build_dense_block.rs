@@ -105,18 +105,28 @@ impl<'a> Rows<'a> {
         Ok(rows)
     }
 
-    /// Refuses lists that must be of unequal length before any of them is decoded.
+    /// Refuses lists that are far too long before any of them takes memory. Where they are a
+    /// little longer or shorter, the row itself is named later.
     fn check_size(&self) -> Result<()> {
         let Some(list) = self.list() else {
             return Ok(());
         };
-        let groups = self.operator.piece.row_groups.iter();
-        let rows: u64 = groups
-            .map(|&group| self.reader.footer().rows(group as usize))
-            .sum();
-        let expected = rows.checked_mul(self.operator.ncols.max(1));
-        if expected.is_none_or(|expected| self.reader.values(list) > expected) {
-            return Err(self.unequal(0, "some are longer"));
+        let footer = self.reader.footer();
+        for &group in &self.operator.piece.row_groups {
+            let group = group as usize;
+            let expected = footer.rows(group).saturating_mul(self.operator.ncols);
+            let bound = expected
+                .saturating_mul(2)
+                .saturating_add(BATCH_NUMBERS as u64);
+            if footer.values(group, list) > bound {
+                return Err(Error::invalid_input(format!(
+                    "{}: row group {group}, column {:?}: vectors are of unequal length: the first \
+                     of the input has {} numbers, but some here are far longer",
+                    footer.file().name(),
+                    list.name,
+                    self.operator.ncols,
+                )));
+            }
         }
         Ok(())
     }
@@ -129,9 +139,10 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn unequal(&self, row: u64, found: &str) -> Error {
+    fn unequal(&self, row: u64, found: i32) -> Error {
         let what = format!(
-            "vectors are of unequal length: the first of the input has {} numbers, {found}",
+            "vectors are of unequal length: the first of the input has {} numbers, this one has \
+             {found}; make them alike, or leave it out",
             self.operator.ncols
         );
         let name = self.operator.layout.vector.first().map_or("", |name| name);
@@ -150,7 +161,7 @@ impl<'a> Rows<'a> {
 
     fn append(&mut self, first: u64, arrays: &[ArrayRef]) -> Result<()> {
         let (ids, vectors) = arrays.split_at(usize::from(self.has_ids));
-        let rows = arrays.first().map_or(0, |array| array.len());
+        let rows = arrays.first().map_or(0, arrow::array::Array::len);
         let mut bad = Bad::default();
         if let Some(ids) = ids.first() {
             nulls(ids, &mut |row, defect| bad.push(row, 0, defect));
@@ -196,8 +207,8 @@ impl<'a> Rows<'a> {
             if list.is_null(row) {
                 bad.push(row, place, Defect::Null);
             } else if offsets[row + 1] - offsets[row] != ncols as i32 {
-                let found = format!("this one has {}", offsets[row + 1] - offsets[row]);
-                return Err(self.unequal(first + row as u64, &found));
+                let found = offsets[row + 1] - offsets[row];
+                return Err(self.unequal(first + row as u64, found));
             }
         }
         // Null rows may or may not have elements; take the others run by run.
@@ -232,7 +243,7 @@ impl<'a> Rows<'a> {
             column.clear();
             let place = usize::from(self.has_ids) + index;
             append_f32(array, &mut column, &mut |row, defect| {
-                bad.push(row, place, defect)
+                bad.push(row, place, defect);
             })?;
             let targets = self.numbers[before + index..].iter_mut().step_by(ncols);
             for (target, &number) in targets.zip(&column) {

@@ -193,7 +193,7 @@ pub(super) fn numbers(nrows: usize, ncols: usize, salt: u64) -> Rows {
         state ^= state >> 7;
         state ^= state << 17;
         let number = (state >> 40) as f64 / f64::from(1 << 24) * 2.0 - 1.0;
-        if state % 3 == 0 { 0.0 } else { number }
+        if state.is_multiple_of(3) { 0.0 } else { number }
     };
     (0..nrows)
         .map(|_| (0..ncols).map(|_| next()).collect())

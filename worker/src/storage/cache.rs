@@ -208,7 +208,7 @@ fn download(store: &Store, runtime: &Handle, object: &ObjectRef, staged: &Path) 
     while start < object.size {
         let end = (start + PART).min(object.size);
         let parts = runtime
-            .block_on(store.get_ranges(&object.key, &[start..end]))
+            .block_on(store.get_ranges(&object.key, std::slice::from_ref(&(start..end))))
             .map_err(|e| lost_if_missing(object, e))?;
         for part in &parts {
             file.write_all(part).map_err(failed)?;

@@ -21,13 +21,15 @@ fn with_values(workshop: &Workshop, values: ArrayRef) -> InputSpec {
 }
 
 fn refused(workshop: &Workshop, input: &InputSpec, parts: &[&str]) {
-    let Err(error) = workshop.ingest(
-        input,
-        Cut {
-            piece_rows: 5,
-            ..COARSE
-        },
-    ) else {
+    let fine = Cut {
+        piece_rows: 5,
+        ..COARSE
+    };
+    refused_when_cut(workshop, input, fine, parts);
+}
+
+fn refused_when_cut(workshop: &Workshop, input: &InputSpec, cut: Cut, parts: &[&str]) {
+    let Err(error) = workshop.ingest(input, cut) else {
         panic!("{parts:?} was accepted");
     };
     assert_eq!(error.kind, ErrorKind::InvalidInput, "{error}");
@@ -306,7 +308,7 @@ fn a_page_larger_than_the_budget_is_refused_before_it_is_decoded() {
     let mut workshop = Workshop::new();
     let path = workshop.path("bad.parquet");
     // All equal, so that the file is tiny; plain, so that the page is not.
-    let ids: ArrayRef = Arc::new(Int64Array::from(vec![7; 2_000_000]));
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![7; 1_000_000]));
     let columns = [("r", Arc::clone(&ids)), ("c", ids)];
     let columns = columns
         .iter()
@@ -325,16 +327,15 @@ fn a_page_larger_than_the_budget_is_refused_before_it_is_decoded() {
     writer.write(&batch).expect("written");
     writer.close().expect("closed");
     let input = triplets(&path.display().to_string(), false);
-    workshop.memory = 8 << 20;
+    workshop.memory = 64 << 10;
     let parts = [
         "bad.parquet",
         "row group 0",
         "\"r\"",
-        "15.3 MiB",
-        "8.0 MiB",
+        "64.0 KiB",
         "--memory",
     ];
-    refused(&workshop, &input, &parts);
+    refused_when_cut(&workshop, &input, COARSE, &parts);
     workshop.memory = 32 << 20;
     workshop
         .ingest(&input, COARSE)

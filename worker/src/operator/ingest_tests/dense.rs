@@ -147,7 +147,7 @@ fn vectors_of_unequal_length_are_refused_with_their_place() {
     let workshop = Workshop::new();
     for (odd, what) in [
         (vec![Some(1.0)], "this one has 1"),
-        (vec![Some(1.0); 3], "longer"),
+        (vec![Some(1.0); 3], "this one has 3"),
     ] {
         let even = Some(vec![Some(1.0), Some(2.0)]);
         let vectors = vec![even.clone(), even.clone(), Some(odd), even];
@@ -164,6 +164,20 @@ fn vectors_of_unequal_length_are_refused_with_their_place() {
             assert!(error.message.contains(part), "{error} lacks {part}");
         }
     }
+}
+
+#[test]
+fn a_vector_that_is_far_longer_is_refused_before_it_is_decoded() {
+    let workshop = Workshop::new();
+    let vectors = [Some(vec![Some(1.0); 2]), Some(vec![Some(1.0); 2_000_000])];
+    let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(vectors));
+    let path = workshop.parquet("bad.parquet", &[("v", lists)], 1);
+    let error = build(&workshop, &dense(&path, None, &["v"]), 5).expect_err("refused");
+    assert!(
+        error.message.contains("row group 1, column \"v\""),
+        "{error}"
+    );
+    assert!(error.message.contains("far longer"), "{error}");
 }
 
 #[test]

@@ -192,7 +192,7 @@ fn large_files_are_cut_into_row_groups_and_keep_their_bytes() {
     let groups: Vec<_> = metadata
         .row_groups()
         .iter()
-        .map(|group| group.num_rows())
+        .map(parquet::file::metadata::RowGroupMetaData::num_rows)
         .collect();
     assert_eq!(groups, [131_072, 8_928]);
     let written_by = metadata.file_metadata().created_by().unwrap();

@@ -48,6 +48,7 @@ fn with_singular_values(rows: usize, values: &[f64], salt: usize) -> Rows {
         let (i, j) = (step, (step + 1) % count);
         if i != j {
             let rows = (turned[i].clone(), turned[j].clone());
+            #[allow(clippy::needless_range_loop, reason = "it indexes columns of rows")]
             for column in 0..rows.0.len() {
                 turned[i][column] = 0.8 * rows.0[column] - 0.6 * rows.1[column];
                 turned[j][column] = 0.6 * rows.0[column] + 0.8 * rows.1[column];

@@ -86,12 +86,6 @@ impl PieceReader {
         self.extents.iter().map(|extent| extent.rows).sum()
     }
 
-    /// List elements, or values, of a column in the row groups of the piece.
-    pub(crate) fn values(&self, column: &Column) -> u64 {
-        let groups = self.extents.iter().map(|extent| extent.group);
-        groups.map(|group| self.footer.values(group, column)).sum()
-    }
-
     /// Where row `row` of the piece stands in the file.
     pub(crate) fn place(&self, row: u64) -> Place {
         let extent = self
