@@ -118,7 +118,7 @@ pub fn svd(spec: &SvdSpec, inspection: &Inspection) -> Estimate {
     stages.push(StageEstimate {
         name: "last read: left vectors and residuals".into(),
         times: 1,
-        memory: PROCESS_BYTES + 12 * ncols * k + 12 * k * nrows.min(1 << 18),
+        memory: PROCESS_BYTES + 28 * ncols * k + 12 * k * nrows.min(1 << 18),
         bytes_read: block_bytes + 4 * ncols * k,
         scratch: 4 * nrows * k * 3 + 8 * ncols * k * 2,
     });
@@ -206,9 +206,9 @@ fn iteration(
     let panel = 4 * width * nrows.min(1 << 16);
     match method {
         Method::Auto | Method::Lanczos => {
-            vec![stage("read A: Krylov step", 2 * tall + panel, 6 * tall)]
+            vec![stage("read A: Krylov step", 4 * tall + panel, 6 * tall)]
         }
-        Method::Subspace => vec![stage("read A: subspace step", 2 * tall + panel, 4 * tall)],
+        Method::Subspace => vec![stage("read A: subspace step", 4 * tall + panel, 4 * tall)],
         Method::Gram => {
             let gram = 8 * ncols * ncols;
             vec![stage("read A: AᵀA and its eigenvectors", 6 * gram, gram)]

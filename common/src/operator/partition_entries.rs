@@ -33,9 +33,9 @@ pub struct PartitionedEntries {
 
 impl PartitionEntries {
     pub(super) fn memory(&self) -> u64 {
-        let ids = |ids: &Option<PieceIds>| ids.as_ref().map_or(0, |ids| 4 * ids.count);
+        let ids = |ids: &Option<PieceIds>| ids.as_ref().map_or(0, |ids| 16 * ids.count);
         TASK_OVERHEAD
-            + 32 * self.piece.count
+            + 40 * self.piece.count
             + ids(&self.piece.row_ids)
             + ids(&self.piece.column_ids)
     }
