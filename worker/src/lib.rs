@@ -8,6 +8,7 @@ mod cancellation;
 mod context;
 mod executor;
 mod ids;
+mod inspection;
 mod memory;
 mod operator;
 mod session;
@@ -15,5 +16,6 @@ mod storage;
 mod stripes;
 
 pub use context::{Counters, TaskContext};
+pub use inspection::inspect;
 pub use session::{WorkerConfig, run};
 pub use storage::Objects;

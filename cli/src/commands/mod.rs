@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 mod coordinator;
+mod estimate;
 mod generate;
 mod import;
 mod jobs;
@@ -21,6 +22,8 @@ pub(crate) enum Command {
     Svd(Box<svd::Svd>),
     /// Run the job that a file describes
     Run(run::Run),
+    /// Say what a job would need, before it runs
+    Estimate(estimate::Estimate),
     /// Show what is in a result: spectrum, residuals, files
     Show(show::Show),
     /// Serve jobs: accept them and hand their tasks to workers
@@ -41,6 +44,7 @@ impl Command {
         match self {
             Self::Svd(command) => command.run.format(),
             Self::Run(command) => command.run.format(),
+            Self::Estimate(command) => command.format(),
             Self::Show(command) => Format::json_if(command.json),
             Self::Jobs(command) => command.format(),
             Self::Coordinator(_) | Self::Worker(_) | Self::Generate(_) | Self::Import(_) => {
@@ -53,6 +57,7 @@ impl Command {
         match self {
             Self::Svd(command) => command.execute(),
             Self::Run(command) => command.execute(),
+            Self::Estimate(command) => command.execute(),
             Self::Show(command) => command.execute(),
             Self::Coordinator(command) => command.execute(),
             Self::Worker(command) => command.execute(),

@@ -22,6 +22,7 @@ mod transform_block;
 mod write_factors;
 mod write_spectrum;
 
+pub(crate) use inspect::run as inspect;
 use rankmill_common::Result;
 use rankmill_common::operator::{Operator, Report};
 
