@@ -63,6 +63,18 @@ pub(crate) async fn publish(spec: &JobSpec, manifest: &Manifest) -> Result<()> {
     sweep(&store, manifest).await
 }
 
+/// Deletes what the attempts of a finished job wrote; its log stays. What cannot be deleted now
+/// costs only space, so that nothing is reported.
+pub(crate) async fn sweep_scratch(state: &Store, job: &JobId) {
+    for entry in state
+        .list(&format!("jobs/{job}/a"))
+        .await
+        .unwrap_or_default()
+    {
+        let _ = state.delete(&entry.key).await;
+    }
+}
+
 /// Deletes result files that no manifest names: those of a replaced or abandoned result.
 async fn sweep(store: &Store, manifest: &Manifest) -> Result<()> {
     for folder in ["left", "right"] {

@@ -11,6 +11,7 @@ use rankmill_common::manifest::{Manifest, StageTiming};
 use rankmill_common::operator::{Operator, Report};
 use rankmill_common::status::{JobState, JobStatus, Progress};
 use rankmill_common::{Error, JobId, Result, StageId, TaskIndex};
+use rankmill_store::Store;
 use tokio::sync::watch;
 
 use super::command::{Command, EngineHandle};
@@ -193,7 +194,13 @@ impl Job {
     }
 
     /// Logs the finished result, then writes its manifest; the engine hears of it.
-    pub(super) fn publish_result(&mut self, result: JobResult, isa: String, engine: &EngineHandle) {
+    pub(super) fn publish_result(
+        &mut self,
+        result: JobResult,
+        isa: String,
+        state: Store,
+        engine: &EngineHandle,
+    ) {
         self.algorithm = None;
         let manifest = self.manifest.clone().unwrap_or_else(|| {
             let manifest = self.build_manifest(result, isa);
@@ -212,6 +219,9 @@ impl Job {
                 return;
             }
             let result = commit::publish(&spec, &manifest).await;
+            if result.is_ok() {
+                commit::sweep_scratch(&state, &job).await;
+            }
             engine.tell(Command::Published { job, result });
         });
     }

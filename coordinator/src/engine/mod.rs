@@ -325,7 +325,7 @@ impl Engine {
             Step::Asked(events) => events,
             Step::Finished(result) => {
                 let isa = self.isa.iter().cloned().collect::<Vec<_>>().join("+");
-                job.publish_result(*result, isa, &self.handle);
+                job.publish_result(*result, isa, self.state.clone(), &self.handle);
                 Vec::new()
             }
             Step::Failed(error) => self.end(id, JobState::Failed, Some(error)),
