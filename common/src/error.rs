@@ -34,8 +34,10 @@ impl ErrorKind {
     /// Whether another attempt at the same task may succeed.
     pub fn is_retryable(self) -> bool {
         match self {
-            Self::ResourceExhausted | Self::Unavailable | Self::InputLost | Self::Internal => true,
-            Self::InvalidInput
+            Self::Unavailable | Self::InputLost | Self::Internal => true,
+            // A full disk or too little memory is not mended by trying again: it needs a person.
+            Self::ResourceExhausted
+            | Self::InvalidInput
             | Self::NotFound
             | Self::AlreadyExists
             | Self::Fenced
