@@ -63,6 +63,29 @@ pub(crate) async fn publish(spec: &JobSpec, manifest: &Manifest) -> Result<()> {
     sweep(&store, manifest).await
 }
 
+/// Removes what a job that failed has already written to its output. A result that was finished
+/// before stays.
+pub(crate) async fn withdraw(spec: &JobSpec) -> Result<()> {
+    let store = Store::open(&spec.output().url)?;
+    match store.get(MANIFEST_NAME).await {
+        Ok(bytes) => match serde_json::from_slice(&bytes) {
+            Ok(manifest) => sweep(&store, &manifest).await,
+            Err(_) => Ok(()),
+        },
+        Err(e) if e.kind == ErrorKind::NotFound => {
+            for folder in ["left", "right"] {
+                for entry in store.list(folder).await? {
+                    if is_result_file(&entry.key) {
+                        store.delete(&entry.key).await?;
+                    }
+                }
+            }
+            store.delete("singular_values.parquet").await
+        }
+        Err(e) => Err(e),
+    }
+}
+
 /// Deletes what the attempts of a finished job wrote; its log stays. What cannot be deleted now
 /// costs only space, so that nothing is reported.
 pub(crate) async fn sweep_scratch(state: &Store, job: &JobId) {

@@ -64,6 +64,10 @@ pub(crate) enum Command {
         job: JobId,
         error: Error,
     },
+    /// What a failed job had written is gone.
+    Withdrawn {
+        job: JobId,
+    },
     /// A job's manifest is written, or could not be.
     Published {
         job: JobId,

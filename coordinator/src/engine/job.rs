@@ -38,6 +38,8 @@ pub(super) struct Job {
     journal: Journal,
     timings: BTreeMap<StageId, Timing>,
     status: watch::Sender<JobStatus>,
+    /// Whether watchers wait until a failed job's files are gone.
+    withdrawing: bool,
 }
 
 /// What polling an algorithm brought.
@@ -90,6 +92,7 @@ impl Job {
             journal,
             timings: BTreeMap::new(),
             status: watch::Sender::new(status),
+            withdrawing: false,
         }
     }
 
@@ -253,6 +256,21 @@ impl Job {
         self.abandon_with(state, error);
     }
 
+    /// Removes what the ended job had written to its output; watchers hear of the end afterwards.
+    pub(super) fn withdraw(&mut self, engine: &EngineHandle) {
+        self.withdrawing = true;
+        let (engine, job, spec) = (engine.clone(), self.id.clone(), self.spec.clone());
+        tokio::spawn(async move {
+            // Files that cannot be removed have no manifest, so no reader takes them for a result.
+            let _ = commit::withdraw(&spec).await;
+            engine.tell(Command::Withdrawn { job });
+        });
+    }
+
+    pub(super) fn withdrawn(&mut self) {
+        self.withdrawing = false;
+    }
+
     /// Stops working on the job and leaves its log as it is.
     pub(super) fn abandon(&mut self, error: Error) {
         self.abandon_with(JobState::Failed, Some(error));
@@ -278,6 +296,9 @@ impl Job {
 
     /// Tells the watchers, if there is something new.
     pub(super) fn publish_status(&self, workers: u32) {
+        if self.withdrawing {
+            return;
+        }
         let status = self.status(workers);
         self.status.send_if_modified(|current| {
             let changed = *current != status;

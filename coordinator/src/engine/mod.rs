@@ -188,6 +188,12 @@ impl Engine {
             Command::Appended { request } => self.answer(request, Ok(())),
             Command::LogFailed { job, error } => self.abandon(&job, error)?,
             Command::Published { job, result } => self.published(&job, result),
+            Command::Withdrawn { job } => {
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    job.withdrawn();
+                }
+                self.dispatch(Event::Tick);
+            }
         }
         Ok(())
     }
@@ -345,7 +351,12 @@ impl Engine {
 
     fn end(&mut self, id: &JobId, state: JobState, error: Option<Error>) -> Vec<Event> {
         match self.jobs.get_mut(id) {
-            Some(job) if !job.state().is_terminal() => job.end(state, error),
+            Some(job) if !job.state().is_terminal() => {
+                job.end(state, error);
+                if state != JobState::Succeeded {
+                    job.withdraw(&self.handle);
+                }
+            }
             Some(_) | None => return Vec::new(),
         }
         vec![Event::JobEnded { job: id.clone() }]
