@@ -89,19 +89,11 @@ fn text(cost: &Cost, budget: ByteSize) -> String {
         ShapeKnowledge::UpperBound => "at most ",
     };
     let rows: Vec<Vec<String>> = cost.stages.iter().map(stage_row).collect();
-    let fits = if cost.peak_memory() <= budget.0 {
-        format!("fits into {budget}")
-    } else {
-        format!(
-            "does NOT fit into {budget}: --memory {}MiB, a smaller -k or --method subspace",
-            cost.peak_memory().div_ceil(1 << 20)
-        )
-    };
     format!(
         "matrix     {at_most}{} × {}, {} entries\n\
          method     {}, {} expected\n\n\
          {}\n\
-         memory     {} at once; {fits}\n\
+         memory     {} at once; {}\n\
          reading    {}\n\
          scratch    {}\n\
          result     {}\n",
@@ -121,10 +113,29 @@ fn text(cost: &Cost, budget: ByteSize) -> String {
             &rows
         ),
         ByteSize(cost.peak_memory()),
+        verdict(cost, budget),
         ByteSize(cost.bytes_read()),
         ByteSize(cost.scratch()),
         ByteSize(cost.result_bytes),
     )
+}
+
+/// Whether the job fits. A bound that assumes as many ids as entries proves nothing when it does
+/// not fit.
+fn verdict(cost: &Cost, budget: ByteSize) -> String {
+    if cost.peak_memory() <= budget.0 {
+        return format!("fits into {budget}");
+    }
+    match cost.shape {
+        ShapeKnowledge::Exact => format!(
+            "does NOT fit into {budget}: --memory {}MiB, a smaller -k or --method subspace",
+            cost.peak_memory().div_ceil(1 << 20)
+        ),
+        ShapeKnowledge::UpperBound => format!(
+            "more than {budget}, but this assumes that no id occurs twice;\n           with \
+             --ids dense --shape RxC, your guess of both counts, it is exact"
+        ),
+    }
 }
 
 fn stage_row(stage: &StageEstimate) -> Vec<String> {
@@ -184,13 +195,19 @@ mod tests {
 
     #[test]
     fn an_estimate_says_what_would_make_the_job_fit() {
-        let text = text(&cost(), ByteSize(1 << 20));
-        assert!(text.contains("at most 1 000 × 1 000"), "{text}");
+        let exact = Cost {
+            shape: ShapeKnowledge::Exact,
+            ..cost()
+        };
+        let text = text(&exact, ByteSize(1 << 20));
         assert!(
             text.contains("does NOT fit into 1.0 MiB: --memory 1024MiB"),
             "{text}"
         );
         assert!(text.contains("reading    2.0 MiB"), "{text}");
+        let bound = super::text(&cost(), ByteSize(1 << 20));
+        assert!(bound.contains("at most 1 000 × 1 000"), "{bound}");
+        assert!(bound.contains("no id occurs twice"), "{bound}");
         let enough = super::text(&cost(), ByteSize(2 << 30));
         assert!(enough.contains("fits into 2.00 GiB"), "{enough}");
     }
