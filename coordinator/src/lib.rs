@@ -12,11 +12,15 @@ pub mod algorithm;
 pub mod commit;
 pub mod config;
 mod engine;
+mod http;
+mod leadership;
 pub mod log;
+mod metrics;
 pub mod scheduler;
+mod seat;
 mod server;
 mod service;
 pub mod stages;
 
 pub use config::CoordinatorConfig;
-pub use server::Coordinator;
+pub use server::{Coordinator, Role};

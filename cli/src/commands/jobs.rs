@@ -14,7 +14,7 @@ use crate::{interrupt, outcome};
 pub(crate) struct Jobs {
     #[command(subcommand)]
     action: Action,
-    /// Where the coordinator listens
+    /// Where the coordinator listens; several with commas: whichever leads
     #[arg(
         long,
         global = true,

@@ -14,7 +14,7 @@ use crate::{client, interrupt, machine};
 /// the rest back and ends; a second one ends at once.
 #[derive(clap::Args)]
 pub(crate) struct Worker {
-    /// Where the coordinator listens, e.g. http://host:7070
+    /// Where the coordinator listens, e.g. http://host:7070; several with commas: whichever leads
     #[arg(long, value_name = "URL", env = "RANKMILL_COORDINATOR")]
     coordinator: String,
     /// Threads for computing [default: all processors]

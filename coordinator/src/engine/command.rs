@@ -12,6 +12,7 @@ use crate::scheduler::{Lease, Outcome, RequestId};
 pub(crate) enum Command {
     Submit {
         spec: Box<JobSpec>,
+        submission: String,
         reply: oneshot::Sender<Result<JobStatus>>,
     },
     Status {
@@ -90,7 +91,7 @@ pub(crate) struct WorkerHello {
 }
 
 /// How to reach the engine.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct EngineHandle {
     commands: mpsc::UnboundedSender<Command>,
 }

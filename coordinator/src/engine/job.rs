@@ -260,7 +260,12 @@ impl Job {
     pub(super) fn withdraw(&mut self, engine: &EngineHandle) {
         self.withdrawing = true;
         let (engine, job, spec) = (engine.clone(), self.id.clone(), self.spec.clone());
+        let flushed = self.journal.flushed();
         tokio::spawn(async move {
+            if flushed.await.is_err() {
+                // Another coordinator may go on with the job: these files are its business now.
+                return;
+            }
             // Files that cannot be removed have no manifest, so no reader takes them for a result.
             let _ = commit::withdraw(&spec).await;
             engine.tell(Command::Withdrawn { job });
@@ -273,6 +278,7 @@ impl Job {
 
     /// Stops working on the job and leaves its log as it is.
     pub(super) fn abandon(&mut self, error: Error) {
+        self.withdrawing = false;
         self.abandon_with(JobState::Failed, Some(error));
     }
 

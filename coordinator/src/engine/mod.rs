@@ -17,14 +17,15 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rankmill_common::status::{JobState, JobStatus};
-use rankmill_common::{Error, ErrorKind, JobId, Result, WorkerId};
+use rankmill_common::{Epoch, Error, ErrorKind, JobId, Result, WorkerId};
 use rankmill_store::Store;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::CoordinatorConfig;
+use crate::metrics::Metrics;
 use crate::scheduler::{Effect, Event, RequestId, Scheduler};
 
-pub(crate) use cluster::Cluster;
+pub(crate) use cluster::{Cluster, ClusterReader};
 pub(crate) use command::{Assignment, Command, EngineHandle, WorkerHello};
 use job::{Job, Step};
 
@@ -51,6 +52,7 @@ pub(crate) struct Engine {
     commands: mpsc::UnboundedReceiver<Command>,
     handle: EngineHandle,
     started: Instant,
+    metrics: watch::Sender<Metrics>,
 }
 
 impl Engine {
@@ -71,10 +73,12 @@ impl Engine {
             commands,
             handle: EngineHandle::new(sender),
             started: Instant::now(),
+            metrics: watch::Sender::default(),
         };
         for job in jobs {
-            engine.resume(job).await?;
+            engine.resume_or_set_aside(job).await?;
         }
+        tokio::spawn(engine.cluster.save_hint(engine.live_jobs()));
         Ok(engine)
     }
 
@@ -102,14 +106,28 @@ impl Engine {
                 },
             }
         }
-        self.cluster.save_hint(&self.live_jobs()).await;
+        self.cluster.save_hint(self.live_jobs()).await;
         Ok(())
+    }
+
+    /// The term.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.cluster.epoch()
+    }
+
+    /// What there is to count, at every change.
+    pub(crate) fn metrics(&self) -> watch::Receiver<Metrics> {
+        self.metrics.subscribe()
     }
 
     async fn obey(&mut self, command: Command) -> Result<()> {
         match command {
-            Command::Submit { spec, reply } => {
-                let answer = self.submit(*spec).await;
+            Command::Submit {
+                spec,
+                submission,
+                reply,
+            } => {
+                let answer = self.submit(*spec, submission).await;
                 let fenced = matches!(&answer, Err(e) if e.kind == ErrorKind::Fenced);
                 let _ = reply.send(answer);
                 if fenced {
@@ -120,19 +138,23 @@ impl Engine {
                 }
             }
             Command::Status { job, reply } => {
-                let _ = reply.send(self.status(&job));
+                let answer = self.recall(&job).await;
+                let _ = reply.send(answer);
             }
             Command::List { reply } => {
                 let statuses = self.jobs.values().map(|job| self.status_of(job)).collect();
                 let _ = reply.send(statuses);
             }
             Command::Watch { job, reply } => {
-                let _ = reply.send(
-                    self.jobs
+                let answer = match self.recall(&job).await {
+                    Ok(_) => self
+                        .jobs
                         .get(&job)
                         .map(Job::watch)
                         .ok_or_else(|| unknown(&job)),
-                );
+                    Err(error) => Err(error),
+                };
+                let _ = reply.send(answer);
             }
             Command::Cancel { job, reply } => {
                 let _ = reply.send(self.cancel(&job));
@@ -206,6 +228,15 @@ impl Engine {
     }
 
     fn register(&mut self, hello: WorkerHello) -> Result<WorkerId> {
+        if self.scheduler.workers() >= self.config.max_workers {
+            return Err(Error::new(
+                ErrorKind::ResourceExhausted,
+                format!(
+                    "{} workers are registered, the limit (max-workers)",
+                    self.config.max_workers
+                ),
+            ));
+        }
         if hello.version != env!("CARGO_PKG_VERSION") {
             return Err(Error::invalid_input(format!(
                 "the worker is of version {}, the coordinator of version {}; run the same version \
@@ -242,6 +273,24 @@ impl Engine {
         for job in self.jobs.values_mut() {
             job.publish_status(workers);
         }
+        self.publish_metrics();
+    }
+
+    fn publish_metrics(&self) {
+        let mut metrics = self.scheduler.metrics();
+        for job in self.jobs.values() {
+            match job.state() {
+                JobState::Queued | JobState::Running => metrics.jobs_running += 1,
+                JobState::Succeeded => metrics.jobs_succeeded += 1,
+                JobState::Failed => metrics.jobs_failed += 1,
+                JobState::Cancelled => metrics.jobs_cancelled += 1,
+            }
+        }
+        self.metrics.send_if_modified(|current| {
+            let changed = *current != metrics;
+            *current = metrics;
+            changed
+        });
     }
 
     fn carry_out(&mut self, effect: Effect) -> Vec<Event> {
@@ -380,12 +429,14 @@ impl Engine {
         for event in self.end(id, state, error) {
             self.dispatch(event);
         }
+        tokio::spawn(self.cluster.save_hint(self.live_jobs()));
     }
 
-    /// An append failed. Fenced: this coordinator's time is over. Otherwise the job stays as the
-    /// log has it and is picked up by the next coordinator.
+    /// An append failed. Fenced, or out of touch with the store: this coordinator's term is over,
+    /// and whoever leads next picks up every job where its log ends. Otherwise (a full disk) only
+    /// this job ends here, and stays as its log has it.
     fn abandon(&mut self, id: &JobId, error: Error) -> Result<()> {
-        if error.kind == ErrorKind::Fenced {
+        if matches!(error.kind, ErrorKind::Fenced | ErrorKind::Unavailable) {
             return Err(error);
         }
         if let Some(job) = self.jobs.get_mut(id) {

@@ -41,7 +41,7 @@ impl Worker {
             host: "test".to_owned(),
         };
         let (stop, stopped) = oneshot::channel();
-        let running = tokio::spawn(run_with(channel, config, SHORT, async {
+        let running = tokio::spawn(run_with(channel.into(), config, SHORT, async {
             let _ = stopped.await;
         }));
         Self {
