@@ -7,6 +7,7 @@ use std::time::Duration;
 use rankmill_common::job::JobSpec;
 use rankmill_common::status::JobStatus;
 use rankmill_common::{Error, ErrorKind, JobId, Result};
+use rankmill_coordinator::prune::{Pruned, Rule};
 use rankmill_proto::pb;
 use rankmill_proto::pb::job_service_client::JobServiceClient;
 use rankmill_proto::status::from_status;
@@ -84,6 +85,22 @@ impl Client {
             self.call(call).await?.try_into()
         })
         .await
+    }
+
+    pub(crate) async fn prune(&self, rule: Rule) -> Result<Pruned> {
+        let request = pb::PruneJobsRequest {
+            unused_for_seconds: rule.unused_for.as_secs(),
+            dry_run: rule.dry_run,
+        };
+        let call = async |mut jobs: Jobs| jobs.prune_jobs(request).await;
+        let answer = self.call(call).await?;
+        Ok(Pruned {
+            jobs: answer.jobs,
+            matrices: answer.matrices,
+            objects: answer.objects,
+            bytes: answer.bytes,
+            running: answer.running,
+        })
     }
 
     /// Shows the job's progress until it ends or the connection does.

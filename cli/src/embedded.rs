@@ -13,9 +13,9 @@ use futures::{FutureExt, Stream};
 use hyper_util::rt::TokioIo;
 use rankmill_common::job::JobSpec;
 use rankmill_common::status::JobStatus;
-use rankmill_common::{Error, Result};
+use rankmill_common::{ByteSize, Error, Result};
 use rankmill_coordinator::{Coordinator, CoordinatorConfig};
-use rankmill_worker::WorkerConfig;
+use rankmill_worker::{Objects, WorkerConfig};
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::task::JoinError;
@@ -94,6 +94,7 @@ fn worker_config(keys: &RunKeys) -> WorkerConfig {
             .map_or_else(machine::default_threads, |threads| threads as usize),
         memory: keys.memory.unwrap_or_else(machine::default_memory),
         cache: None,
+        cache_size: ByteSize(Objects::DEFAULT_CACHE_BYTES),
         host: machine::host(),
     }
 }

@@ -16,6 +16,7 @@ mod http;
 mod leadership;
 pub mod log;
 mod metrics;
+pub mod prune;
 pub mod scheduler;
 mod seat;
 mod server;

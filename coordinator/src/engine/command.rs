@@ -6,6 +6,7 @@ use rankmill_common::status::JobStatus;
 use rankmill_common::{AttemptId, Error, ErrorKind, JobId, Result, StageId, TaskIndex, WorkerId};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::prune::{Pruned, Rule};
 use crate::scheduler::{Lease, Outcome, RequestId};
 
 /// One request to the engine.
@@ -52,6 +53,10 @@ pub(crate) enum Command {
         attempt: AttemptId,
         outcome: Outcome,
         reply: oneshot::Sender<Result<()>>,
+    },
+    Prune {
+        rule: Rule,
+        reply: oneshot::Sender<Result<Pruned>>,
     },
     Leave {
         worker: WorkerId,

@@ -10,7 +10,7 @@ use rankmill_common::job::JobSpec;
 use rankmill_common::manifest::{Manifest, StageTiming};
 use rankmill_common::operator::{Operator, Report};
 use rankmill_common::status::{JobState, JobStatus, Progress};
-use rankmill_common::{Error, JobId, Result, StageId, TaskIndex};
+use rankmill_common::{Error, ErrorKind, JobId, Result, StageId, TaskIndex};
 use rankmill_store::Store;
 use tokio::sync::watch;
 
@@ -113,7 +113,7 @@ impl Job {
     }
 
     /// Polls the algorithm until it waits for the workers.
-    pub(super) fn poll(&mut self) -> Step {
+    pub(super) fn poll(&mut self, max_tasks: usize) -> Step {
         let Some(algorithm) = &mut self.algorithm else {
             return Step::Asked(Vec::new());
         };
@@ -123,6 +123,9 @@ impl Job {
             Poll::Ready(Err(error)) => Step::Failed(error),
             Poll::Pending => {
                 let requests = self.stages.take_asked();
+                if let Some(large) = requests.iter().find(|r| r.operators.len() > max_tasks) {
+                    return Step::Failed(too_many_tasks(large, max_tasks));
+                }
                 match requests.into_iter().map(|r| self.ask(r)).collect() {
                     Ok(events) => Step::Asked(events),
                     Err(error) => Step::Failed(error),
@@ -257,7 +260,7 @@ impl Job {
     }
 
     /// Removes what the ended job had written to its output; watchers hear of the end afterwards.
-    pub(super) fn withdraw(&mut self, engine: &EngineHandle) {
+    pub(super) fn withdraw(&mut self, state: Store, engine: &EngineHandle) {
         self.withdrawing = true;
         let (engine, job, spec) = (engine.clone(), self.id.clone(), self.spec.clone());
         let flushed = self.journal.flushed();
@@ -268,6 +271,7 @@ impl Job {
             }
             // Files that cannot be removed have no manifest, so no reader takes them for a result.
             let _ = commit::withdraw(&spec).await;
+            commit::sweep_scratch(&state, &job).await;
             engine.tell(Command::Withdrawn { job });
         });
     }
@@ -331,6 +335,18 @@ impl Job {
             note: self.stages.current_note(),
         })
     }
+}
+
+fn too_many_tasks(request: &StageRequest, limit: usize) -> Error {
+    Error::new(
+        ErrorKind::ResourceExhausted,
+        format!(
+            "stage {} would have {} tasks, the limit is {limit}: the input is too large for this \
+             coordinator; raise max-tasks in its configuration",
+            request.name,
+            request.operators.len()
+        ),
+    )
 }
 
 impl Timing {

@@ -13,7 +13,7 @@ mod job;
 mod journal;
 mod submit;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rankmill_common::status::{JobState, JobStatus};
@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::CoordinatorConfig;
 use crate::metrics::Metrics;
+use crate::prune::{self, Pruned, Rule};
 use crate::scheduler::{Effect, Event, RequestId, Scheduler};
 
 pub(crate) use cluster::{Cluster, ClusterReader};
@@ -48,7 +49,7 @@ pub(crate) struct Engine {
     replies: BTreeMap<RequestId, Reply>,
     requests: u64,
     worker_count: u64,
-    isa: std::collections::BTreeSet<String>,
+    isa: BTreeSet<String>,
     commands: mpsc::UnboundedReceiver<Command>,
     handle: EngineHandle,
     started: Instant,
@@ -69,7 +70,7 @@ impl Engine {
             replies: BTreeMap::new(),
             requests: 0,
             worker_count: 0,
-            isa: std::collections::BTreeSet::new(),
+            isa: BTreeSet::new(),
             commands,
             handle: EngineHandle::new(sender),
             started: Instant::now(),
@@ -206,6 +207,7 @@ impl Engine {
                     outcome,
                 });
             }
+            Command::Prune { rule, reply } => self.prune(rule, reply).await,
             Command::Leave { worker } => self.dispatch(Event::WorkerLeft { worker }),
             Command::Appended { request } => self.answer(request, Ok(())),
             Command::LogFailed { job, error } => self.abandon(&job, error)?,
@@ -274,6 +276,20 @@ impl Engine {
             job.publish_status(workers);
         }
         self.publish_metrics();
+    }
+
+    /// Looks now, while nobody can start a job on what is found unused, and deletes later.
+    async fn prune(&self, rule: Rule, reply: oneshot::Sender<Result<Pruned>>) {
+        let live: BTreeSet<JobId> = self.live_jobs().into_iter().collect();
+        match prune::plan(&self.state, &live, rule).await {
+            Ok(plan) => {
+                let state = self.state.clone();
+                tokio::spawn(async move { reply.send(plan.carry_out(&state).await) });
+            }
+            Err(error) => {
+                let _ = reply.send(Err(error));
+            }
+        }
     }
 
     fn publish_metrics(&self) {
@@ -376,7 +392,7 @@ impl Engine {
             return Vec::new();
         };
         change(job);
-        match job.poll() {
+        match job.poll(self.config.max_tasks) {
             Step::Asked(events) => events,
             Step::Finished(result) => {
                 let isa = self.isa.iter().cloned().collect::<Vec<_>>().join("+");
@@ -403,7 +419,7 @@ impl Engine {
             Some(job) if !job.state().is_terminal() => {
                 job.end(state, error);
                 if state != JobState::Succeeded {
-                    job.withdraw(&self.handle);
+                    job.withdraw(self.state.clone(), &self.handle);
                 }
             }
             Some(_) | None => return Vec::new(),

@@ -68,28 +68,56 @@ impl Engine {
     /// The run that answers a request: one that has not ended or that the same submission made,
     /// a new one otherwise.
     async fn latest_generation(&self, spec: &JobSpec, submission: &str) -> Result<Generation> {
-        let mut generation = 0;
-        loop {
-            let id = spec.job_id(generation);
-            let (log, replay) = self.open_log(&id).await?;
-            let Some(history) = JobHistory::replay(replay.entries)? else {
-                return Ok(Generation::New(id, log));
+        let next = self.first_unused_generation(spec).await?;
+        if let Some(latest) = next.checked_sub(1) {
+            let id = spec.job_id(latest);
+            let (_, replay) = self.open_log(&id).await?;
+            let history = JobHistory::replay(replay.entries)?;
+            let answers = |history: JobHistory| {
+                let repeated = !submission.is_empty() && history.submission == submission;
+                repeated || !history.state.is_terminal()
             };
-            let repeated = !submission.is_empty() && history.submission == submission;
-            if repeated || !history.state.is_terminal() {
+            if history.is_some_and(answers) {
                 return Ok(Generation::Existing(id));
             }
-            generation += 1;
+        }
+        let id = spec.job_id(next);
+        let (log, _) = self.open_log(&id).await?;
+        Ok(Generation::New(id, log))
+    }
+
+    /// How many generations of `spec` have a log. A generation starts when the one before it has
+    /// ended, so they have no gaps and the last one is found by doubling and halving: a nightly
+    /// job has hundreds.
+    async fn first_unused_generation(&self, spec: &JobSpec) -> Result<u32> {
+        let mut used = 0;
+        let mut unused = 1;
+        while self.is_used(spec, unused - 1).await? {
+            used = unused;
+            unused *= 2;
+        }
+        while used + 1 < unused {
+            let middle = used + (unused - used) / 2;
+            if self.is_used(spec, middle - 1).await? {
+                used = middle;
+            } else {
+                unused = middle;
+            }
+        }
+        Ok(used)
+    }
+
+    async fn is_used(&self, spec: &JobSpec, generation: u32) -> Result<bool> {
+        let prefix = log_prefix(&spec.job_id(generation));
+        match self.state.head(&Log::first_slot(&prefix)).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
     async fn open_log(&self, id: &JobId) -> Result<(Log, crate::log::Replay<JobEntry>)> {
-        Log::read(
-            self.state.clone(),
-            format!("jobs/{id}/log"),
-            Position::default(),
-        )
-        .await
+        Log::read(self.state.clone(), log_prefix(id), Position::default()).await
     }
 
     async fn create(
@@ -151,6 +179,10 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+fn log_prefix(id: &JobId) -> String {
+    format!("jobs/{id}/log")
 }
 
 /// The run of a specification that a request is about.

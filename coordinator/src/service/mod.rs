@@ -6,6 +6,7 @@ mod heartbeat;
 mod lease_task;
 mod leave;
 mod list_jobs;
+mod prune_jobs;
 mod register;
 mod report_task;
 mod submit_job;
@@ -95,6 +96,14 @@ impl JobService for Jobs {
 
     async fn watch_job(&self, request: Request<pb::WatchJobRequest>) -> Answer<StatusStream> {
         let call = async |engine| watch_job::call(&engine, request.into_inner()).await;
+        answer(self.seat.engine(), call).await
+    }
+
+    async fn prune_jobs(
+        &self,
+        request: Request<pb::PruneJobsRequest>,
+    ) -> Answer<pb::PruneJobsResponse> {
+        let call = async |engine| prune_jobs::call(&engine, request.into_inner()).await;
         answer(self.seat.engine(), call).await
     }
 

@@ -42,6 +42,8 @@ pub struct WorkerConfig {
     pub memory: ByteSize,
     /// Where objects of a remote store are kept on local disk.
     pub cache: Option<PathBuf>,
+    /// Bytes that these copies may take.
+    pub cache_size: ByteSize,
     /// Name of this machine, for people and for placing copies of a task elsewhere.
     pub host: String,
 }
@@ -256,7 +258,8 @@ impl Session {
 }
 
 fn open(state_url: &str, config: &WorkerConfig) -> Result<Objects> {
-    Objects::open(Store::open(state_url)?, config.cache.clone())
+    let state = Store::open(state_url)?;
+    Objects::open_with_budget(state, config.cache.clone(), config.cache_size.0)
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ impl Worker {
             threads: 1,
             memory: ByteSize(1 << 30),
             cache: None,
+            cache_size: ByteSize(1 << 30),
             host: "test".to_owned(),
         };
         let (stop, stopped) = oneshot::channel();
