@@ -17,10 +17,10 @@ pub(crate) fn routes(seat: Seat) -> Router {
         .with_state(seat)
 }
 
-async fn ready(State(seat): State<Seat>) -> (StatusCode, String) {
-    match seat.engine() {
-        Ok(_) => (StatusCode::OK, "leading\n".to_owned()),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+async fn ready(State(seat): State<Seat>) -> (StatusCode, &'static str) {
+    match seat.metrics() {
+        Some(_) => (StatusCode::OK, "leading\n"),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "not leading\n"),
     }
 }
 

@@ -3,11 +3,16 @@
 //! Services hold the seat, not the engine: a coordinator serves from its start to its end, but
 //! leads only for a while, perhaps more than once.
 
+use std::time::Duration;
+
 use rankmill_common::{Epoch, Error, ErrorKind, Result};
 use tokio::sync::watch;
 
 use crate::engine::EngineHandle;
 use crate::metrics::Metrics;
+
+/// How long a call waits for a coordinator that starts.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The place of the leader's engine, empty in a standby. Clones are the same seat.
 #[derive(Clone, Debug)]
@@ -17,6 +22,8 @@ pub(crate) struct Seat {
 
 #[derive(Clone, Debug)]
 enum Occupant {
+    /// It is not known yet who leads.
+    Starting,
     /// Nobody here leads; why, and who does, for people.
     Vacant(String),
     Leader {
@@ -27,9 +34,10 @@ enum Occupant {
 }
 
 impl Seat {
-    pub(crate) fn vacant(reason: &str) -> Self {
+    /// The seat of a coordinator that starts.
+    pub(crate) fn new() -> Self {
         Self {
-            occupant: watch::Sender::new(Occupant::Vacant(reason.to_owned())),
+            occupant: watch::Sender::new(Occupant::Starting),
         }
     }
 
@@ -51,15 +59,23 @@ impl Seat {
             .send_replace(Occupant::Vacant(reason.to_owned()));
     }
 
-    /// The engine.
+    /// The engine. A call that comes while the coordinator starts waits a little.
     ///
     /// # Errors
     ///
     /// `Unavailable` where another coordinator leads, or none yet.
-    pub(crate) fn engine(&self) -> Result<EngineHandle> {
-        match &*self.occupant.borrow() {
+    pub(crate) async fn engine(&self) -> Result<EngineHandle> {
+        let mut occupants = self.occupant.subscribe();
+        let known = occupants.wait_for(|occupant| !matches!(occupant, Occupant::Starting));
+        let starting = || Error::new(ErrorKind::Unavailable, "this coordinator is starting");
+        let occupant = tokio::time::timeout(PATIENCE, known)
+            .await
+            .map_err(|_| starting())?
+            .map_err(|_| starting())?;
+        match &*occupant {
             Occupant::Leader { engine, .. } => Ok(engine.clone()),
             Occupant::Vacant(reason) => Err(Error::new(ErrorKind::Unavailable, reason.clone())),
+            Occupant::Starting => Err(starting()),
         }
     }
 
@@ -67,7 +83,7 @@ impl Seat {
     pub(crate) fn metrics(&self) -> Option<(Epoch, Metrics)> {
         match &*self.occupant.borrow() {
             Occupant::Leader { epoch, metrics, .. } => Some((*epoch, metrics.borrow().clone())),
-            Occupant::Vacant(_) => None,
+            Occupant::Vacant(_) | Occupant::Starting => None,
         }
     }
 
@@ -76,7 +92,7 @@ impl Seat {
         let occupants = tokio_stream::wrappers::WatchStream::new(self.occupant.subscribe());
         futures::StreamExt::map(occupants, |occupant| match occupant {
             Occupant::Leader { .. } => true,
-            Occupant::Vacant(_) => false,
+            Occupant::Vacant(_) | Occupant::Starting => false,
         })
     }
 }

@@ -97,7 +97,7 @@ impl Coordinator {
         IO::ConnectInfo: Clone + Send + Sync + 'static,
         E: Into<Box<dyn StdError + Send + Sync>> + Send + 'static,
     {
-        let seat = Seat::vacant("this coordinator is starting");
+        let seat = Seat::new();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let server = tonic::transport::Server::builder()
             .accept_http1(true)

@@ -14,12 +14,13 @@ mod journal;
 mod submit;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rankmill_common::status::{JobState, JobStatus};
 use rankmill_common::{Epoch, Error, ErrorKind, JobId, Result, WorkerId};
 use rankmill_store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use crate::config::CoordinatorConfig;
 use crate::metrics::Metrics;
