@@ -34,7 +34,10 @@ const LIMIT: Duration = Duration::from_secs(1_800);
 /// Simulated time for which the weather lasts.
 const BAD_WEATHER: Duration = Duration::from_secs(240);
 
-/// What the network does, by the second.
+/// Simulated time between two changes of the weather.
+const CHANGE: Duration = Duration::from_millis(200);
+
+/// What the network does at each change.
 type Weather = fn(&mut Sim<'_>, &mut Dice);
 
 /// Choices that follow from the seed (splitmix64).
@@ -94,8 +97,8 @@ fn crashes_of_coordinators_and_workers_change_nothing() {
         let hosts = ["c0", "c1", "w0", "w1"];
         let host = hosts[dice.below(4) as usize];
         match dice.below(20) {
-            0 => sim.crash(host),
-            1..=5 => {
+            0..=1 => sim.crash(host),
+            2..=5 => {
                 if !sim.is_host_running(host) {
                     sim.bounce(host);
                 }
@@ -152,8 +155,8 @@ fn simulate(
     let mut sim = Builder::new()
         .simulation_duration(LIMIT)
         .tick_duration(Duration::from_millis(10))
-        .min_message_latency(Duration::from_millis(1))
-        .max_message_latency(Duration::from_millis(20))
+        .min_message_latency(Duration::from_millis(20))
+        .max_message_latency(Duration::from_millis(150))
         .rng_seed(seed)
         .build();
     for host in COORDINATORS {
@@ -179,7 +182,7 @@ fn simulate(
     loop {
         if sim.elapsed() >= next && !cleared {
             weather(&mut sim, &mut dice);
-            next += Duration::from_secs(1);
+            next += CHANGE;
         }
         if sim.elapsed() >= BAD_WEATHER && !cleared {
             clear(&mut sim);
