@@ -39,8 +39,7 @@ pub(crate) fn manifest(
 }
 
 /// Makes the result visible, then removes files of results that it replaces.
-pub(crate) async fn publish(spec: &JobSpec, manifest: &Manifest) -> Result<()> {
-    let store = Store::open(&spec.output().url)?;
+pub(crate) async fn publish(store: &Store, spec: &JobSpec, manifest: &Manifest) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(manifest)
         .map_err(|e| Error::internal(format!("the manifest cannot be written: {e}")))?;
     text.push(b'\n');
@@ -60,16 +59,15 @@ pub(crate) async fn publish(spec: &JobSpec, manifest: &Manifest) -> Result<()> {
             }
         },
     }
-    sweep(&store, manifest).await
+    sweep(store, manifest).await
 }
 
 /// Removes what a job that failed has already written to its output. A result that was finished
 /// before stays.
-pub(crate) async fn withdraw(spec: &JobSpec) -> Result<()> {
-    let store = Store::open(&spec.output().url)?;
+pub(crate) async fn withdraw(store: &Store) -> Result<()> {
     match store.get(MANIFEST_NAME).await {
         Ok(bytes) => match serde_json::from_slice(&bytes) {
-            Ok(manifest) => sweep(&store, &manifest).await,
+            Ok(manifest) => sweep(store, &manifest).await,
             Err(_) => Ok(()),
         },
         Err(e) if e.kind == ErrorKind::NotFound => {

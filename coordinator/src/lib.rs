@@ -16,6 +16,8 @@ pub mod log;
 pub mod scheduler;
 mod server;
 mod service;
+#[cfg(test)]
+mod simulation;
 pub mod stages;
 
 pub use config::CoordinatorConfig;

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::transport::server::Connected;
 
 use crate::config::CoordinatorConfig;
-use crate::engine::Engine;
+use crate::engine::{Engine, Surroundings};
 use crate::service::{Jobs, Tasks};
 
 /// How long open calls may take to end at a shutdown.
@@ -35,7 +35,7 @@ impl Coordinator {
     /// `Unavailable` when the store is out of reach or other coordinators keep taking over.
     pub async fn open(state: Store, config: CoordinatorConfig) -> Result<Self> {
         let state_url = state.location().url();
-        let engine = Engine::open(state, config.clone()).await?;
+        let engine = Engine::open(state, config.clone(), Surroundings::default()).await?;
         Ok(Self {
             engine,
             state_url,

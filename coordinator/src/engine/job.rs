@@ -1,10 +1,7 @@
 //! One job: its algorithm, its stages, its log and what the outside sees of it.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
 
 use rankmill_common::job::JobSpec;
 use rankmill_common::manifest::{Manifest, StageTiming};
@@ -13,16 +10,16 @@ use rankmill_common::status::{JobState, JobStatus, Progress};
 use rankmill_common::{Error, JobId, Result, StageId, TaskIndex};
 use rankmill_store::Store;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::command::{Command, EngineHandle};
 use super::journal::Journal;
-use crate::algorithm::{self, JobResult};
+use super::surroundings::{Algorithm, Surroundings};
+use crate::algorithm::JobResult;
 use crate::commit;
 use crate::log::{JobEntry, JobHistory, StageRecord, TaskCost};
 use crate::scheduler::{Event, RequestId, TaskPlan};
 use crate::stages::{StageRequest, Stages};
-
-type Algorithm = Pin<Box<dyn Future<Output = Result<JobResult>> + Send>>;
 
 /// A job and everything that belongs to it.
 pub(super) struct Job {
@@ -36,6 +33,7 @@ pub(super) struct Job {
     operators: BTreeMap<StageId, Vec<Operator>>,
     manifest: Option<Manifest>,
     journal: Journal,
+    surroundings: Surroundings,
     timings: BTreeMap<StageId, Timing>,
     status: watch::Sender<JobStatus>,
     /// Whether watchers wait until a failed job's files are gone.
@@ -66,10 +64,14 @@ struct Timing {
 
 impl Job {
     /// A job as its log has it.
-    pub(super) fn resume(history: JobHistory, journal: Journal) -> Self {
+    pub(super) fn resume(
+        history: JobHistory,
+        journal: Journal,
+        surroundings: Surroundings,
+    ) -> Self {
         let stages = Stages::new(history.job.clone());
-        let algorithm: Option<Algorithm> = (!history.state.is_terminal())
-            .then(|| Box::pin(algorithm::run(stages.clone(), history.spec.clone())) as Algorithm);
+        let algorithm = (!history.state.is_terminal())
+            .then(|| (surroundings.algorithm)(stages.clone(), history.spec.clone()));
         let status = JobStatus {
             id: history.job.clone(),
             kind: history.spec.kind().to_owned(),
@@ -90,6 +92,7 @@ impl Job {
             operators: BTreeMap::new(),
             manifest: history.manifest,
             journal,
+            surroundings,
             timings: BTreeMap::new(),
             status: watch::Sender::new(status),
             withdrawing: false,
@@ -189,6 +192,11 @@ impl Job {
         self.journal.write(entry, request);
     }
 
+    /// Lets the engine hear of `request` once the log holds all that was written before.
+    pub(super) fn acknowledge(&self, request: RequestId) {
+        self.journal.acknowledge(request);
+    }
+
     pub(super) fn complete_stage(&mut self, stage: StageId, reports: Vec<Report>) {
         if let Some(timing) = self.timings.get_mut(&stage) {
             timing.wall_ms = Some(timing.asked.elapsed().as_millis() as u64);
@@ -215,13 +223,13 @@ impl Job {
         });
         let flushed = self.journal.flushed();
         let (engine, job) = (engine.clone(), self.id.clone());
-        let spec = self.spec.clone();
+        let (spec, surroundings) = (self.spec.clone(), self.surroundings.clone());
         tokio::spawn(async move {
             if flushed.await.is_err() {
                 // The log is lost; the engine has heard of it from the journal.
                 return;
             }
-            let result = commit::publish(&spec, &manifest).await;
+            let result = publish(&surroundings, &spec, &manifest).await;
             if result.is_ok() {
                 commit::sweep_scratch(&state, &job).await;
             }
@@ -260,9 +268,10 @@ impl Job {
     pub(super) fn withdraw(&mut self, engine: &EngineHandle) {
         self.withdrawing = true;
         let (engine, job, spec) = (engine.clone(), self.id.clone(), self.spec.clone());
+        let surroundings = self.surroundings.clone();
         tokio::spawn(async move {
             // Files that cannot be removed have no manifest, so no reader takes them for a result.
-            let _ = commit::withdraw(&spec).await;
+            let _ = withdraw(&surroundings, &spec).await;
             engine.tell(Command::Withdrawn { job });
         });
     }
@@ -325,6 +334,16 @@ impl Job {
             note: self.stages.current_note(),
         })
     }
+}
+
+async fn publish(surroundings: &Surroundings, spec: &JobSpec, manifest: &Manifest) -> Result<()> {
+    let output = (surroundings.output)(&spec.output().url)?;
+    commit::publish(&output, spec, manifest).await
+}
+
+async fn withdraw(surroundings: &Surroundings, spec: &JobSpec) -> Result<()> {
+    let output = (surroundings.output)(&spec.output().url)?;
+    commit::withdraw(&output).await
 }
 
 impl Timing {

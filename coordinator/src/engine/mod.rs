@@ -12,9 +12,10 @@ mod command;
 mod job;
 mod journal;
 mod submit;
+mod surroundings;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rankmill_common::status::{JobState, JobStatus};
 use rankmill_common::{Error, ErrorKind, JobId, Result, WorkerId};
@@ -26,6 +27,8 @@ use crate::scheduler::{Effect, Event, RequestId, Scheduler};
 
 pub(crate) use cluster::Cluster;
 pub(crate) use command::{Assignment, Command, EngineHandle, WorkerHello};
+pub(crate) use surroundings::Surroundings;
+
 use job::{Job, Step};
 
 const TICK: Duration = Duration::from_millis(200);
@@ -34,7 +37,7 @@ const TICK: Duration = Duration::from_millis(200);
 enum Reply {
     Lease(oneshot::Sender<Result<Option<Assignment>>>),
     Pulse(oneshot::Sender<Result<Vec<String>>>),
-    Report(oneshot::Sender<Result<()>>),
+    Report(JobId, oneshot::Sender<Result<()>>),
 }
 
 /// Owner of all state.
@@ -50,12 +53,18 @@ pub(crate) struct Engine {
     isa: std::collections::BTreeSet<String>,
     commands: mpsc::UnboundedReceiver<Command>,
     handle: EngineHandle,
-    started: Instant,
+    surroundings: Surroundings,
+    /// The latest instant that was seen: the scheduler's time never runs backwards.
+    now: u64,
 }
 
 impl Engine {
     /// Takes the epoch and picks up every job that has not ended.
-    pub(crate) async fn open(state: Store, config: CoordinatorConfig) -> Result<Self> {
+    pub(crate) async fn open(
+        state: Store,
+        config: CoordinatorConfig,
+        surroundings: Surroundings,
+    ) -> Result<Self> {
         let (cluster, jobs) = Cluster::take_over(state.clone()).await?;
         let (sender, commands) = mpsc::unbounded_channel();
         let mut engine = Self {
@@ -70,7 +79,8 @@ impl Engine {
             isa: std::collections::BTreeSet::new(),
             commands,
             handle: EngineHandle::new(sender),
-            started: Instant::now(),
+            surroundings,
+            now: 0,
         };
         for job in jobs {
             engine.resume(job).await?;
@@ -93,7 +103,9 @@ impl Engine {
             self.start(&job);
         }
         loop {
+            // In this order, so that the same events lead to the same run.
             tokio::select! {
+                biased;
                 () = &mut shutdown => break,
                 _ = tick.tick() => self.dispatch(Event::Tick),
                 command = self.commands.recv() => match command {
@@ -173,7 +185,7 @@ impl Engine {
                 outcome,
                 reply,
             } => {
-                let request = self.await_reply(Reply::Report(reply));
+                let request = self.await_reply(Reply::Report(job.clone(), reply));
                 self.dispatch(Event::TaskReported {
                     request,
                     worker,
@@ -233,8 +245,8 @@ impl Engine {
     fn dispatch(&mut self, event: Event) {
         let mut events = std::collections::VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            let now = self.started.elapsed().as_millis() as u64;
-            for effect in self.scheduler.step(now, event) {
+            self.now = self.now.max((self.surroundings.clock)());
+            for effect in self.scheduler.step(self.now, event) {
                 events.extend(self.carry_out(effect));
             }
         }
@@ -260,7 +272,7 @@ impl Engine {
                 Vec::new()
             }
             Effect::Acknowledge { request } => {
-                self.answer(request, Ok(()));
+                self.acknowledge(request);
                 Vec::new()
             }
             Effect::Commit {
@@ -308,15 +320,28 @@ impl Engine {
             (Some(Reply::Lease(reply)), _) => {
                 let _ = reply.send(Err(unknown()));
             }
-            (Some(Reply::Report(reply)), _) => {
+            (Some(Reply::Report(_, reply)), _) => {
                 let _ = reply.send(Err(unknown()));
             }
             (None, _) => {}
         }
     }
 
+    /// Answers a report that changes nothing, after everything that its job has said so far is in
+    /// the log: it may be the second copy of a report whose commit is still on its way there.
+    fn acknowledge(&mut self, request: RequestId) {
+        let job = match self.replies.get(&request) {
+            Some(Reply::Report(job, _)) => self.jobs.get(job),
+            Some(Reply::Lease(_) | Reply::Pulse(_)) | None => None,
+        };
+        match job {
+            Some(job) => job.acknowledge(request),
+            None => self.answer(request, Ok(())),
+        }
+    }
+
     fn answer(&mut self, request: RequestId, result: Result<()>) {
-        if let Some(Reply::Report(reply)) = self.replies.remove(&request) {
+        if let Some(Reply::Report(_, reply)) = self.replies.remove(&request) {
             let _ = reply.send(result);
         }
     }
@@ -391,6 +416,9 @@ impl Engine {
         if let Some(job) = self.jobs.get_mut(id) {
             job.abandon(error.context("the job's log cannot be written"));
         }
+        // Dropped, these calls fail as if the coordinator were out of reach.
+        self.replies
+            .retain(|_, reply| !matches!(reply, Reply::Report(job, _) if job == id));
         self.dispatch(Event::JobEnded { job: id.clone() });
         Ok(())
     }

@@ -6,7 +6,7 @@ use rankmill_common::job::{JobSpec, Overwrite};
 use rankmill_common::manifest::MANIFEST_NAME;
 use rankmill_common::status::{JobState, JobStatus};
 use rankmill_common::{Error, ErrorKind, JobId, Result};
-use rankmill_store::{Location, Store};
+use rankmill_store::Location;
 
 use super::Engine;
 use super::job::Job;
@@ -47,7 +47,8 @@ impl Engine {
             log.append(vec![JobEntry::EpochStarted { epoch }]).await?;
         }
         let journal = Journal::start(id.clone(), log, self.handle());
-        self.jobs.insert(id, Job::resume(history, journal));
+        self.jobs
+            .insert(id, Job::resume(history, journal, self.surroundings.clone()));
         Ok(())
     }
 
@@ -85,7 +86,10 @@ impl Engine {
         log.append(vec![created.clone()]).await?;
         let journal = Journal::start(id.clone(), log, self.handle());
         if let Some(history) = JobHistory::replay(vec![created])? {
-            self.jobs.insert(id.clone(), Job::resume(history, journal));
+            self.jobs.insert(
+                id.clone(),
+                Job::resume(history, journal, self.surroundings.clone()),
+            );
         }
         self.start(&id);
         self.status(&id)
@@ -93,7 +97,7 @@ impl Engine {
 
     async fn check_output(&self, spec: &JobSpec) -> Result<()> {
         let output = spec.output();
-        let store = Store::open(&output.url)?;
+        let store = (self.surroundings.output)(&output.url)?;
         match store.head(MANIFEST_NAME).await {
             Ok(_) if output.overwrite == Overwrite::Refuse => Err(Error::new(
                 ErrorKind::AlreadyExists,
