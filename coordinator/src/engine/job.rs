@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use rankmill_common::job::JobSpec;
 use rankmill_common::manifest::{Manifest, StageTiming};
 use rankmill_common::operator::{Operator, Report};
 use rankmill_common::status::{JobState, JobStatus, Progress};
-use rankmill_common::{Error, JobId, Result, StageId, TaskIndex};
+use rankmill_common::{Error, ErrorKind, JobId, Result, StageId, TaskIndex};
 use rankmill_store::Store;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -20,6 +21,10 @@ use crate::commit;
 use crate::log::{JobEntry, JobHistory, StageRecord, TaskCost};
 use crate::scheduler::{Event, RequestId, TaskPlan};
 use crate::stages::{StageRequest, Stages};
+
+/// How long a finished result waits for the store of its output, and between two tries.
+const PUBLISH_PATIENCE: Duration = Duration::from_secs(600);
+const PUBLISH_PAUSE: Duration = Duration::from_secs(2);
 
 /// A job and everything that belongs to it.
 pub(super) struct Job {
@@ -38,6 +43,8 @@ pub(super) struct Job {
     status: watch::Sender<JobStatus>,
     /// Whether watchers wait until a failed job's files are gone.
     withdrawing: bool,
+    publishing: bool,
+    settled: bool,
 }
 
 /// What polling an algorithm brought.
@@ -96,6 +103,8 @@ impl Job {
             timings: BTreeMap::new(),
             status: watch::Sender::new(status),
             withdrawing: false,
+            publishing: false,
+            settled: history.state.is_terminal(),
         }
     }
 
@@ -213,6 +222,7 @@ impl Job {
         engine: &EngineHandle,
     ) {
         self.algorithm = None;
+        self.publishing = true;
         let manifest = self.manifest.clone().unwrap_or_else(|| {
             let manifest = self.build_manifest(result, isa);
             let entry = JobEntry::ResultCommitted {
@@ -247,8 +257,10 @@ impl Job {
         )
     }
 
-    /// Ends the job; the log says how.
-    pub(super) fn end(&mut self, state: JobState, error: Option<Error>) {
+    /// Ends the job; the log says how. Once it does, what the job had written to its output is
+    /// removed, unless it is a result; the engine hears of it. A coordinator that has been replaced
+    /// gets no entry into the log, so it removes nothing under its successor's hands.
+    pub(super) fn end(&mut self, state: JobState, error: Option<Error>, engine: &EngineHandle) {
         let entry = match (state, &error) {
             (JobState::Succeeded, _) => JobEntry::JobSucceeded,
             (JobState::Cancelled, _) => JobEntry::JobCancelled,
@@ -262,22 +274,57 @@ impl Job {
         };
         self.journal.write(entry, None);
         self.abandon_with(state, error);
-    }
-
-    /// Removes what the ended job had written to its output; watchers hear of the end afterwards.
-    pub(super) fn withdraw(&mut self, engine: &EngineHandle) {
-        self.withdrawing = true;
+        self.withdrawing = state != JobState::Succeeded;
+        let files = self.withdrawing.then(|| self.result_files());
+        let flushed = self.journal.flushed();
         let (engine, job, spec) = (engine.clone(), self.id.clone(), self.spec.clone());
         let surroundings = self.surroundings.clone();
         tokio::spawn(async move {
-            // Files that cannot be removed have no manifest, so no reader takes them for a result.
-            let _ = withdraw(&surroundings, &spec).await;
-            engine.tell(Command::Withdrawn { job });
+            let logged = flushed.await.is_ok();
+            if logged && let Some(files) = files {
+                // Files that cannot be removed have no manifest, so no reader takes them for a
+                // result.
+                let _ = withdraw(&surroundings, &spec, &files).await;
+            }
+            engine.tell(Command::Settled { job, logged });
         });
     }
 
-    pub(super) fn withdrawn(&mut self) {
+    /// The files that this run writes to its output.
+    fn result_files(&self) -> Vec<String> {
+        let path = |operator: &Operator| {
+            if let Operator::WriteFactors(write) = operator {
+                Some(write.path.clone())
+            } else if let Operator::WriteSpectrum(write) = operator {
+                Some(write.path.clone())
+            } else {
+                None
+            }
+        };
+        let operators = self.operators.values().flatten();
+        operators.filter_map(path).collect()
+    }
+
+    /// The job is over, and its end is in the log where `logged`.
+    pub(super) fn settle(&mut self, logged: bool) {
         self.withdrawing = false;
+        self.settled = logged;
+    }
+
+    /// Whether the log holds the job's end: nobody has to look at it again.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Whether it may still change its output.
+    pub(super) fn holds_output(&self) -> bool {
+        self.withdrawing || !self.state.is_terminal()
+    }
+
+    /// Whether its result is complete and on its way: from here on it only ends well, or because
+    /// the output cannot be written.
+    pub(super) fn is_publishing(&self) -> bool {
+        self.publishing
     }
 
     /// Stops working on the job and leaves its log as it is.
@@ -336,14 +383,27 @@ impl Job {
     }
 }
 
+/// The log holds the result already, and a manifest that timed out may still appear: a store that
+/// is out of reach is no reason to fail the job before it has been so for long.
 async fn publish(surroundings: &Surroundings, spec: &JobSpec, manifest: &Manifest) -> Result<()> {
     let output = (surroundings.output)(&spec.output().url)?;
-    commit::publish(&output, spec, manifest).await
+    let began = Instant::now();
+    loop {
+        match commit::publish(&output, spec, manifest).await {
+            Err(error)
+                if error.kind == ErrorKind::Unavailable && began.elapsed() < PUBLISH_PATIENCE =>
+            {
+                tracing::warn!(%error, "cannot write the manifest yet");
+                tokio::time::sleep(PUBLISH_PAUSE).await;
+            }
+            published => return published,
+        }
+    }
 }
 
-async fn withdraw(surroundings: &Surroundings, spec: &JobSpec) -> Result<()> {
+async fn withdraw(surroundings: &Surroundings, spec: &JobSpec, files: &[String]) -> Result<()> {
     let output = (surroundings.output)(&spec.output().url)?;
-    commit::withdraw(&output).await
+    commit::withdraw(&output, files).await
 }
 
 impl Timing {

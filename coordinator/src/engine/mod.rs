@@ -114,7 +114,7 @@ impl Engine {
                 },
             }
         }
-        self.cluster.save_hint(&self.live_jobs()).await;
+        self.cluster.save_hint(&self.unsettled_jobs()).await;
         Ok(())
     }
 
@@ -200,9 +200,9 @@ impl Engine {
             Command::Appended { request } => self.answer(request, Ok(())),
             Command::LogFailed { job, error } => self.abandon(&job, error)?,
             Command::Published { job, result } => self.published(&job, result),
-            Command::Withdrawn { job } => {
+            Command::Settled { job, logged } => {
                 if let Some(job) = self.jobs.get_mut(&job) {
-                    job.withdrawn();
+                    job.settle(logged);
                 }
                 self.dispatch(Event::Tick);
             }
@@ -292,7 +292,7 @@ impl Engine {
             } => self.advance(&job, |job| {
                 job.complete_stage(stage, reports);
             }),
-            Effect::FailJob { job, error } => self.end(&job, JobState::Failed, Some(error)),
+            Effect::FailJob { job, error } => self.give_up(&job, JobState::Failed, Some(error)),
         }
     }
 
@@ -357,9 +357,10 @@ impl Engine {
             Step::Finished(result) => {
                 let isa = self.isa.iter().cloned().collect::<Vec<_>>().join("+");
                 job.publish_result(*result, isa, self.state.clone(), &self.handle);
-                Vec::new()
+                // Nothing is left to schedule, and nothing there can fail the job any more.
+                vec![Event::JobEnded { job: id.clone() }]
             }
-            Step::Failed(error) => self.end(id, JobState::Failed, Some(error)),
+            Step::Failed(error) => self.give_up(id, JobState::Failed, Some(error)),
         }
     }
 
@@ -374,14 +375,17 @@ impl Engine {
         }
     }
 
+    /// Ends a job without a result, unless its result is complete: then it is too late.
+    fn give_up(&mut self, id: &JobId, state: JobState, error: Option<Error>) -> Vec<Event> {
+        match self.jobs.get(id) {
+            Some(job) if job.is_publishing() => Vec::new(),
+            Some(_) | None => self.end(id, state, error),
+        }
+    }
+
     fn end(&mut self, id: &JobId, state: JobState, error: Option<Error>) -> Vec<Event> {
         match self.jobs.get_mut(id) {
-            Some(job) if !job.state().is_terminal() => {
-                job.end(state, error);
-                if state != JobState::Succeeded {
-                    job.withdraw(&self.handle);
-                }
-            }
+            Some(job) if !job.state().is_terminal() => job.end(state, error, &self.handle),
             Some(_) | None => return Vec::new(),
         }
         vec![Event::JobEnded { job: id.clone() }]
@@ -391,7 +395,7 @@ impl Engine {
         if !self.jobs.contains_key(id) {
             return Err(unknown(id));
         }
-        for event in self.end(id, JobState::Cancelled, None) {
+        for event in self.give_up(id, JobState::Cancelled, None) {
             self.dispatch(event);
         }
         self.status(id)
@@ -407,10 +411,11 @@ impl Engine {
         }
     }
 
-    /// An append failed. Fenced: this coordinator's time is over. Otherwise the job stays as the
-    /// log has it and is picked up by the next coordinator.
+    /// An append failed. Fenced: this coordinator's time is over. Out of reach of the store: a
+    /// coordinator that reaches it, or this one started again, goes on with every job. Otherwise
+    /// the trouble is the job's own; it stays as the log has it.
     fn abandon(&mut self, id: &JobId, error: Error) -> Result<()> {
-        if error.kind == ErrorKind::Fenced {
+        if matches!(error.kind, ErrorKind::Fenced | ErrorKind::Unavailable) {
             return Err(error);
         }
         if let Some(job) = self.jobs.get_mut(id) {
@@ -432,10 +437,11 @@ impl Engine {
         job.status(self.scheduler.workers() as u32)
     }
 
-    fn live_jobs(&self) -> Vec<JobId> {
+    /// Jobs whose end the log does not hold: the next coordinator has to look at them.
+    fn unsettled_jobs(&self) -> Vec<JobId> {
         self.jobs
             .iter()
-            .filter(|(_, job)| !job.state().is_terminal())
+            .filter(|(_, job)| !job.is_settled())
             .map(|(id, _)| id.clone())
             .collect()
     }

@@ -114,14 +114,15 @@ impl Engine {
     }
 
     fn check_capacity(&self, spec: &JobSpec) -> Result<()> {
-        let mut live = self.jobs.values().filter(|job| !job.state().is_terminal());
-        if let Some(other) = live.find(|job| job.spec().output().url == spec.output().url) {
+        let mut holders = self.jobs.values().filter(|job| job.holds_output());
+        if let Some(other) = holders.find(|job| job.spec().output().url == spec.output().url) {
             return Err(Error::new(
                 ErrorKind::AlreadyExists,
                 format!("job {} is writing to the same output", other.id()),
             ));
         }
-        let running = self.live_jobs().len();
+        let live = |job: &&Job| !job.state().is_terminal();
+        let running = self.jobs.values().filter(live).count();
         if running >= self.config.max_jobs {
             return Err(Error::new(
                 ErrorKind::ResourceExhausted,

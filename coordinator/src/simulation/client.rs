@@ -20,6 +20,12 @@ pub(super) async fn live(world: Arc<World>, spec: JobSpec) {
         let to = world.chance.below(COORDINATORS);
         let submit = Submit { spec: spec.clone() };
         match world.call(Place::Client, to, LIMIT, submit).await {
+            Ok(_) if world.goes_wrong(|faults| faults.walks) => {
+                // In good hands: the person goes home, and the job has to end by itself.
+                world.count("client walks away");
+                world.client_done();
+                return;
+            }
             Ok(status) => {
                 maybe_cancel(&world, to, &status).await;
                 watch(&world, to, status).await;

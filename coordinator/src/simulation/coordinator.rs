@@ -76,7 +76,10 @@ async fn serve(world: Arc<World>, process: Arc<Process>, index: usize) {
             let ended = engine.run(async move { shutdown.notified().await }).await;
             match ended {
                 Err(error) if error.kind == ErrorKind::Fenced => world.count("coordinator fenced"),
-                Err(_) => world.count("coordinator stepped down"),
+                Err(_) => {
+                    world.count("coordinator stepped down");
+                    world.restart_later(index, 5_000);
+                }
                 Ok(()) => world.count("coordinator shut down"),
             }
         }
@@ -86,6 +89,7 @@ async fn serve(world: Arc<World>, process: Arc<Process>, index: usize) {
             if error.kind == ErrorKind::Internal {
                 world.report(format!("coordinator {index} cannot take over: {error}"));
             }
+            world.restart_later(index, 5_000);
         }
     }
     world.trace(|| format!("coordinator {index} (epoch {}) ends", process.epoch()));

@@ -81,7 +81,7 @@ async fn chain(stages: &Stages, spec: &SvdSpec) -> Result<JobResult> {
         return Err(rankmill_common::Error::internal("a chain has links"));
     };
     let side = |name: &str, tasks: u64| {
-        let files = ranges(tasks).map(|rows| write(rows, name, spec, &matrix));
+        let files = ranges(tasks).map(|rows| write(rows, name, stages, spec, &matrix));
         files.collect::<Vec<_>>()
     };
     let (left, right) = futures::try_join!(
@@ -143,10 +143,16 @@ fn combine(rows: RowRange, stream: u32, matrix: Option<&TallMatrix>) -> Combine 
     }
 }
 
-fn write(rows: RowRange, side: &str, spec: &SvdSpec, matrix: &TallMatrix) -> WriteFactors {
+fn write(
+    rows: RowRange,
+    side: &str,
+    stages: &Stages,
+    spec: &SvdSpec,
+    matrix: &TallMatrix,
+) -> WriteFactors {
     let index = rows.start / ROWS;
-    // As the real algorithm: a name that follows from what was asked.
-    let tag = Digest::of_value(&(&spec.output.url, spec.seed)).short();
+    // As the real algorithm: a name of this run's own.
+    let tag = Digest::of_value(stages.job()).short();
     WriteFactors {
         rows,
         factor: matrix.clone(),
@@ -219,7 +225,7 @@ pub(super) fn output(
             (Target::State(object.key), bytes, report.into())
         }
         Operator::WriteFactors(write) => {
-            let bytes = made(&write.path, write.rows);
+            let bytes = made(part_of(&write.path), write.rows);
             let report = WrittenFile {
                 path: write.path.clone(),
                 size: bytes.len() as u64,
@@ -239,6 +245,11 @@ fn object(key: String, bytes: &Bytes) -> ObjectRef {
         size: bytes.len() as u64,
         digest: Digest::of(bytes),
     }
+}
+
+/// A path without what tells runs apart: `left/part-00001`.
+pub(super) fn part_of(path: &str) -> &str {
+    path.rsplit_once('-').map_or(path, |(part, _)| part)
 }
 
 /// The files of the undisturbed run: the algorithm with every task done at once, in order.

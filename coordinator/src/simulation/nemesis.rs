@@ -19,6 +19,7 @@ pub(super) struct Faults {
     pub(super) task_failures: u64,
     pub(super) drains: u64,
     pub(super) cancels: u64,
+    pub(super) walks: u64,
     /// Longest time between two strokes of fate, in milliseconds; 0 for none at all.
     pub(super) gap_ms: u64,
 }
@@ -37,6 +38,7 @@ impl Faults {
             task_failures: wild * chance.pick(&[0, 0, 30]),
             drains: wild * chance.pick(&[0, 0, 200]),
             cancels: wild * chance.pick(&[0, 0, 0, 200]),
+            walks: wild * chance.pick(&[0, 500]),
             gap_ms: wild * chance.pick(&[0, 1_500, 5_000, 12_000]),
         }
     }
@@ -123,7 +125,8 @@ fn isolate(world: &Arc<World>) {
 }
 
 fn cut(world: &Arc<World>, pairs: Vec<(Place, Place)>) {
-    let time = world.chance.millis(500, 40_000);
+    let longest = world.chance.pick(&[3_000, 20_000, 90_000]);
+    let time = world.chance.millis(500, longest);
     world.trace(|| format!("{pairs:?} are cut for {time:?}"));
     world.cut(&pairs);
     let world = Arc::clone(world);
@@ -139,7 +142,7 @@ fn crash_coordinator(world: &Arc<World>) {
         return;
     }
     world.count("coordinator crash");
-    restart_later(world, index, 10_000);
+    world.restart_later(index, 10_000);
 }
 
 fn shut_down_coordinator(world: &Arc<World>) {
@@ -149,19 +152,7 @@ fn shut_down_coordinator(world: &Arc<World>) {
     };
     world.trace(|| format!("coordinator {index} is asked to shut down"));
     coordinator.shutdown.notify_one();
-    restart_later(world, index, 20_000);
-}
-
-fn restart_later(world: &Arc<World>, index: usize, longest_ms: u64) {
-    let time = world.chance.millis(50, longest_ms);
-    let world = Arc::clone(world);
-    tokio::task::spawn_local(async move {
-        tokio::time::sleep(time).await;
-        if !world.is_healed() && world.is_vacant(index) {
-            world.count("coordinator restart");
-            world.start_coordinator(index);
-        }
-    });
+    world.restart_later(index, 20_000);
 }
 
 /// Somebody starts another coordinator while the first one may still be there.
@@ -212,6 +203,19 @@ impl World {
             tokio::time::sleep(time).await;
             world.count("worker restart");
             world.start_worker(index);
+        });
+    }
+
+    /// Somebody starts a coordinator at place `index` again, unless another one is there by then.
+    pub(super) fn restart_later(self: &Arc<Self>, index: usize, longest_ms: u64) {
+        let time = self.chance.millis(50, longest_ms);
+        let world = Arc::clone(self);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(time).await;
+            if !world.is_healed() && world.is_vacant(index) {
+                world.count("coordinator restart");
+                world.start_coordinator(index);
+            }
         });
     }
 

@@ -26,7 +26,7 @@ use super::process::{Place, Process};
 use super::world::World;
 
 /// After this a client gives a call up.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the store holds. Shared by all processes.
 #[derive(Debug, Default)]

@@ -177,7 +177,7 @@ impl Witness {
                 if log.manifest.is_some() {
                     return Err("the result was committed twice".to_owned());
                 }
-                if self.expected.get(&log.output) != Some(&manifest.files) {
+                if !is_expected(self.expected.get(&log.output), &manifest.files) {
                     return Err("the result is not that of the undisturbed run".to_owned());
                 }
                 log.manifest = Some(*manifest);
@@ -220,7 +220,11 @@ impl Witness {
     fn result_written(&self, output: &str, path: &str, bytes: &Bytes) -> Verdict {
         let expected = self.expected.get(&url(output)).into_iter().flatten();
         let digest = Digest::of(bytes);
-        match expected.into_iter().find(|file| file.path == path) {
+        let part = job::part_of(path);
+        match expected
+            .into_iter()
+            .find(|file| job::part_of(&file.path) == part)
+        {
             Some(file) if file.blake3 == digest => Ok(()),
             Some(_) | None => Err(format!("{output}/{path} is no file of the undisturbed run")),
         }
@@ -238,14 +242,15 @@ impl Witness {
             },
             Object::Manifest(output) => Err(format!("the manifest of {output} was deleted")),
             Object::ResultFile(output, path) => {
-                if disk.read(&format!("{output}/_manifest.json")).is_some() {
+                if is_named(disk, output, path) {
                     return Err(format!(
                         "{output}/{path} is part of a result and was deleted"
                     ));
                 }
                 let url = url(output);
+                let owner = |job: &JobId| path.contains(&Digest::of_value(job).short());
                 let mut jobs = self.jobs.iter().filter(|(_, log)| log.output == url);
-                match jobs.find(|(_, log)| log.ended.is_none()) {
+                match jobs.find(|(job, log)| log.ended.is_none() && owner(job)) {
                     Some((job, _)) => Err(format!(
                         "{:?} deleted {output}/{path} under the running job {job}",
                         process.place
@@ -462,17 +467,33 @@ fn url(output: &str) -> String {
     format!("memory://simulation/{output}")
 }
 
+/// Whether the manifest of `output` names `path`.
+fn is_named(disk: &Disk, output: &str, path: &str) -> bool {
+    let manifest = disk.read(&format!("{output}/_manifest.json"));
+    let manifest = manifest.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
+    manifest.is_some_and(|manifest| manifest.files.iter().any(|file| file.path == path))
+}
+
 fn is_published(disk: &Disk, url: &str, manifest: &Manifest) -> Verdict {
     let output = url.trim_start_matches("memory://simulation/");
     let found = disk
         .read(&format!("{output}/_manifest.json"))
         .ok_or_else(|| format!("{output} has no manifest"))?;
     let found: Manifest = serde_json::from_slice(&found).map_err(|e| e.to_string())?;
-    // Another run of the same specification may have published before this one.
-    if found.files != manifest.files {
+    if found != *manifest {
         return Err(format!("{output} holds another result"));
     }
     files_are_there(disk, output, manifest)
+}
+
+/// The same files as the undisturbed run's, whatever their run is called.
+fn is_expected(expected: Option<&Vec<WrittenFile>>, files: &[WrittenFile]) -> bool {
+    let same = |(a, b): (&WrittenFile, &WrittenFile)| {
+        job::part_of(&a.path) == job::part_of(&b.path) && a.blake3 == b.blake3 && a.size == b.size
+    };
+    expected.is_some_and(|expected| {
+        expected.len() == files.len() && expected.iter().zip(files).all(same)
+    })
 }
 
 fn files_are_there(disk: &Disk, output: &str, manifest: &Manifest) -> Verdict {

@@ -175,8 +175,9 @@ impl World {
 
     fn count_ends(&self) {
         let witness = self.witness();
-        for log in witness.jobs.values() {
+        for (job, log) in &witness.jobs {
             if let Some(end) = &log.ended {
+                self.trace(|| format!("{job}: {:?} {:?}", end.state, end.error));
                 let message = end.error.as_ref().map_or("", |error| &error.message);
                 self.count(match end.state.as_str() {
                     "succeeded" => "job succeeded",
