@@ -7,11 +7,13 @@ use std::time::Duration;
 use rankmill_common::job::JobSpec;
 use rankmill_common::status::JobStatus;
 use rankmill_common::{Error, ErrorKind, JobId, Result};
+use rankmill_coordinator::prune::{Pruned, Rule};
 use rankmill_proto::pb;
 use rankmill_proto::pb::job_service_client::JobServiceClient;
 use rankmill_proto::status::from_status;
-use rankmill_proto::{MAX_MESSAGE_BYTES, convert};
+use rankmill_proto::{Coordinators, MAX_MESSAGE_BYTES, convert};
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Response, Status};
 
 use crate::progress::Progress;
 
@@ -19,66 +21,86 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How many times a submission is tried before the coordinator counts as out of reach.
-const SUBMIT_TRIES: u32 = 5;
+/// How many times a question is asked before the coordinators count as out of reach.
+const TRIES: u32 = 5;
 
-/// A client of one coordinator.
+/// A client of a cluster's coordinators.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
-    jobs: JobServiceClient<Channel>,
+    coordinators: Coordinators,
+    /// Names this command's submission in every repetition of it.
+    submission_id: String,
 }
 
+type Jobs = JobServiceClient<Channel>;
+
 impl Client {
-    pub(crate) fn new(channel: Channel) -> Self {
-        let jobs = JobServiceClient::new(channel)
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        Self { jobs }
+    pub(crate) fn new(coordinators: impl Into<Coordinators>) -> Self {
+        Self {
+            coordinators: coordinators.into(),
+            submission_id: uuid::Uuid::new_v4().to_string(),
+        }
     }
 
     /// Submits `spec`; the same request finds the same job.
     pub(crate) async fn submit(&self, spec: &JobSpec) -> Result<JobStatus> {
-        let request = convert::submission(spec.clone());
-        let response = self.jobs.clone().submit_job(request).await;
-        let status = response.map_err(|e| failed(&e))?.into_inner().status;
+        let request = convert::submission(spec.clone(), self.submission_id.clone());
+        let call = async |mut jobs: Jobs| jobs.submit_job(request).await;
+        let status = self.call(call).await?.status;
         let missing = || Error::internal("the coordinator's answer has no status");
         status.ok_or_else(missing)?.try_into()
     }
 
     /// Submits `spec`, with patience for a coordinator that is just restarting.
     pub(crate) async fn submit_patiently(&self, spec: &JobSpec) -> Result<JobStatus> {
-        let mut pause = FIRST_PAUSE;
-        for _ in 1..SUBMIT_TRIES {
-            match self.submit(spec).await {
-                Err(error) if is_away(&error) => {}
-                answer => return answer,
-            }
-            tokio::time::sleep(pause).await;
-            pause = longer(pause);
-        }
-        self.submit(spec).await
+        patiently(async || self.submit(spec).await).await
     }
 
     pub(crate) async fn get(&self, id: &JobId) -> Result<JobStatus> {
-        let request = pb::GetJobRequest {
-            job_id: id.to_string(),
-        };
-        let response = self.jobs.clone().get_job(request).await;
-        response.map_err(|e| failed(&e))?.into_inner().try_into()
+        patiently(async || {
+            let request = pb::GetJobRequest {
+                job_id: id.to_string(),
+            };
+            let call = async |mut jobs: Jobs| jobs.get_job(request).await;
+            self.call(call).await?.try_into()
+        })
+        .await
     }
 
     pub(crate) async fn list(&self) -> Result<Vec<JobStatus>> {
-        let response = self.jobs.clone().list_jobs(pb::ListJobsRequest {}).await;
-        let jobs = response.map_err(|e| failed(&e))?.into_inner().jobs;
-        jobs.into_iter().map(JobStatus::try_from).collect()
+        patiently(async || {
+            let call = async |mut jobs: Jobs| jobs.list_jobs(pb::ListJobsRequest {}).await;
+            let jobs = self.call(call).await?.jobs;
+            jobs.into_iter().map(JobStatus::try_from).collect()
+        })
+        .await
     }
 
     pub(crate) async fn cancel(&self, id: &JobId) -> Result<JobStatus> {
-        let request = pb::CancelJobRequest {
-            job_id: id.to_string(),
+        patiently(async || {
+            let request = pb::CancelJobRequest {
+                job_id: id.to_string(),
+            };
+            let call = async |mut jobs: Jobs| jobs.cancel_job(request).await;
+            self.call(call).await?.try_into()
+        })
+        .await
+    }
+
+    pub(crate) async fn prune(&self, rule: Rule) -> Result<Pruned> {
+        let request = pb::PruneJobsRequest {
+            unused_for_seconds: rule.unused_for.as_secs(),
+            dry_run: rule.dry_run,
         };
-        let response = self.jobs.clone().cancel_job(request).await;
-        response.map_err(|e| failed(&e))?.into_inner().try_into()
+        let call = async |mut jobs: Jobs| jobs.prune_jobs(request).await;
+        let answer = self.call(call).await?;
+        Ok(Pruned {
+            jobs: answer.jobs,
+            matrices: answer.matrices,
+            objects: answer.objects,
+            bytes: answer.bytes,
+            running: answer.running,
+        })
     }
 
     /// Shows the job's progress until it ends or the connection does.
@@ -86,8 +108,8 @@ impl Client {
         let request = pb::WatchJobRequest {
             job_id: id.to_string(),
         };
-        let response = self.jobs.clone().watch_job(request).await;
-        let mut stream = response.map_err(|e| failed(&e))?.into_inner();
+        let call = async |mut jobs: Jobs| jobs.watch_job(request).await;
+        let mut stream = self.call(call).await?;
         while let Some(message) = stream.message().await.map_err(|e| failed(&e))? {
             let status = JobStatus::try_from(message)?;
             progress.show(&status);
@@ -99,6 +121,26 @@ impl Client {
             ErrorKind::Unavailable,
             format!("the coordinator closed its report on job {id}"),
         ))
+    }
+
+    /// One call to the coordinator in use; where that one is away or does not lead, the next call
+    /// goes to another.
+    async fn call<T>(
+        &self,
+        call: impl AsyncFnOnce(Jobs) -> Result<Response<T>, Status>,
+    ) -> Result<T> {
+        let (channel, tried) = self.coordinators.current();
+        let jobs = JobServiceClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let error = match call(jobs).await {
+            Ok(response) => return Ok(response.into_inner()),
+            Err(status) => failed(&status),
+        };
+        if is_away(&error) {
+            self.coordinators.turn_from(tried);
+        }
+        Err(error)
     }
 
     /// As [`Self::watch`], but comes back when the coordinator does. A coordinator that has lost
@@ -117,9 +159,11 @@ impl Client {
                 Err(error) => error,
             };
             match (error.kind, spec) {
-                (ErrorKind::NotFound, Some(spec)) => {
-                    self.submit_patiently(spec).await?;
-                }
+                (ErrorKind::NotFound, Some(spec)) => match self.submit(spec).await {
+                    Ok(_) => {}
+                    Err(error) if is_away(&error) => progress.lost(&error),
+                    Err(error) => return Err(error),
+                },
                 _ if is_away(&error) => progress.lost(&error),
                 _ => return Err(error),
             }
@@ -132,12 +176,33 @@ impl Client {
     }
 }
 
-/// A connection to the coordinator at `url`, made when it is first used.
+/// Asks again while no coordinator leads, a bounded number of times.
+async fn patiently<T>(ask: impl AsyncFn() -> Result<T>) -> Result<T> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..TRIES {
+        match ask().await {
+            Err(error) if is_away(&error) => {}
+            answer => return answer,
+        }
+        tokio::time::sleep(pause).await;
+        pause = longer(pause);
+    }
+    ask().await
+}
+
+/// Connections to the coordinators at `urls`, one or several separated by commas, made when they
+/// are first used.
 ///
 /// # Errors
 ///
 /// `InvalidInput` for a URL that is not `http://host:port`.
-pub(crate) fn dial(url: &str) -> Result<Channel> {
+pub(crate) fn dial(urls: &str) -> Result<Coordinators> {
+    let channels: Result<Vec<_>> = urls.split(',').map(|url| dial_one(url.trim())).collect();
+    Ok(Coordinators::new(channels?))
+}
+
+/// A connection to one coordinator.
+pub(crate) fn dial_one(url: &str) -> Result<Channel> {
     let url = url.trim_end_matches('/');
     if url.starts_with("https://") {
         return Err(Error::invalid_input(format!(
@@ -163,7 +228,7 @@ pub(crate) fn dial(url: &str) -> Result<Channel> {
 /// The error behind a call's status. One that did not come from the coordinator but from the
 /// connection to it (tonic then keeps its source) means that the coordinator is out of reach,
 /// whatever HTTP/2 calls it.
-fn failed(status: &tonic::Status) -> Error {
+fn failed(status: &Status) -> Error {
     let error = from_status(status);
     match std::error::Error::source(status) {
         Some(_) => Error::new(ErrorKind::Unavailable, error.message),

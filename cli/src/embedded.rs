@@ -13,9 +13,9 @@ use futures::{FutureExt, Stream};
 use hyper_util::rt::TokioIo;
 use rankmill_common::job::JobSpec;
 use rankmill_common::status::JobStatus;
-use rankmill_common::{Error, Result};
+use rankmill_common::{ByteSize, Error, Result};
 use rankmill_coordinator::{Coordinator, CoordinatorConfig};
-use rankmill_worker::WorkerConfig;
+use rankmill_worker::{Objects, WorkerConfig};
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::task::JoinError;
@@ -43,9 +43,11 @@ pub(crate) async fn run(
     let (channel, incoming) = transport();
     let (stop_coordinator, coordinator_stops) = watch::channel(false);
     let (stop_worker, worker_stops) = watch::channel(false);
-    let coordinator = Coordinator::open(state.store.clone(), CoordinatorConfig::default()).await?;
+    let coordinator = Coordinator::alone(state.store.clone(), CoordinatorConfig::default());
     // Served within this task: the coordinator's own future need not move between threads.
-    let serving = coordinator.serve(incoming, told(coordinator_stops)).fuse();
+    let serving = coordinator
+        .serve(incoming, told(coordinator_stops), |_| {})
+        .fuse();
     let mut serving = pin!(serving);
     let worker = rankmill_worker::run(channel.clone(), worker_config(keys), told(worker_stops));
     let mut working = tokio::spawn(worker);
@@ -92,6 +94,7 @@ fn worker_config(keys: &RunKeys) -> WorkerConfig {
             .map_or_else(machine::default_threads, |threads| threads as usize),
         memory: keys.memory.unwrap_or_else(machine::default_memory),
         cache: None,
+        cache_size: ByteSize(Objects::DEFAULT_CACHE_BYTES),
         host: machine::host(),
     }
 }
@@ -144,14 +147,15 @@ mod tests {
         let (channel, mut incoming) = transport();
         // A request opens a connection, though nobody speaks HTTP on it here.
         let client = Client::new(channel);
-        let asking = tokio::spawn(async move { client.list().await });
-        let mut theirs = incoming.next().await.expect("open").expect("connected");
-        let mut preface = [0; 14];
-        theirs.read_exact(&mut preface).await.expect("a preface");
-        assert_eq!(&preface, b"PRI * HTTP/2.0");
-        theirs.write_all(b"nonsense").await.expect("written");
-        drop(theirs);
-        let error = asking.await.expect("no panic").expect_err("no server");
+        let serving = async move {
+            let mut theirs = incoming.next().await.expect("open").expect("connected");
+            let mut preface = [0; 14];
+            theirs.read_exact(&mut preface).await.expect("a preface");
+            assert_eq!(&preface, b"PRI * HTTP/2.0");
+            theirs.write_all(b"nonsense").await.expect("written");
+        };
+        let (answer, ()) = tokio::join!(client.list(), serving);
+        let error = answer.expect_err("no server");
         assert_eq!(error.kind, ErrorKind::Unavailable);
     }
 }

@@ -9,12 +9,10 @@ const UNKNOWN_MEMORY: u64 = 8 << 30;
 
 /// Half of the memory that this process may use.
 pub(crate) fn default_memory() -> ByteSize {
-    let limits = [
-        physical_memory(),
-        number_in(Path::new("/sys/fs/cgroup/memory.max")),
-        number_in(Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes")),
-    ];
-    let usable = limits.into_iter().flatten().min();
+    let usable = physical_memory()
+        .into_iter()
+        .chain(control_group_limits(Path::new("/")))
+        .min();
     ByteSize(usable.unwrap_or(UNKNOWN_MEMORY) / 2)
 }
 
@@ -45,6 +43,30 @@ fn total_of(meminfo: &str) -> Option<u64> {
     kib.checked_mul(1 << 10)
 }
 
+/// Limits of this process's control group and of all groups above it: a container's, a systemd
+/// unit's or a batch system's. Both versions of the interface are looked at.
+fn control_group_limits(root: &Path) -> Vec<u64> {
+    let groups = std::fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
+    let mut limits = Vec::new();
+    for line in groups.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(group)) = (fields.next(), fields.next()) else {
+            continue;
+        };
+        let (mount, file) = match controllers {
+            "" => ("sys/fs/cgroup", "memory.max"),
+            list if list.split(',').any(|name| name == "memory") => {
+                ("sys/fs/cgroup/memory", "memory.limit_in_bytes")
+            }
+            _ => continue,
+        };
+        let group = Path::new(group.trim_start_matches('/'));
+        let folders = group.ancestors().map(|part| root.join(mount).join(part));
+        limits.extend(folders.filter_map(|folder| number_in(&folder.join(file))));
+    }
+    limits
+}
+
 /// A control group's limit; "max" means none.
 fn number_in(path: &Path) -> Option<u64> {
     std::fs::read_to_string(path).ok()?.trim().parse().ok()
@@ -59,6 +81,23 @@ mod tests {
         let meminfo = "MemFree:  10 kB\nMemTotal:       16384 kB\nBuffers: 1 kB\n";
         assert_eq!(total_of(meminfo), Some(16 << 20));
         assert_eq!(total_of("nothing"), None);
+    }
+
+    #[test]
+    fn the_tightest_control_group_counts() {
+        let root = tempfile::tempdir().expect("a directory");
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+            std::fs::write(path, text).expect("written");
+        };
+        write("proc/self/cgroup", "0::/system.slice/worker.service\n");
+        write("sys/fs/cgroup/system.slice/memory.max", "4096\n");
+        write(
+            "sys/fs/cgroup/system.slice/worker.service/memory.max",
+            "max\n",
+        );
+        assert_eq!(control_group_limits(root.path()), [4096]);
     }
 
     #[test]

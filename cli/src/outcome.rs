@@ -50,7 +50,7 @@ pub(crate) async fn conclude(
         return Ok(());
     }
     let message = not_converged(&manifest);
-    if spec.is_some_and(is_strict) {
+    if is_strict(&manifest.parameters) {
         return Err(Failure::Failed(Error::new(
             ErrorKind::NotConverged,
             message,

@@ -12,8 +12,13 @@ pub mod algorithm;
 pub mod commit;
 pub mod config;
 mod engine;
+mod http;
+mod leadership;
 pub mod log;
+mod metrics;
+pub mod prune;
 pub mod scheduler;
+mod seat;
 mod server;
 mod service;
 #[cfg(test)]
@@ -21,4 +26,4 @@ mod simulation;
 pub mod stages;
 
 pub use config::CoordinatorConfig;
-pub use server::Coordinator;
+pub use server::{Coordinator, Role};

@@ -2,14 +2,17 @@
 //!
 //! `.proto` files stand in `proto/`; generated code is private and re-exported as [`pb`]. The
 //! conversions to the nouns of `rankmill-common` are in [`convert`], the mapping between error
-//! kinds and gRPC status in [`status`].
+//! kinds and gRPC status in [`status`]. [`Coordinators`] finds the one that leads.
 
 // Closed enums are matched without a catch-all, so that the compiler walks whoever adds a variant
 // through the house.
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod convert;
+mod coordinators;
 pub mod status;
+
+pub use coordinators::{Coordinators, Tried};
 
 mod generated {
     #![allow(

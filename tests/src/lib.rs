@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod input;
+pub mod log;
 pub mod program;
 pub mod reference;
 pub mod result;

@@ -180,6 +180,7 @@ mod tests {
             threads: 2,
             memory: ByteSize(memory),
             cache: None,
+            cache_size: ByteSize(1 << 30),
             host: "test".to_owned(),
         })
         .expect("threads start")

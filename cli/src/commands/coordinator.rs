@@ -4,16 +4,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use rankmill_common::{Error, ErrorKind};
-use rankmill_coordinator::{Coordinator, CoordinatorConfig};
+use rankmill_coordinator::{Coordinator, CoordinatorConfig, Role};
 use rankmill_store::Store;
 use tonic::transport::server::TcpIncoming;
 
 use super::block_on;
 use crate::exit::{Failure, Outcome};
-use crate::interrupt;
+use crate::{interrupt, machine};
 
-/// Accepts jobs and hands their tasks to workers. Its state store holds everything: a coordinator
-/// that dies is replaced by starting another on the same store.
+/// Accepts jobs and hands their tasks to workers. Its state store holds everything: a second
+/// coordinator on the same store waits as a standby and takes over when the first one falls silent.
 #[derive(clap::Args)]
 pub(crate) struct CoordinatorArgs {
     /// Address and port to listen on
@@ -25,6 +25,9 @@ pub(crate) struct CoordinatorArgs {
     /// Settings (TOML)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// How other machines reach this coordinator [default: http:// and the address of --listen]
+    #[arg(long, value_name = "URL")]
+    advertise: Option<String>,
     /// Listen beyond this machine, although there is neither TLS nor a password yet
     #[arg(long)]
     insecure: bool,
@@ -50,19 +53,45 @@ impl CoordinatorArgs {
             let address = listener.local_addr().unwrap_or(self.listen);
             let state = Store::open(&self.state)?;
             let url = state.location().url();
-            let coordinator = Coordinator::open(state, config).await?;
+            let name = self.advertise.unwrap_or_else(|| own_name(address));
             eprintln!("coordinator on http://{address}, state in {url}");
-            coordinator.serve(listener, interrupt::requested()).await?;
+            let coordinator = Coordinator::one_of_several(state, config, name);
+            coordinator
+                .serve(listener, interrupt::requested(), |role| say(&role))
+                .await?;
             eprintln!("coordinator ended; jobs continue when one starts on the same state");
             Ok(())
         })
     }
 }
 
+/// A name that only one process at a time can have: it listens there.
+fn own_name(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        format!("http://{}:{}", machine::host(), address.port())
+    } else if address.ip().is_loopback() {
+        format!("http://{address} on {}", machine::host())
+    } else {
+        format!("http://{address}")
+    }
+}
+
+fn say(role: &Role) {
+    match role {
+        Role::Standby(Some(leader)) => eprintln!("standing by; {leader} leads"),
+        Role::Standby(None) => eprintln!("standing by"),
+        Role::Leader => eprintln!("leading"),
+        Role::SteppedDown(error) => eprintln!("no longer leading: {error}"),
+    }
+}
+
 fn read_config(path: &Path) -> Outcome<CoordinatorConfig> {
     let named = |e: &dyn std::fmt::Display| Failure::usage(format!("{}: {e}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|e| named(&e))?;
-    toml::from_str(&text).map_err(|e| named(&e.to_string().trim_end()))
+    let config: CoordinatorConfig =
+        toml::from_str(&text).map_err(|e| named(&e.to_string().trim_end()))?;
+    config.validate().map_err(|e| named(&e))?;
+    Ok(config)
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Error {
@@ -82,6 +111,7 @@ mod tests {
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             state: "memory://x".to_owned(),
             config: None,
+            advertise: None,
             insecure: false,
         };
         let refused = args.execute();

@@ -3,6 +3,7 @@
 mod coordinator;
 mod estimate;
 mod generate;
+mod health;
 mod import;
 mod jobs;
 mod run;
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Coordinator(coordinator::CoordinatorArgs),
     /// Work for a coordinator
     Worker(worker::Worker),
+    /// Ask whether a coordinator answers, and whether it leads
+    Health(health::Health),
     /// List, show, watch or cancel the jobs of a coordinator
     Jobs(jobs::Jobs),
     /// Make test inputs of any size
@@ -47,9 +50,11 @@ impl Command {
             Self::Estimate(command) => command.format(),
             Self::Show(command) => Format::json_if(command.json),
             Self::Jobs(command) => command.format(),
-            Self::Coordinator(_) | Self::Worker(_) | Self::Generate(_) | Self::Import(_) => {
-                Format::Text
-            }
+            Self::Coordinator(_)
+            | Self::Worker(_)
+            | Self::Health(_)
+            | Self::Generate(_)
+            | Self::Import(_) => Format::Text,
         }
     }
 
@@ -61,6 +66,7 @@ impl Command {
             Self::Show(command) => command.execute(),
             Self::Coordinator(command) => command.execute(),
             Self::Worker(command) => command.execute(),
+            Self::Health(command) => command.execute(),
             Self::Jobs(command) => command.execute(),
             Self::Generate(command) => command.execute(),
             Self::Import(command) => command.execute(),

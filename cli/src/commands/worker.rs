@@ -14,7 +14,7 @@ use crate::{client, interrupt, machine};
 /// the rest back and ends; a second one ends at once.
 #[derive(clap::Args)]
 pub(crate) struct Worker {
-    /// Where the coordinator listens, e.g. http://host:7070
+    /// Where the coordinator listens, e.g. http://host:7070; several with commas: whichever leads
     #[arg(long, value_name = "URL", env = "RANKMILL_COORDINATOR")]
     coordinator: String,
     /// Threads for computing [default: all processors]
@@ -26,6 +26,9 @@ pub(crate) struct Worker {
     /// Directory for copies of remote blocks [default: none are kept on disk]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
+    /// Most that the copies may take; the oldest go first
+    #[arg(long, value_name = "SIZE", default_value = "64GiB", requires = "cache")]
+    cache_size: ByteSize,
 }
 
 impl Worker {
@@ -38,6 +41,7 @@ impl Worker {
                     .map_or_else(machine::default_threads, |threads| threads as usize),
                 memory: self.memory.unwrap_or_else(machine::default_memory),
                 cache: self.cache,
+                cache_size: self.cache_size,
                 host: machine::host(),
             };
             eprintln!(

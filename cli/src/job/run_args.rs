@@ -32,7 +32,8 @@ pub(crate) struct RunKeys {
     /// ~/.cache/rankmill]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<String>,
-    /// Submit to this coordinator instead of running here, e.g. http://host:7070
+    /// Submit to this coordinator instead of running here, e.g. http://host:7070; several
+    /// with commas: whichever leads
     #[arg(long, value_name = "URL")]
     pub(crate) coordinator: Option<String>,
 }

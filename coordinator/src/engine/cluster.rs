@@ -69,15 +69,51 @@ impl Cluster {
     }
 
     /// Spares the next coordinator from reading what is long over. Failure costs only time.
-    pub(crate) async fn save_hint(&self, live: &[JobId]) {
+    pub(crate) fn save_hint(&self, live: Vec<JobId>) -> impl Future<Output = ()> + Send + 'static {
         let hint = Hint {
             position: self.log.position(),
             epoch: self.epoch,
-            live: live.to_vec(),
+            live,
         };
-        if let Ok(bytes) = serde_json::to_vec(&hint) {
-            let _ = self.store.put(HINT, Bytes::from(bytes)).await;
+        let store = self.store.clone();
+        async move {
+            if let Ok(bytes) = serde_json::to_vec(&hint) {
+                let _ = store.put(HINT, Bytes::from(bytes)).await;
+            }
         }
+    }
+}
+
+/// Reads the cluster log as it grows, to see who leads.
+#[derive(Debug)]
+pub(crate) struct ClusterReader {
+    store: Store,
+    position: Position,
+    epoch: Epoch,
+}
+
+impl ClusterReader {
+    /// Starts where the hint says that nothing before matters.
+    pub(crate) async fn open(store: Store) -> Self {
+        let hint = read_hint(&store).await;
+        Self {
+            store,
+            position: hint.position,
+            epoch: hint.epoch,
+        }
+    }
+
+    /// The highest epoch so far; zero where nobody has led.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the store is out of reach.
+    pub(crate) async fn epoch(&mut self) -> Result<Epoch> {
+        let (log, replay) =
+            Log::read::<ClusterEntry>(self.store.clone(), LOG.to_owned(), self.position).await?;
+        self.position = log.position();
+        self.epoch = self.epoch.max(replay.epoch);
+        Ok(self.epoch)
     }
 }
 

@@ -6,12 +6,14 @@ use rankmill_common::status::JobStatus;
 use rankmill_common::{AttemptId, Error, ErrorKind, JobId, Result, StageId, TaskIndex, WorkerId};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::prune::{Pruned, Rule};
 use crate::scheduler::{Lease, Outcome, RequestId};
 
 /// One request to the engine.
 pub(crate) enum Command {
     Submit {
         spec: Box<JobSpec>,
+        submission: String,
         reply: oneshot::Sender<Result<JobStatus>>,
     },
     Status {
@@ -52,6 +54,10 @@ pub(crate) enum Command {
         outcome: Outcome,
         reply: oneshot::Sender<Result<()>>,
     },
+    Prune {
+        rule: Rule,
+        reply: oneshot::Sender<Result<Pruned>>,
+    },
     Leave {
         worker: WorkerId,
     },
@@ -91,7 +97,7 @@ pub(crate) struct WorkerHello {
 }
 
 /// How to reach the engine.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct EngineHandle {
     commands: mpsc::UnboundedSender<Command>,
 }

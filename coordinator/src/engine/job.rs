@@ -125,7 +125,7 @@ impl Job {
     }
 
     /// Polls the algorithm until it waits for the workers.
-    pub(super) fn poll(&mut self) -> Step {
+    pub(super) fn poll(&mut self, max_tasks: usize) -> Step {
         let Some(algorithm) = &mut self.algorithm else {
             return Step::Asked(Vec::new());
         };
@@ -135,6 +135,9 @@ impl Job {
             Poll::Ready(Err(error)) => Step::Failed(error),
             Poll::Pending => {
                 let requests = self.stages.take_asked();
+                if let Some(large) = requests.iter().find(|r| r.operators.len() > max_tasks) {
+                    return Step::Failed(too_many_tasks(large, max_tasks));
+                }
                 match requests.into_iter().map(|r| self.ask(r)).collect() {
                     Ok(events) => Step::Asked(events),
                     Err(error) => Step::Failed(error),
@@ -260,7 +263,13 @@ impl Job {
     /// Ends the job; the log says how. Once it does, what the job had written to its output is
     /// removed, unless it is a result; the engine hears of it. A coordinator that has been replaced
     /// gets no entry into the log, so it removes nothing under its successor's hands.
-    pub(super) fn end(&mut self, state: JobState, error: Option<Error>, engine: &EngineHandle) {
+    pub(super) fn end(
+        &mut self,
+        state: JobState,
+        error: Option<Error>,
+        store: Store,
+        engine: &EngineHandle,
+    ) {
         let entry = match (state, &error) {
             (JobState::Succeeded, _) => JobEntry::JobSucceeded,
             (JobState::Cancelled, _) => JobEntry::JobCancelled,
@@ -285,6 +294,7 @@ impl Job {
                 // Files that cannot be removed have no manifest, so no reader takes them for a
                 // result.
                 let _ = withdraw(&surroundings, &spec, &files).await;
+                commit::sweep_scratch(&store, &job).await;
             }
             engine.tell(Command::Settled { job, logged });
         });
@@ -329,6 +339,7 @@ impl Job {
 
     /// Stops working on the job and leaves its log as it is.
     pub(super) fn abandon(&mut self, error: Error) {
+        self.withdrawing = false;
         self.abandon_with(JobState::Failed, Some(error));
     }
 
@@ -404,6 +415,18 @@ async fn publish(surroundings: &Surroundings, spec: &JobSpec, manifest: &Manifes
 async fn withdraw(surroundings: &Surroundings, spec: &JobSpec, files: &[String]) -> Result<()> {
     let output = (surroundings.output)(&spec.output().url)?;
     commit::withdraw(&output, files).await
+}
+
+fn too_many_tasks(request: &StageRequest, limit: usize) -> Error {
+    Error::new(
+        ErrorKind::ResourceExhausted,
+        format!(
+            "stage {} would have {} tasks, the limit is {limit}: the input is too large for this \
+             coordinator; raise max-tasks in its configuration",
+            request.name,
+            request.operators.len()
+        ),
+    )
 }
 
 impl Timing {

@@ -14,18 +14,20 @@ mod journal;
 mod submit;
 mod surroundings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rankmill_common::status::{JobState, JobStatus};
-use rankmill_common::{Error, ErrorKind, JobId, Result, WorkerId};
+use rankmill_common::{Epoch, Error, ErrorKind, JobId, Result, WorkerId};
 use rankmill_store::Store;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::CoordinatorConfig;
+use crate::metrics::Metrics;
+use crate::prune::{self, Pruned, Rule};
 use crate::scheduler::{Effect, Event, RequestId, Scheduler};
 
-pub(crate) use cluster::Cluster;
+pub(crate) use cluster::{Cluster, ClusterReader};
 pub(crate) use command::{Assignment, Command, EngineHandle, WorkerHello};
 pub(crate) use surroundings::Surroundings;
 
@@ -50,12 +52,13 @@ pub(crate) struct Engine {
     replies: BTreeMap<RequestId, Reply>,
     requests: u64,
     worker_count: u64,
-    isa: std::collections::BTreeSet<String>,
+    isa: BTreeSet<String>,
     commands: mpsc::UnboundedReceiver<Command>,
     handle: EngineHandle,
     surroundings: Surroundings,
     /// The latest instant that was seen: the scheduler's time never runs backwards.
     now: u64,
+    metrics: watch::Sender<Metrics>,
 }
 
 impl Engine {
@@ -76,15 +79,17 @@ impl Engine {
             replies: BTreeMap::new(),
             requests: 0,
             worker_count: 0,
-            isa: std::collections::BTreeSet::new(),
+            isa: BTreeSet::new(),
             commands,
             handle: EngineHandle::new(sender),
             surroundings,
             now: 0,
+            metrics: watch::Sender::default(),
         };
         for job in jobs {
-            engine.resume(job).await?;
+            engine.resume_or_set_aside(job).await?;
         }
+        tokio::spawn(engine.cluster.save_hint(engine.unsettled_jobs()));
         Ok(engine)
     }
 
@@ -114,14 +119,28 @@ impl Engine {
                 },
             }
         }
-        self.cluster.save_hint(&self.unsettled_jobs()).await;
+        self.cluster.save_hint(self.unsettled_jobs()).await;
         Ok(())
+    }
+
+    /// The term.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.cluster.epoch()
+    }
+
+    /// What there is to count, at every change.
+    pub(crate) fn metrics(&self) -> watch::Receiver<Metrics> {
+        self.metrics.subscribe()
     }
 
     async fn obey(&mut self, command: Command) -> Result<()> {
         match command {
-            Command::Submit { spec, reply } => {
-                let answer = self.submit(*spec).await;
+            Command::Submit {
+                spec,
+                submission,
+                reply,
+            } => {
+                let answer = self.submit(*spec, submission).await;
                 let fenced = matches!(&answer, Err(e) if e.kind == ErrorKind::Fenced);
                 let _ = reply.send(answer);
                 if fenced {
@@ -132,19 +151,23 @@ impl Engine {
                 }
             }
             Command::Status { job, reply } => {
-                let _ = reply.send(self.status(&job));
+                let answer = self.recall(&job).await;
+                let _ = reply.send(answer);
             }
             Command::List { reply } => {
                 let statuses = self.jobs.values().map(|job| self.status_of(job)).collect();
                 let _ = reply.send(statuses);
             }
             Command::Watch { job, reply } => {
-                let _ = reply.send(
-                    self.jobs
+                let answer = match self.recall(&job).await {
+                    Ok(_) => self
+                        .jobs
                         .get(&job)
                         .map(Job::watch)
                         .ok_or_else(|| unknown(&job)),
-                );
+                    Err(error) => Err(error),
+                };
+                let _ = reply.send(answer);
             }
             Command::Cancel { job, reply } => {
                 let _ = reply.send(self.cancel(&job));
@@ -196,6 +219,7 @@ impl Engine {
                     outcome,
                 });
             }
+            Command::Prune { rule, reply } => self.prune(rule, reply).await,
             Command::Leave { worker } => self.dispatch(Event::WorkerLeft { worker }),
             Command::Appended { request } => self.answer(request, Ok(())),
             Command::LogFailed { job, error } => self.abandon(&job, error)?,
@@ -204,6 +228,7 @@ impl Engine {
                 if let Some(job) = self.jobs.get_mut(&job) {
                     job.settle(logged);
                 }
+                tokio::spawn(self.cluster.save_hint(self.unsettled_jobs()));
                 self.dispatch(Event::Tick);
             }
         }
@@ -218,6 +243,15 @@ impl Engine {
     }
 
     fn register(&mut self, hello: WorkerHello) -> Result<WorkerId> {
+        if self.scheduler.workers() >= self.config.max_workers {
+            return Err(Error::new(
+                ErrorKind::ResourceExhausted,
+                format!(
+                    "{} workers are registered, the limit (max-workers)",
+                    self.config.max_workers
+                ),
+            ));
+        }
         if hello.version != env!("CARGO_PKG_VERSION") {
             return Err(Error::invalid_input(format!(
                 "the worker is of version {}, the coordinator of version {}; run the same version \
@@ -254,6 +288,38 @@ impl Engine {
         for job in self.jobs.values_mut() {
             job.publish_status(workers);
         }
+        self.publish_metrics();
+    }
+
+    /// Looks now, while nobody can start a job on what is found unused, and deletes later.
+    async fn prune(&self, rule: Rule, reply: oneshot::Sender<Result<Pruned>>) {
+        let live: BTreeSet<JobId> = self.unsettled_jobs().into_iter().collect();
+        match prune::plan(&self.state, &live, rule).await {
+            Ok(plan) => {
+                let state = self.state.clone();
+                tokio::spawn(async move { reply.send(plan.carry_out(&state).await) });
+            }
+            Err(error) => {
+                let _ = reply.send(Err(error));
+            }
+        }
+    }
+
+    fn publish_metrics(&self) {
+        let mut metrics = self.scheduler.metrics();
+        for job in self.jobs.values() {
+            match job.state() {
+                JobState::Queued | JobState::Running => metrics.jobs_running += 1,
+                JobState::Succeeded => metrics.jobs_succeeded += 1,
+                JobState::Failed => metrics.jobs_failed += 1,
+                JobState::Cancelled => metrics.jobs_cancelled += 1,
+            }
+        }
+        self.metrics.send_if_modified(|current| {
+            let changed = *current != metrics;
+            *current = metrics;
+            changed
+        });
     }
 
     fn carry_out(&mut self, effect: Effect) -> Vec<Event> {
@@ -352,7 +418,7 @@ impl Engine {
             return Vec::new();
         };
         change(job);
-        match job.poll() {
+        match job.poll(self.config.max_tasks) {
             Step::Asked(events) => events,
             Step::Finished(result) => {
                 let isa = self.isa.iter().cloned().collect::<Vec<_>>().join("+");
@@ -385,7 +451,9 @@ impl Engine {
 
     fn end(&mut self, id: &JobId, state: JobState, error: Option<Error>) -> Vec<Event> {
         match self.jobs.get_mut(id) {
-            Some(job) if !job.state().is_terminal() => job.end(state, error, &self.handle),
+            Some(job) if !job.state().is_terminal() => {
+                job.end(state, error, self.state.clone(), &self.handle);
+            }
             Some(_) | None => return Vec::new(),
         }
         vec![Event::JobEnded { job: id.clone() }]
@@ -411,9 +479,9 @@ impl Engine {
         }
     }
 
-    /// An append failed. Fenced: this coordinator's time is over. Out of reach of the store: a
-    /// coordinator that reaches it, or this one started again, goes on with every job. Otherwise
-    /// the trouble is the job's own; it stays as the log has it.
+    /// An append failed. Fenced, or out of touch with the store: this coordinator's term is over,
+    /// and whoever leads next picks up every job where its log ends. Otherwise (a full disk) only
+    /// this job ends here, and stays as its log has it.
     fn abandon(&mut self, id: &JobId, error: Error) -> Result<()> {
         if matches!(error.kind, ErrorKind::Fenced | ErrorKind::Unavailable) {
             return Err(error);

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rankmill_common::job::{JobSpec, Overwrite};
 use rankmill_common::manifest::MANIFEST_NAME;
-use rankmill_common::status::{JobState, JobStatus};
+use rankmill_common::status::JobStatus;
 use rankmill_common::{Error, ErrorKind, JobId, Result};
 use rankmill_store::Location;
 
@@ -14,23 +14,25 @@ use super::journal::Journal;
 use crate::log::{JobEntry, JobHistory, Log, Position};
 
 impl Engine {
-    pub(super) async fn submit(&mut self, spec: JobSpec) -> Result<JobStatus> {
+    pub(super) async fn submit(&mut self, spec: JobSpec, submission: String) -> Result<JobStatus> {
         spec.validate()?;
         check_places(&spec)?;
-        let (id, log, existing) = self.latest_generation(&spec).await?;
-        match existing.map(|history| history.state) {
-            Some(JobState::Queued | JobState::Running) => {
-                if !self.jobs.contains_key(&id) {
-                    self.resume(id.clone()).await?;
-                    self.start(&id);
-                }
-                return self.status(&id);
-            }
-            Some(JobState::Succeeded | JobState::Failed | JobState::Cancelled) | None => {}
-        }
+        let (id, log) = match self.latest_generation(&spec, &submission).await? {
+            Generation::Existing(id) => return self.recall(&id).await,
+            Generation::New(id, log) => (id, log),
+        };
         self.check_output(&spec).await?;
         self.check_capacity(&spec)?;
-        self.create(id, log, spec).await
+        self.create(id, log, spec, submission).await
+    }
+
+    /// How a job stands that this coordinator may have to look up in its log.
+    pub(super) async fn recall(&mut self, id: &JobId) -> Result<JobStatus> {
+        if !self.jobs.contains_key(id) && is_plain(id) {
+            self.resume(id.clone()).await?;
+            self.start(id);
+        }
+        self.status(id)
     }
 
     /// Picks up a job that has not ended from its log.
@@ -52,35 +54,86 @@ impl Engine {
         Ok(())
     }
 
-    /// The id under which `spec` runs: the latest run's if it has not ended, a new one otherwise.
-    async fn latest_generation(&self, spec: &JobSpec) -> Result<(JobId, Log, Option<JobHistory>)> {
-        let mut generation = 0;
-        loop {
-            let id = spec.job_id(generation);
-            let (log, replay) = self.open_log(&id).await?;
-            let history = JobHistory::replay(replay.entries)?;
-            match history {
-                Some(history) if history.state.is_terminal() => generation += 1,
-                history => return Ok((id, log, history)),
+    /// Picks up a job after a takeover. One whose log cannot be read is left alone: it must not
+    /// keep the others from going on.
+    pub(super) async fn resume_or_set_aside(&mut self, id: JobId) -> Result<()> {
+        match self.resume(id.clone()).await {
+            Err(error) if error.kind == ErrorKind::Internal => {
+                tracing::error!(job = %id, %error, "set aside");
+                Ok(())
             }
+            outcome => outcome,
+        }
+    }
+
+    /// The run that answers a request: one that has not ended or that the same submission made,
+    /// a new one otherwise.
+    async fn latest_generation(&self, spec: &JobSpec, submission: &str) -> Result<Generation> {
+        let next = self.first_unused_generation(spec).await?;
+        if let Some(latest) = next.checked_sub(1) {
+            let id = spec.job_id(latest);
+            let (_, replay) = self.open_log(&id).await?;
+            let history = JobHistory::replay(replay.entries)?;
+            let answers = |history: JobHistory| {
+                let repeated = !submission.is_empty() && history.submission == submission;
+                repeated || !history.state.is_terminal()
+            };
+            if history.is_some_and(answers) {
+                return Ok(Generation::Existing(id));
+            }
+        }
+        let id = spec.job_id(next);
+        let (log, _) = self.open_log(&id).await?;
+        Ok(Generation::New(id, log))
+    }
+
+    /// How many generations of `spec` have a log. A generation starts when the one before it has
+    /// ended, so they have no gaps and the last one is found by doubling and halving: a nightly
+    /// job has hundreds.
+    async fn first_unused_generation(&self, spec: &JobSpec) -> Result<u32> {
+        let mut used = 0;
+        let mut unused = 1;
+        while self.is_used(spec, unused - 1).await? {
+            used = unused;
+            unused *= 2;
+        }
+        while used + 1 < unused {
+            let middle = used + (unused - used) / 2;
+            if self.is_used(spec, middle - 1).await? {
+                used = middle;
+            } else {
+                unused = middle;
+            }
+        }
+        Ok(used)
+    }
+
+    async fn is_used(&self, spec: &JobSpec, generation: u32) -> Result<bool> {
+        let prefix = log_prefix(&spec.job_id(generation));
+        match self.state.head(&Log::first_slot(&prefix)).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
     async fn open_log(&self, id: &JobId) -> Result<(Log, crate::log::Replay<JobEntry>)> {
-        Log::read(
-            self.state.clone(),
-            format!("jobs/{id}/log"),
-            Position::default(),
-        )
-        .await
+        Log::read(self.state.clone(), log_prefix(id), Position::default()).await
     }
 
-    async fn create(&mut self, id: JobId, mut log: Log, spec: JobSpec) -> Result<JobStatus> {
+    async fn create(
+        &mut self,
+        id: JobId,
+        mut log: Log,
+        spec: JobSpec,
+        submission: String,
+    ) -> Result<JobStatus> {
         self.cluster.accept(id.clone()).await?;
         log.take_over(self.cluster.epoch());
         let created = JobEntry::JobCreated {
             job: id.clone(),
             spec: Box::new(spec),
+            submission,
             at_ms: wall_clock_ms(),
         };
         log.append(vec![created.clone()]).await?;
@@ -131,6 +184,23 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+fn log_prefix(id: &JobId) -> String {
+    format!("jobs/{id}/log")
+}
+
+/// The run of a specification that a request is about.
+enum Generation {
+    Existing(JobId),
+    New(JobId, Log),
+}
+
+/// Whether an id is of the form that rankmill makes, so that it may stand in a key.
+fn is_plain(id: &JobId) -> bool {
+    let text = id.as_str();
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !text.is_empty() && text.len() <= 128 && text.bytes().all(plain)
 }
 
 /// Refuses an output that the input would cover, and one that covers the input.

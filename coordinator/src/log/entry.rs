@@ -18,6 +18,8 @@ pub enum JobEntry {
         job: JobId,
         /// What was asked.
         spec: Box<JobSpec>,
+        /// What the caller named the submission; empty if nothing.
+        submission: String,
         /// Milliseconds since 1970, for people.
         at_ms: u64,
     },

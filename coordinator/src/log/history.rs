@@ -17,6 +17,8 @@ pub struct JobHistory {
     pub job: JobId,
     /// What was asked.
     pub spec: JobSpec,
+    /// What the caller named the submission; empty if nothing.
+    pub submission: String,
     /// Stages that the algorithm has asked for.
     pub stages: BTreeMap<StageId, StageRecord>,
     /// The manifest, once the result is complete.
@@ -57,9 +59,15 @@ impl JobHistory {
         let mut entries = entries.into_iter();
         let mut history = match entries.next() {
             None => return Ok(None),
-            Some(JobEntry::JobCreated { job, spec, .. }) => Self {
+            Some(JobEntry::JobCreated {
+                job,
+                spec,
+                submission,
+                ..
+            }) => Self {
                 job,
                 spec: *spec,
+                submission,
                 stages: BTreeMap::new(),
                 manifest: None,
                 state: JobState::Running,

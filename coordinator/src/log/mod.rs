@@ -170,9 +170,18 @@ impl Log {
         self.next += 1;
     }
 
-    fn key(&self, seq: u64) -> String {
-        format!("{}/{seq:020}", self.prefix)
+    /// Where the log under `prefix` starts, if there is one.
+    pub fn first_slot(prefix: &str) -> String {
+        slot_key(prefix, 0)
     }
+
+    fn key(&self, seq: u64) -> String {
+        slot_key(&self.prefix, seq)
+    }
+}
+
+fn slot_key(prefix: &str, seq: u64) -> String {
+    format!("{prefix}/{seq:020}")
 }
 
 fn fenced(epoch: Epoch) -> Error {

@@ -6,7 +6,7 @@
 use rankmill_common::{Error, ErrorKind, JobId, WorkerId};
 
 use super::event::{Effect, Lease, RequestId};
-use super::state::{Held, Repair, Scheduler, TaskKey, Waiting};
+use super::state::{Held, Repair, Running, Scheduler, TaskKey, Waiting};
 
 impl Scheduler {
     pub(super) fn enqueue_request(
@@ -38,7 +38,8 @@ impl Scheduler {
     pub(super) fn assign(&mut self, now: u64, effects: &mut Vec<Effect>) {
         let mut unserved = std::collections::VecDeque::new();
         while let Some(waiting) = self.waiting.pop_front() {
-            match self.choose(now, &waiting) {
+            let open = self.choose(now, &waiting);
+            match open.or_else(|| self.straggler(now, &waiting)) {
                 Some(key) => {
                     let lease = self.lease(now, &key, &waiting.worker);
                     effects.push(Effect::Grant {
@@ -57,7 +58,7 @@ impl Scheduler {
         let worker = self.workers.get(&waiting.worker)?;
         let mut first = None;
         for (job, state) in &self.jobs {
-            for (stage, stage_state) in &state.stages {
+            for (stage, stage_state) in state.stages.iter().filter(|(_, s)| s.has_open_tasks()) {
                 let failures = worker.failures.get(&(job.clone(), *stage)).copied();
                 let excluded =
                     failures.unwrap_or(0) >= self.limits.worker_failures && self.workers.len() > 1;
@@ -98,7 +99,11 @@ impl Scheduler {
         let stage = job.stages.get_mut(&key.stage)?;
         let task = stage.tasks.get_mut(key.task.0 as usize)?;
         job.affinity.insert((task.name, key.task), worker.clone());
-        task.attempt = Some(attempt.clone());
+        task.attempts.push(Running {
+            attempt: attempt.clone(),
+            worker: worker.clone(),
+            since: now,
+        });
         let output_prefix = match (task.repair, &task.committed) {
             (Repair::Needed, Some(committed)) => committed.output_prefix.clone(),
             (Repair::Needed | Repair::NotNeeded, _) => format!(

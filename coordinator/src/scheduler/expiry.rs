@@ -43,7 +43,7 @@ impl Scheduler {
             .get(worker)
             .and_then(|state| state.leases.get(attempt));
         held.and_then(|held| self.task(&held.key))
-            .is_some_and(|task| task.attempt.as_ref() == Some(attempt))
+            .is_some_and(|task| task.runs(attempt) && !task.is_settled())
     }
 
     /// A worker that leaves gives its tasks back; they do not count as failed.
@@ -67,6 +67,7 @@ impl Scheduler {
             .filter(|(_, state)| state.last_seen + self.limits.lease_ms < now)
             .map(|(worker, _)| worker.clone())
             .collect();
+        self.totals.workers_lost += silent.len() as u64;
         for worker in silent {
             self.lose(now, &worker, effects);
         }
@@ -125,10 +126,8 @@ impl Scheduler {
     }
 
     fn give_back(&mut self, attempt: &AttemptId, key: &TaskKey) {
-        if let Some(task) = self.task_mut(key)
-            && task.attempt.as_ref() == Some(attempt)
-        {
-            task.attempt = None;
+        if let Some(task) = self.task_mut(key) {
+            task.take_attempt(attempt);
         }
     }
 

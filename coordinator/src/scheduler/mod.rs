@@ -4,8 +4,8 @@
 //! I/O, ordered maps only. `now` is milliseconds on the coordinator's monotonic clock. It never
 //! reads algorithms (see [`crate::stages`]) and never persists (see [`crate::log`]).
 //!
-//! Invariants: a task is committed at most once; at most one unexpired lease per attempt; a task
-//! whose job has ended is never leased.
+//! Invariants: a task is committed at most once; at most one unexpired lease per attempt, at most
+//! two attempts at a task; a task whose job has ended is never leased.
 //!
 //! ```text
 //! task:  Pending ──lease──► Leased ──report ok──► Committed ──output lost──► Pending (repair)
@@ -18,6 +18,7 @@ mod event;
 mod expiry;
 mod report;
 mod state;
+mod stragglers;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ pub use state::{Limits, Scheduler};
 
 use rankmill_common::{JobId, StageId};
 
+use crate::metrics::Metrics;
 use state::{Job, Stage, Task, Worker};
 
 impl Scheduler {
@@ -100,6 +102,24 @@ impl Scheduler {
         self.workers.len()
     }
 
+    /// What there is to count of workers and tasks.
+    pub(crate) fn metrics(&self) -> Metrics {
+        let stages = self.jobs.values().flat_map(|job| job.stages.values());
+        let unfinished = stages.filter(|stage| stage.has_open_tasks());
+        let (mut pending, mut running) = (0, 0);
+        for task in unfinished.flat_map(|stage| &stage.tasks) {
+            running += task.attempts.len();
+            pending += usize::from(!task.is_settled() && task.attempts.is_empty());
+        }
+        Metrics {
+            workers: self.workers.len(),
+            tasks_pending: pending,
+            tasks_running: running,
+            totals: self.totals.clone(),
+            ..Metrics::default()
+        }
+    }
+
     fn add_stage(
         &mut self,
         job: &JobId,
@@ -115,6 +135,7 @@ impl Scheduler {
             root,
             tasks: tasks.into_iter().map(Task::new).collect(),
             reported_done: false,
+            repairs: 0,
         };
         entry.stages.insert(stage, stage_state);
         self.finish_stage(job, stage, effects);

@@ -4,7 +4,7 @@ use rankmill_common::operator::Report;
 use rankmill_common::{AttemptId, Error, ErrorKind, JobId, StageId, TaskIndex, WorkerId};
 
 use super::event::{Effect, Outcome, RequestId};
-use super::state::{Repair, Scheduler, TaskKey};
+use super::state::{Repair, Scheduler, Task, TaskKey};
 use crate::log::{Committed, JobEntry, TaskCost};
 
 /// First pause after a transient failure; doubled by each further one.
@@ -44,22 +44,23 @@ impl Scheduler {
             state.leases.remove(&place.attempt);
         }
         let key = place.key();
-        let current = self
+        let running = self
             .task_mut(&key)
-            .is_some_and(|task| task.attempt.as_ref() == Some(&place.attempt));
-        if !current {
-            // The lease expired, the job ended or another attempt won: nobody wants this output.
-            effects.push(Effect::Acknowledge { request });
-            return;
-        }
-        match outcome {
-            Outcome::Done { report, cost } => {
+            .and_then(|task| task.take_attempt(&place.attempt));
+        match (running, outcome) {
+            (Some(running), Outcome::Done { report, cost }) => {
+                if let Some(job) = self.jobs.get_mut(&key.job) {
+                    job.learn(&key, now.saturating_sub(running.since));
+                }
                 self.succeed(request, worker, &place, *report, cost, effects);
             }
-            Outcome::Failed(error) => {
+            (Some(_), Outcome::Failed(error)) => {
                 effects.push(Effect::Acknowledge { request });
+                self.totals.attempts_failed += 1;
                 self.fail(now, worker, &key, error, effects);
             }
+            // The lease expired or the job ended: nobody wants this output.
+            (None, _) => effects.push(Effect::Acknowledge { request }),
         }
     }
 
@@ -77,11 +78,10 @@ impl Scheduler {
         let Some(task) = self.task_mut(&key) else {
             return;
         };
-        task.attempt = None;
         task.failures = 0;
         if let Some(committed) = &task.committed {
-            let same = committed.report == report;
-            task.repair = Repair::NotNeeded;
+            let same = same_outputs(committed, &report, &attempt_prefix(&root, &key, place));
+            self.set_repair(&key, Repair::NotNeeded);
             effects.push(Effect::Acknowledge { request });
             if same {
                 self.unblock(&key);
@@ -97,15 +97,13 @@ impl Scheduler {
             }
             return;
         }
-        let output_prefix = format!(
-            "{root}/a/{}/{}/{}/{}",
-            key.job, key.stage, key.task, place.attempt
-        );
+        let output_prefix = attempt_prefix(&root, &key, place);
         task.committed = Some(Committed {
             report: report.clone(),
             cost,
             output_prefix: output_prefix.clone(),
         });
+        self.totals.tasks_committed += 1;
         effects.push(Effect::Commit {
             job: key.job.clone(),
             entry: JobEntry::TaskCommitted {
@@ -140,7 +138,10 @@ impl Scheduler {
         let Some(task) = self.task_mut(key) else {
             return;
         };
-        task.attempt = None;
+        if task.is_settled() {
+            // The other attempt has won.
+            return;
+        }
         if !error.kind.is_retryable() {
             effects.push(fail_job(key, error));
             return;
@@ -169,12 +170,23 @@ impl Scheduler {
 
     /// Lets `consumer` wait until the task that made its lost input has made it again.
     fn repair(&mut self, consumer: &TaskKey, producer: TaskKey) {
-        if let Some(task) = self.task_mut(&producer) {
-            task.repair = Repair::Needed;
-        }
+        self.set_repair(&producer, Repair::Needed);
         if let Some(task) = self.task_mut(consumer) {
             task.blocked_on = Some(producer);
         }
+    }
+
+    fn set_repair(&mut self, key: &TaskKey, repair: Repair) {
+        let stage = self
+            .jobs
+            .get_mut(&key.job)
+            .and_then(|job| job.stages.get_mut(&key.stage));
+        let Some(stage) = stage else { return };
+        if let Some(task) = stage.tasks.get_mut(key.task.0 as usize) {
+            task.repair = repair;
+        }
+        let needed = |task: &&Task| task.repair == Repair::Needed;
+        stage.repairs = stage.tasks.iter().filter(needed).count();
     }
 
     fn unblock(&mut self, producer: &TaskKey) {
@@ -219,6 +231,27 @@ impl Scheduler {
                 .clone(),
         )
     }
+}
+
+/// Where an attempt writes.
+fn attempt_prefix(root: &str, key: &TaskKey, place: &Place) -> String {
+    format!(
+        "{root}/a/{}/{}/{}/{}",
+        key.job, key.stage, key.task, place.attempt
+    )
+}
+
+/// Whether another attempt, writing below `prefix`, has made the same bytes: reports name their
+/// objects with digests.
+fn same_outputs(committed: &Committed, report: &Report, prefix: &str) -> bool {
+    if committed.report == *report {
+        return true;
+    }
+    let relative = |report: &Report, prefix: &str| {
+        let text = serde_json::to_string(report).ok();
+        text.map(|text| text.replace(&format!("\"{prefix}/"), "\"/"))
+    };
+    relative(&committed.report, &committed.output_prefix) == relative(report, prefix)
 }
 
 pub(super) fn fail_job(key: &TaskKey, error: Error) -> Effect {

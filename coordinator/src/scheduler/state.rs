@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use rankmill_common::{AttemptId, Epoch, JobId, StageId, TaskIndex, WorkerId};
 
 use super::event::{RequestId, TaskPlan};
+use super::stragglers::Durations;
 use crate::log::Committed;
+use crate::metrics::Totals;
 
 /// Bounds on patience.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +24,8 @@ pub struct Limits {
     pub worker_failures: u32,
     /// How long jobs wait for a worker.
     pub no_workers_ms: u64,
+    /// Running time below which no attempt counts as a straggler.
+    pub straggler_ms: u64,
 }
 
 /// The state of the cluster.
@@ -34,6 +38,7 @@ pub struct Scheduler {
     pub(super) jobs: BTreeMap<JobId, Job>,
     pub(super) waiting: VecDeque<Waiting>,
     pub(super) no_workers_since: Option<u64>,
+    pub(super) totals: Totals,
 }
 
 /// A worker.
@@ -68,6 +73,8 @@ pub(super) struct Job {
     pub(super) stages: BTreeMap<StageId, Stage>,
     /// Who last ran the task of this operator and index: it has the inputs mapped.
     pub(super) affinity: BTreeMap<(&'static str, TaskIndex), WorkerId>,
+    /// Running times of each operator's committed tasks.
+    pub(super) durations: BTreeMap<&'static str, Durations>,
 }
 
 /// One stage.
@@ -76,6 +83,8 @@ pub(super) struct Stage {
     pub(super) root: String,
     pub(super) tasks: Vec<Task>,
     pub(super) reported_done: bool,
+    /// Tasks whose output has to be made again.
+    pub(super) repairs: usize,
 }
 
 /// Which task.
@@ -94,13 +103,22 @@ pub(super) struct Task {
     pub(super) committed: Option<Committed>,
     /// The output was lost: the task runs again and must make the same bytes at the same place.
     pub(super) repair: Repair,
-    pub(super) attempt: Option<AttemptId>,
+    /// Attempts whose reports are awaited: one, or two where the first is a straggler.
+    pub(super) attempts: Vec<Running>,
     pub(super) failures: u32,
     pub(super) lost_workers: BTreeSet<WorkerId>,
     /// Not before this instant, after a failure.
     pub(super) not_before: u64,
     /// Not before this task's output is repaired.
     pub(super) blocked_on: Option<TaskKey>,
+}
+
+/// An attempt in a worker's hands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Running {
+    pub(super) attempt: AttemptId,
+    pub(super) worker: WorkerId,
+    pub(super) since: u64,
 }
 
 /// Whether a committed output has to be made again.
@@ -121,6 +139,7 @@ impl Scheduler {
             jobs: BTreeMap::new(),
             waiting: VecDeque::new(),
             no_workers_since: None,
+            totals: Totals::default(),
         }
     }
 
@@ -144,6 +163,13 @@ impl Scheduler {
     }
 }
 
+impl Stage {
+    /// Whether a look at its tasks may find one to lease.
+    pub(super) fn has_open_tasks(&self) -> bool {
+        !self.reported_done || self.repairs > 0
+    }
+}
+
 impl Worker {
     pub(super) fn new(now: u64, memory: u64) -> Self {
         Self {
@@ -162,7 +188,7 @@ impl Task {
             memory: plan.memory,
             committed: plan.committed,
             repair: Repair::NotNeeded,
-            attempt: None,
+            attempts: Vec::new(),
             failures: 0,
             lost_workers: BTreeSet::new(),
             not_before: 0,
@@ -174,10 +200,30 @@ impl Task {
         self.committed.is_some()
     }
 
+    pub(super) fn runs(&self, attempt: &AttemptId) -> bool {
+        self.attempts
+            .iter()
+            .any(|running| running.attempt == *attempt)
+    }
+
+    /// Ends an attempt; it, if it was awaited.
+    pub(super) fn take_attempt(&mut self, attempt: &AttemptId) -> Option<Running> {
+        let index = self
+            .attempts
+            .iter()
+            .position(|running| running.attempt == *attempt)?;
+        Some(self.attempts.remove(index))
+    }
+
+    /// Whether its output counts and is where it should be.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_committed() && self.repair == Repair::NotNeeded
+    }
+
     /// Whether a worker could take it now.
     pub(super) fn is_open(&self, now: u64) -> bool {
         (self.committed.is_none() || self.repair == Repair::Needed)
-            && self.attempt.is_none()
+            && self.attempts.is_empty()
             && self.blocked_on.is_none()
             && self.not_before <= now
     }

@@ -19,6 +19,7 @@ const LIMITS: Limits = Limits {
     lost_workers: 2,
     worker_failures: 2,
     no_workers_ms: 60_000,
+    straggler_ms: 4_000,
 };
 const TASKS: usize = 5;
 const STAGES: u32 = 3;

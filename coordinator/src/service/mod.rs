@@ -6,6 +6,7 @@ mod heartbeat;
 mod lease_task;
 mod leave;
 mod list_jobs;
+mod prune_jobs;
 mod register;
 mod report_task;
 mod submit_job;
@@ -22,15 +23,16 @@ use tonic::{Request, Response, Status};
 
 use crate::config::CoordinatorConfig;
 use crate::engine::EngineHandle;
+use crate::seat::Seat;
 
 /// What people call.
 pub(crate) struct Jobs {
-    engine: EngineHandle,
+    seat: Seat,
 }
 
 /// What workers call.
 pub(crate) struct Tasks {
-    engine: EngineHandle,
+    seat: Seat,
     state_url: String,
     heartbeat_ms: u64,
     lease_ms: u64,
@@ -40,15 +42,15 @@ type Answer<T> = Result<Response<T>, Status>;
 type StatusStream = Pin<Box<dyn Stream<Item = Result<pb::JobStatus, Status>> + Send>>;
 
 impl Jobs {
-    pub(crate) fn new(engine: EngineHandle) -> Self {
-        Self { engine }
+    pub(crate) fn new(seat: Seat) -> Self {
+        Self { seat }
     }
 }
 
 impl Tasks {
-    pub(crate) fn new(engine: EngineHandle, state_url: String, config: &CoordinatorConfig) -> Self {
+    pub(crate) fn new(seat: Seat, state_url: String, config: &CoordinatorConfig) -> Self {
         Self {
-            engine,
+            seat,
             state_url,
             heartbeat_ms: config.heartbeat_ms,
             lease_ms: config.lease_ms,
@@ -56,7 +58,15 @@ impl Tasks {
     }
 }
 
-fn answer<T>(result: rankmill_common::Result<T>) -> Answer<T> {
+/// Answers a call from the engine, or says that there is none here.
+async fn answer<T>(
+    engine: rankmill_common::Result<EngineHandle>,
+    call: impl AsyncFnOnce(EngineHandle) -> rankmill_common::Result<T>,
+) -> Answer<T> {
+    let result = match engine {
+        Ok(engine) => call(engine).await,
+        Err(error) => Err(error),
+    };
     result.map(Response::new).map_err(|error| to_status(&error))
 }
 
@@ -68,23 +78,38 @@ impl JobService for Jobs {
         &self,
         request: Request<pb::SubmitJobRequest>,
     ) -> Answer<pb::SubmitJobResponse> {
-        answer(submit_job::call(&self.engine, request.into_inner()).await)
+        let call = async |engine| submit_job::call(&engine, request.into_inner()).await;
+        answer(self.seat.engine(), call).await
     }
 
     async fn get_job(&self, request: Request<pb::GetJobRequest>) -> Answer<pb::JobStatus> {
-        answer(get_job::call(&self.engine, request.into_inner()).await)
+        let call = async |engine| get_job::call(&engine, request.into_inner()).await;
+        answer(self.seat.engine(), call).await
     }
 
     async fn list_jobs(&self, _: Request<pb::ListJobsRequest>) -> Answer<pb::ListJobsResponse> {
-        answer(list_jobs::call(&self.engine).await)
+        answer(self.seat.engine(), async |engine| {
+            list_jobs::call(&engine).await
+        })
+        .await
     }
 
     async fn watch_job(&self, request: Request<pb::WatchJobRequest>) -> Answer<StatusStream> {
-        answer(watch_job::call(&self.engine, request.into_inner()).await)
+        let call = async |engine| watch_job::call(&engine, request.into_inner()).await;
+        answer(self.seat.engine(), call).await
+    }
+
+    async fn prune_jobs(
+        &self,
+        request: Request<pb::PruneJobsRequest>,
+    ) -> Answer<pb::PruneJobsResponse> {
+        let call = async |engine| prune_jobs::call(&engine, request.into_inner()).await;
+        answer(self.seat.engine(), call).await
     }
 
     async fn cancel_job(&self, request: Request<pb::CancelJobRequest>) -> Answer<pb::JobStatus> {
-        answer(cancel_job::call(&self.engine, request.into_inner()).await)
+        let call = async |engine| cancel_job::call(&engine, request.into_inner()).await;
+        answer(self.seat.engine(), call).await
     }
 }
 
@@ -94,31 +119,36 @@ impl TaskService for Tasks {
         &self,
         request: Request<pb::RegisterRequest>,
     ) -> Answer<pb::RegisterResponse> {
-        answer(register::call(self, request.into_inner()).await)
+        let call = async |engine| register::call(self, &engine, request.into_inner()).await;
+        answer(self.seat.engine(), call).await
     }
 
     async fn lease_task(
         &self,
         request: Request<pb::LeaseTaskRequest>,
     ) -> Answer<pb::LeaseTaskResponse> {
-        answer(lease_task::call(&self.engine, request.into_inner()).await)
+        let call = async |engine| lease_task::call(&engine, request.into_inner()).await;
+        answer(self.seat.engine(), call).await
     }
 
     async fn heartbeat(
         &self,
         request: Request<pb::HeartbeatRequest>,
     ) -> Answer<pb::HeartbeatResponse> {
-        answer(heartbeat::call(&self.engine, request.into_inner()).await)
+        let call = async |engine| heartbeat::call(&engine, request.into_inner()).await;
+        answer(self.seat.engine(), call).await
     }
 
     async fn report_task(
         &self,
         request: Request<pb::ReportTaskRequest>,
     ) -> Answer<pb::ReportTaskResponse> {
-        answer(report_task::call(&self.engine, request.into_inner()).await)
+        let call = async |engine| report_task::call(&engine, request.into_inner()).await;
+        answer(self.seat.engine(), call).await
     }
 
     async fn leave(&self, request: Request<pb::LeaveRequest>) -> Answer<pb::LeaveResponse> {
-        answer(leave::call(&self.engine, request.into_inner()))
+        let call = async |engine| leave::call(&engine, request.into_inner());
+        answer(self.seat.engine(), call).await
     }
 }

@@ -4,10 +4,11 @@ use rankmill_common::Result;
 use rankmill_proto::pb;
 
 use super::Tasks;
-use crate::engine::{Command, WorkerHello};
+use crate::engine::{Command, EngineHandle, WorkerHello};
 
 pub(super) async fn call(
     tasks: &Tasks,
+    engine: &EngineHandle,
     request: pb::RegisterRequest,
 ) -> Result<pb::RegisterResponse> {
     let hello = WorkerHello {
@@ -16,8 +17,7 @@ pub(super) async fn call(
         host: request.host,
         memory: request.memory,
     };
-    let worker = tasks
-        .engine
+    let worker = engine
         .ask(|reply| Command::Register { hello, reply })
         .await??;
     Ok(pb::RegisterResponse {

@@ -9,9 +9,14 @@ pub(super) async fn call(
     engine: &EngineHandle,
     request: pb::SubmitJobRequest,
 ) -> Result<pb::SubmitJobResponse> {
+    let submission = request.submission_id.clone();
     let spec = Box::new(convert::job_spec(request)?);
     let status = engine
-        .ask(|reply| Command::Submit { spec, reply })
+        .ask(|reply| Command::Submit {
+            spec,
+            submission,
+            reply,
+        })
         .await??;
     Ok(pb::SubmitJobResponse {
         status: Some(status.into()),

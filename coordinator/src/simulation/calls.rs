@@ -42,6 +42,7 @@ pub(super) struct Leave {
 #[derive(Clone)]
 pub(super) struct Submit {
     pub(super) spec: JobSpec,
+    pub(super) submission: String,
 }
 
 #[derive(Clone)]
@@ -167,6 +168,7 @@ impl Call for Submit {
     fn command(&self, reply: oneshot::Sender<Result<JobStatus>>) -> Command {
         Command::Submit {
             spec: Box::new(self.spec.clone()),
+            submission: self.submission.clone(),
             reply,
         }
     }

@@ -18,7 +18,10 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub(super) async fn live(world: Arc<World>, spec: JobSpec) {
     loop {
         let to = world.chance.below(COORDINATORS);
-        let submit = Submit { spec: spec.clone() };
+        let submit = Submit {
+            spec: spec.clone(),
+            submission: "tonight".to_owned(),
+        };
         match world.call(Place::Client, to, LIMIT, submit).await {
             Ok(_) if world.goes_wrong(|faults| faults.walks) => {
                 // In good hands: the person goes home, and the job has to end by itself.

@@ -1,4 +1,5 @@
-//! A simulated coordinator: the real engine in a process that may be paused, killed or replaced.
+//! A simulated coordinator: the real one, with its leadership and its engine, in a process that may
+//! be paused, killed or replaced. Only its transport is missing.
 
 use std::sync::Arc;
 
@@ -10,12 +11,24 @@ use super::process::{Place, Process};
 use super::store::Client;
 use super::world::World;
 use crate::config::CoordinatorConfig;
-use crate::engine::{Engine, EngineHandle, Surroundings};
+use crate::engine::Surroundings;
+use crate::seat::Seat;
+use crate::server::{self, Role};
+
+/// How a coordinator comes to lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// At once, whoever else leads.
+    Hasty,
+    /// When nobody else does.
+    Patient,
+}
 
 /// A coordinator that serves.
 pub(super) struct Coordinator {
     pub(super) process: Arc<Process>,
-    pub(super) handle: EngineHandle,
+    pub(super) manner: Manner,
+    pub(super) seat: Seat,
     /// Asks it to shut down in good order.
     pub(super) shutdown: Arc<Notify>,
 }
@@ -29,13 +42,13 @@ pub(super) fn config() -> CoordinatorConfig {
 }
 
 impl World {
-    /// Starts a coordinator at place `index`: it takes over, whoever else may be there.
-    pub(super) fn start_coordinator(self: &Arc<Self>, index: usize) {
+    /// Starts a coordinator at place `index`.
+    pub(super) fn start_coordinator(self: &Arc<Self>, index: usize, manner: Manner) {
         let process = Process::start(Place::Coordinator(index));
         self.place_process(index, &process);
-        self.trace(|| format!("coordinator {index} starts"));
+        self.trace(|| format!("coordinator {index} starts, {manner:?}"));
         let world = Arc::clone(self);
-        let running = serve(Arc::clone(self), Arc::clone(&process), index);
+        let running = serve(Arc::clone(self), Arc::clone(&process), index, manner);
         let owner = Arc::clone(&process);
         let task = tokio::task::spawn_local(async move { owner.run(running).await });
         process.own(task.abort_handle());
@@ -61,38 +74,69 @@ impl World {
     }
 }
 
-async fn serve(world: Arc<World>, process: Arc<Process>, index: usize) {
+async fn serve(world: Arc<World>, process: Arc<Process>, index: usize, manner: Manner) {
     let store = Client::state(&world, &process);
-    let surroundings = world.surroundings(&process);
-    match Engine::open(store, config(), surroundings).await {
-        Ok(engine) => {
-            let shutdown = Arc::new(Notify::new());
-            let coordinator = Coordinator {
-                process: Arc::clone(&process),
-                handle: engine.handle(),
-                shutdown: Arc::clone(&shutdown),
-            };
-            world.publish_coordinator(index, coordinator);
-            let ended = engine.run(async move { shutdown.notified().await }).await;
-            match ended {
-                Err(error) if error.kind == ErrorKind::Fenced => world.count("coordinator fenced"),
-                Err(_) => {
-                    world.count("coordinator stepped down");
-                    world.restart_later(index, 5_000);
-                }
-                Ok(()) => world.count("coordinator shut down"),
-            }
+    let coordinator = match manner {
+        Manner::Hasty => server::Coordinator::alone(store, config()),
+        Manner::Patient => {
+            server::Coordinator::one_of_several(store, config(), format!("place-{index}"))
         }
+    };
+    let coordinator = coordinator.within(world.surroundings(&process));
+    let seat = Seat::vacant("starting");
+    let shutdown = Arc::new(Notify::new());
+    world.publish_coordinator(
+        index,
+        Coordinator {
+            process: Arc::clone(&process),
+            manner,
+            seat: seat.clone(),
+            shutdown: Arc::clone(&shutdown),
+        },
+    );
+    let mut tell = |role: Role| note(&world, &process, role);
+    let ended = coordinator
+        .preside(&seat, async move { shutdown.notified().await }, &mut tell)
+        .await;
+    match ended {
+        Ok(()) => world.count("coordinator shut down"),
         Err(error) => {
-            world.count("takeover failed");
-            world.trace(|| format!("coordinator {index} cannot take over: {error}"));
-            if error.kind == ErrorKind::Internal {
-                world.report(format!("coordinator {index} cannot take over: {error}"));
-            }
+            note(&world, &process, Role::SteppedDown(error));
             world.restart_later(index, 5_000);
         }
     }
     world.trace(|| format!("coordinator {index} (epoch {}) ends", process.epoch()));
-    process.die();
     world.remove_coordinator(index, &process);
+    process.die();
+}
+
+fn note(world: &World, process: &Process, role: Role) {
+    let (place, epoch) = (process.place, process.epoch());
+    match role {
+        Role::Standby(leader) => world.trace(|| format!("{place:?} stands by: {leader:?} leads")),
+        Role::Leader => {
+            world.trace(|| format!("{place:?} leads as epoch {epoch}"));
+            world.count("takeover");
+            if world.leaders() > 1 {
+                world.count("several leaders at once");
+            }
+        }
+        Role::SteppedDown(error) => {
+            world.trace(|| format!("{place:?} steps down: {error}"));
+            match error.kind {
+                ErrorKind::Fenced => world.count("leader fenced"),
+                ErrorKind::Internal => world.report(format!("{place:?} steps down: {error}")),
+                ErrorKind::InvalidInput
+                | ErrorKind::NotFound
+                | ErrorKind::AlreadyExists
+                | ErrorKind::ResourceExhausted
+                | ErrorKind::Unavailable
+                | ErrorKind::InputLost
+                | ErrorKind::Cancelled
+                | ErrorKind::NotConverged => {
+                    world.count("leader steps down, or cannot take over");
+                }
+            }
+        }
+    }
 }

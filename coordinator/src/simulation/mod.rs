@@ -1,7 +1,7 @@
 //! Ring one of the proof: a world in which everything fails, from one seed.
 //!
-//! Real here are the engine with its scheduler, journals, commit and recovery, the logs, and
-//! create-if-absent with its reading back: all that decides. Simulated are time (tokio's, paused),
+//! Real here are leadership with its standbys, the engine with its scheduler, journals, commit and
+//! recovery, the logs, and create-if-absent with its reading back: all that decides. Simulated are time (tokio's, paused),
 //! the object store's backend, the network, the workers' computation, the clients, and what starts
 //! and stops processes. gRPC and real processes are for the other rings.
 //!
@@ -44,7 +44,7 @@ const SEEDS: u64 = 2_000;
 const ENOUGH: usize = 10;
 
 /// What must have happened in every campaign of at least [`SEEDS`] seeds.
-const FAULTS: [&str; 31] = [
+const FAULTS: [&str; 32] = [
     "worker crash",
     "worker restart",
     "worker paused",
@@ -62,9 +62,10 @@ const FAULTS: [&str; 31] = [
     "coordinator crash",
     "coordinator restart",
     "coordinator paused",
-    "coordinator fenced",
+    "leader fenced",
+    "leader steps down, or cannot take over",
     "coordinator shut down",
-    "several coordinators",
+    "several leaders at once",
     "clock jumps ten minutes ahead",
     "clock jumps ten minutes back",
     "store call cut by a partition",

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::coordinator::Manner;
 use super::process::{Place, Process};
 use super::world::{COORDINATORS, World};
 
@@ -159,10 +160,8 @@ fn shut_down_coordinator(world: &Arc<World>) {
 fn second_coordinator(world: &Arc<World>) {
     let vacant = (0..COORDINATORS).find(|&index| world.is_vacant(index));
     if let Some(index) = vacant {
-        if world.some_coordinator().is_some() {
-            world.count("several coordinators");
-        }
-        world.start_coordinator(index);
+        let manner = world.chance.pick(&[Manner::Hasty, Manner::Patient]);
+        world.start_coordinator(index, manner);
     }
 }
 
@@ -214,7 +213,7 @@ impl World {
             tokio::time::sleep(time).await;
             if !world.is_healed() && world.is_vacant(index) {
                 world.count("coordinator restart");
-                world.start_coordinator(index);
+                world.start_coordinator(index, Manner::Patient);
             }
         });
     }
@@ -226,13 +225,15 @@ impl World {
         for process in self.processes() {
             process.resume();
         }
-        // Whoever was replaced may say its last words for a while; somebody then stops it.
+        // Coordinators that came in haste do not look whether they were replaced: whoever started
+        // them stops them in the end. The others settle among themselves who leads.
         let rule = Arc::clone(self);
         let grace = self.chance.millis(0, 20_000);
         tokio::task::spawn_local(async move {
             tokio::time::sleep(grace).await;
+            rule.stop_hasty_coordinators();
             loop {
-                rule.keep_one_coordinator();
+                rule.keep_a_coordinator();
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }
         });

@@ -95,8 +95,10 @@ async fn deliver<C: Call>(
         None => Err(unreachable_error()),
         Some(coordinator) => {
             call.arrives(&world, &coordinator);
-            let answer = coordinator.handle.ask(|reply| call.command(reply)).await;
-            let answer = answer.flatten();
+            let answer = match coordinator.seat.engine() {
+                Ok(engine) => engine.ask(|reply| call.command(reply)).await.flatten(),
+                Err(standby) => Err(standby),
+            };
             call.answered(&world, &coordinator, &answer);
             answer
         }

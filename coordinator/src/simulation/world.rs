@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::chance::Chance;
 use super::client;
-use super::coordinator::Coordinator;
+use super::coordinator::{Coordinator, Manner};
 use super::job;
 use super::nemesis::{self, Faults};
 use super::process::{Place, Process};
@@ -119,7 +119,8 @@ impl World {
     async fn live(self: &Arc<Self>) {
         let specs = self.plan_jobs();
         self.trace(|| format!("{:?}, poison {:?}", self.faults, self.poison));
-        self.start_coordinator(0);
+        self.start_coordinator(0, Manner::Patient);
+        self.start_coordinator(1, Manner::Patient);
         for worker in 0..self.chance.between(2, 4) as usize {
             self.start_worker(worker);
         }
@@ -257,8 +258,6 @@ impl World {
     }
 
     pub(super) fn publish_coordinator(&self, index: usize, coordinator: Coordinator) {
-        let epoch = coordinator.process.epoch();
-        self.trace(|| format!("coordinator {index} serves as epoch {epoch}"));
         self.lock()
             .coordinators
             .insert(index, Arc::new(coordinator));
@@ -297,26 +296,29 @@ impl World {
         true
     }
 
-    /// In a healed world: whoever has been replaced is stopped, and somebody is started where
-    /// nobody is left.
-    pub(super) fn keep_one_coordinator(self: &Arc<Self>) {
-        let all: Vec<_> = {
-            let inner = self.lock();
-            inner
-                .processes
-                .iter()
-                .map(|(i, p)| (*i, p.epoch()))
-                .collect()
-        };
-        let newest = all.iter().map(|(_, epoch)| *epoch).max();
-        for (index, epoch) in &all {
-            if Some(*epoch) != newest {
-                self.kill_coordinator(*index);
+    pub(super) fn stop_hasty_coordinators(&self) {
+        for index in 0..COORDINATORS {
+            let found = self.coordinator(index);
+            if found.is_some_and(|coordinator| coordinator.manner == Manner::Hasty) {
+                self.kill_coordinator(index);
             }
         }
-        if all.is_empty() {
-            self.start_coordinator(0);
+    }
+
+    /// Somebody is started where nobody is left.
+    pub(super) fn keep_a_coordinator(self: &Arc<Self>) {
+        let nobody = self.lock().processes.is_empty();
+        if nobody {
+            self.start_coordinator(0, Manner::Patient);
         }
+    }
+
+    /// How many coordinators believe that they lead.
+    pub(super) fn leaders(&self) -> usize {
+        let inner = self.lock();
+        let all = inner.coordinators.values();
+        all.filter(|coordinator| coordinator.seat.engine().is_ok())
+            .count()
     }
 
     pub(super) fn place_worker(&self, index: usize, process: &Arc<Process>) {

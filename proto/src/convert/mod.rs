@@ -22,12 +22,15 @@ pub fn job_spec(request: pb::SubmitJobRequest) -> Result<JobSpec> {
     Ok(spec)
 }
 
-/// A submission of `spec`.
-pub fn submission(spec: JobSpec) -> pb::SubmitJobRequest {
+/// A submission of `spec`; the same `submission_id` in every repetition of it.
+pub fn submission(spec: JobSpec, submission_id: String) -> pb::SubmitJobRequest {
     let job = match spec {
         JobSpec::Svd(spec) => pb::submit_job_request::Job::Svd(spec.into()),
     };
-    pb::SubmitJobRequest { job: Some(job) }
+    pb::SubmitJobRequest {
+        job: Some(job),
+        submission_id,
+    }
 }
 
 fn required<T>(field: Option<T>, name: &str) -> Result<T> {

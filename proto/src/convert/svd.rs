@@ -164,6 +164,6 @@ mod tests {
             seed: 42,
             convergence: Convergence::Require,
         });
-        assert_eq!(job_spec(submission(spec.clone())), Ok(spec));
+        assert_eq!(job_spec(submission(spec.clone(), String::new())), Ok(spec));
     }
 }

@@ -10,10 +10,12 @@ use rankmill_proto::pb::{
     HeartbeatRequest, HeartbeatResponse, Lease, LeaseTaskRequest, LeaveRequest, RegisterRequest,
     RegisterResponse, ReportTaskRequest,
 };
-use rankmill_proto::{MAX_MESSAGE_BYTES, status};
+use rankmill_proto::{Coordinators, MAX_MESSAGE_BYTES, status};
 use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
+
+type Client = TaskServiceClient<Channel>;
 
 /// How long an answer to a short call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(5);
@@ -40,20 +42,17 @@ pub(super) enum Failure {
     Unreachable(Error),
 }
 
-/// A connection to the coordinator. Clones share it.
+/// The coordinator that leads, as far as is known. Clones share the knowledge.
 #[derive(Clone, Debug)]
 pub(super) struct Coordinator {
-    client: TaskServiceClient<Channel>,
+    coordinators: Coordinators,
     last_answer: Arc<Mutex<Instant>>,
 }
 
 impl Coordinator {
-    pub(super) fn new(channel: Channel) -> Self {
-        let client = TaskServiceClient::new(channel)
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    pub(super) fn new(coordinators: Coordinators) -> Self {
         Self {
-            client,
+            coordinators,
             last_answer: Arc::new(Mutex::new(Instant::now())),
         }
     }
@@ -71,62 +70,70 @@ impl Coordinator {
         &self,
         request: RegisterRequest,
     ) -> Result<RegisterResponse, Failure> {
-        let mut client = self.client.clone();
-        self.answer(CALL_LIMIT, client.register(request)).await
+        let call = async |mut client: Client| client.register(request).await;
+        self.call(CALL_LIMIT, call).await
     }
 
     pub(super) async fn lease_task(
         &self,
         request: LeaseTaskRequest,
     ) -> Result<Option<Lease>, Failure> {
-        let mut client = self.client.clone();
-        let response = self.answer(POLL_LIMIT, client.lease_task(request)).await?;
-        Ok(response.lease)
+        let call = async |mut client: Client| client.lease_task(request).await;
+        Ok(self.call(POLL_LIMIT, call).await?.lease)
     }
 
     pub(super) async fn heartbeat(
         &self,
         request: HeartbeatRequest,
     ) -> Result<HeartbeatResponse, Failure> {
-        let mut client = self.client.clone();
-        self.answer(HEARTBEAT_LIMIT, client.heartbeat(request))
-            .await
+        let call = async |mut client: Client| client.heartbeat(request).await;
+        self.call(HEARTBEAT_LIMIT, call).await
     }
 
     pub(super) async fn report_task(&self, request: ReportTaskRequest) -> Result<(), Failure> {
-        let mut client = self.client.clone();
-        self.answer(CALL_LIMIT, client.report_task(request)).await?;
+        let call = async |mut client: Client| client.report_task(request).await;
+        self.call(CALL_LIMIT, call).await?;
         Ok(())
     }
 
     pub(super) async fn leave(&self, worker_id: String) -> Result<(), Failure> {
-        let mut client = self.client.clone();
         let request = LeaveRequest { worker_id };
-        self.answer(LEAVE_LIMIT, client.leave(request)).await?;
+        let call = async |mut client: Client| client.leave(request).await;
+        self.call(LEAVE_LIMIT, call).await?;
         Ok(())
     }
 
-    async fn answer<T>(
+    /// One call to the coordinator of the last answer; where it does not lead or does not answer,
+    /// the next call goes to another.
+    async fn call<T>(
         &self,
         limit: Duration,
-        call: impl Future<Output = Result<Response<T>, Status>>,
+        call: impl AsyncFnOnce(Client) -> Result<Response<T>, Status>,
     ) -> Result<T, Failure> {
+        let (channel, tried) = self.coordinators.current();
+        let client = TaskServiceClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let timed_out = |_| Status::deadline_exceeded("the coordinator did not answer in time");
-        let answer = tokio::time::timeout(limit, call)
+        let answer = tokio::time::timeout(limit, call(client))
             .await
             .map_err(timed_out)
             .flatten();
-        match answer {
+        let failure = match answer {
             Ok(response) => {
                 let mut last = self
                     .last_answer
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner);
                 *last = Instant::now();
-                Ok(response.into_inner())
+                return Ok(response.into_inner());
             }
-            Err(status) => Err(Failure::of(&status)),
+            Err(status) => Failure::of(&status),
+        };
+        if matches!(failure, Failure::Fenced | Failure::Unreachable(_)) {
+            self.coordinators.turn_from(tried);
         }
+        Err(failure)
     }
 }
 

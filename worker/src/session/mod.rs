@@ -21,11 +21,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rankmill_common::{ByteSize, ErrorKind, Result};
+use rankmill_proto::Coordinators;
 use rankmill_proto::pb::{HeartbeatRequest, RegisterRequest, RegisterResponse};
 use rankmill_store::Store;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tonic::transport::Channel;
 
 use self::attempts::Attempts;
 use self::backoff::Backoff;
@@ -42,6 +42,8 @@ pub struct WorkerConfig {
     pub memory: ByteSize,
     /// Where objects of a remote store are kept on local disk.
     pub cache: Option<PathBuf>,
+    /// Bytes that these copies may take.
+    pub cache_size: ByteSize,
     /// Name of this machine, for people and for placing copies of a task elsewhere.
     pub host: String,
 }
@@ -64,34 +66,34 @@ const PATIENCE: Patience = Patience {
 };
 
 /// The longest pause between two tries to register.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Bounds on the heartbeat interval, whatever the coordinator says.
 const HEARTBEAT: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(3));
 
 /// Registers, pulls tasks and runs them until `shutdown` resolves; then drains (at most 25 s),
-/// leaves and returns. Reconnects with backoff while the coordinator is away; registers anew when
-/// the coordinator no longer knows it.
+/// leaves and returns. Reconnects with backoff while no coordinator leads; registers anew with one
+/// that does not know it.
 ///
 /// # Errors
 ///
 /// `InvalidInput` or `Internal` if the coordinator refuses this worker for good (another version,
 /// no right to join), or if the state store cannot be opened from here.
 pub async fn run(
-    channel: Channel,
+    coordinators: impl Into<Coordinators>,
     config: WorkerConfig,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
-    run_with(channel, config, PATIENCE, shutdown).await
+    run_with(coordinators.into(), config, PATIENCE, shutdown).await
 }
 
 async fn run_with(
-    channel: Channel,
+    coordinators: Coordinators,
     config: WorkerConfig,
     patience: Patience,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
-    let coordinator = Coordinator::new(channel);
+    let coordinator = Coordinator::new(coordinators);
     let executor = Arc::new(Executor::new(&config)?);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -256,7 +258,8 @@ impl Session {
 }
 
 fn open(state_url: &str, config: &WorkerConfig) -> Result<Objects> {
-    Objects::open(Store::open(state_url)?, config.cache.clone())
+    let state = Store::open(state_url)?;
+    Objects::open_with_budget(state, config.cache.clone(), config.cache_size.0)
 }
 
 #[cfg(test)]

@@ -38,10 +38,11 @@ impl Worker {
             threads: 1,
             memory: ByteSize(1 << 30),
             cache: None,
+            cache_size: ByteSize(1 << 30),
             host: "test".to_owned(),
         };
         let (stop, stopped) = oneshot::channel();
-        let running = tokio::spawn(run_with(channel, config, SHORT, async {
+        let running = tokio::spawn(run_with(channel.into(), config, SHORT, async {
             let _ = stopped.await;
         }));
         Self {

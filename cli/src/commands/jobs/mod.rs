@@ -3,6 +3,8 @@
 use rankmill_common::status::JobStatus;
 use rankmill_common::{JobId, Result};
 
+mod prune;
+
 use super::block_on;
 use crate::client::{self, Client};
 use crate::exit::{Failure, Format, Outcome};
@@ -14,7 +16,7 @@ use crate::{interrupt, outcome};
 pub(crate) struct Jobs {
     #[command(subcommand)]
     action: Action,
-    /// Where the coordinator listens
+    /// Where the coordinator listens; several with commas: whichever leads
     #[arg(
         long,
         global = true,
@@ -27,6 +29,8 @@ pub(crate) struct Jobs {
     #[arg(long, global = true)]
     json: bool,
 }
+
+use prune::Prune;
 
 #[derive(clap::Subcommand)]
 enum Action {
@@ -42,6 +46,8 @@ enum Action {
         /// The job's id
         id: String,
     },
+    /// Remove scratch of jobs that have ended and blocks that nobody uses
+    Prune(Prune),
     /// Stop a job for good
     Cancel {
         /// The job's id
@@ -56,6 +62,9 @@ impl Jobs {
 
     pub(crate) fn execute(self) -> Outcome {
         let format = self.format();
+        if let Action::Prune(prune) = &self.action {
+            return prune.execute(&self.coordinator, format);
+        }
         block_on(async {
             let client = Client::new(client::dial(&self.coordinator)?);
             let here = |e| client::name_coordinator(e, &self.coordinator);
@@ -65,6 +74,8 @@ impl Jobs {
                     let status = client.get(&JobId::new(id)).await.map_err(here)?;
                     print(&one(&status, format)?);
                 }
+                // Prunes above: it may not need a coordinator.
+                Action::Prune(_) => {}
                 Action::Cancel { id } => {
                     let status = client.cancel(&JobId::new(id)).await.map_err(here)?;
                     print(&one(&status, format)?);

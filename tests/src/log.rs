@@ -1,0 +1,89 @@
+//! What the logs of a state directory say, read as any other program would read them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+/// The stage and the index of a task.
+pub type TaskKey = (u64, u64);
+
+/// The log of one job, slot after slot.
+pub struct JobLog {
+    /// Number of slots.
+    pub slots: usize,
+    /// The attempts whose outputs count, in the order of the log.
+    pub commits: Vec<(TaskKey, Attempt)>,
+    /// The highest epoch that wrote.
+    pub epoch: u64,
+}
+
+/// One try at a task: the epoch that granted it and its number within that epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attempt {
+    /// Epoch of the coordinator.
+    pub epoch: u64,
+    /// Counts every lease of the epoch, from 1.
+    pub number: u64,
+}
+
+impl JobLog {
+    /// Reads the log of the only job under the state directory `state`. A slot that is just being
+    /// written ends the log.
+    pub fn read(state: &Path) -> Self {
+        let mut log = Self {
+            slots: 0,
+            commits: Vec::new(),
+            epoch: 0,
+        };
+        for slot in slots(state) {
+            log.slots += 1;
+            log.epoch = log.epoch.max(slot["epoch"].as_u64().unwrap_or(0));
+            let entries = slot["entries"].as_array().cloned().unwrap_or_default();
+            log.commits.extend(entries.iter().filter_map(commit));
+        }
+        log
+    }
+
+    /// How often each task was committed.
+    pub fn commits_per_task(&self) -> BTreeMap<TaskKey, usize> {
+        let mut counts = BTreeMap::new();
+        for (task, _) in &self.commits {
+            *counts.entry(*task).or_default() += 1;
+        }
+        counts
+    }
+}
+
+fn slots(state: &Path) -> Vec<Value> {
+    let Ok(jobs) = std::fs::read_dir(state.join("jobs")) else {
+        return Vec::new();
+    };
+    let mut paths: Vec<_> = jobs
+        .flatten()
+        .filter_map(|job| std::fs::read_dir(job.path().join("log")).ok())
+        .flat_map(|log| log.flatten().map(|slot| slot.path()))
+        // Files that are still being staged carry a suffix.
+        .filter(|path| path.extension().is_none() && !path.to_string_lossy().contains('#'))
+        .collect();
+    paths.sort();
+    let read = |path: &std::path::PathBuf| std::fs::read(path).ok();
+    let parsed = |bytes: Vec<u8>| serde_json::from_slice(&bytes).ok();
+    paths
+        .iter()
+        .map_while(|path| read(path).and_then(parsed))
+        .collect()
+}
+
+fn commit(entry: &Value) -> Option<(TaskKey, Attempt)> {
+    if entry["entry"] != "task_committed" {
+        return None;
+    }
+    let task = (entry["stage"].as_u64()?, entry["task"].as_u64()?);
+    let (epoch, number) = entry["attempt"].as_str()?.split_once('-')?;
+    let attempt = Attempt {
+        epoch: epoch.parse().ok()?,
+        number: number.parse().ok()?,
+    };
+    Some((task, attempt))
+}
