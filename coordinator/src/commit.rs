@@ -39,8 +39,7 @@ pub(crate) fn manifest(
 }
 
 /// Makes the result visible, then removes files of results that it replaces.
-pub(crate) async fn publish(spec: &JobSpec, manifest: &Manifest) -> Result<()> {
-    let store = Store::open(&spec.output().url)?;
+pub(crate) async fn publish(store: &Store, spec: &JobSpec, manifest: &Manifest) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(manifest)
         .map_err(|e| Error::internal(format!("the manifest cannot be written: {e}")))?;
     text.push(b'\n');
@@ -60,30 +59,26 @@ pub(crate) async fn publish(spec: &JobSpec, manifest: &Manifest) -> Result<()> {
             }
         },
     }
-    sweep(&store, manifest).await
+    // The result is visible; files that nobody names cost only space.
+    let _ = sweep(store, manifest).await;
+    Ok(())
 }
 
-/// Removes what a job that failed has already written to its output. A result that was finished
-/// before stays.
-pub(crate) async fn withdraw(spec: &JobSpec) -> Result<()> {
-    let store = Store::open(&spec.output().url)?;
-    match store.get(MANIFEST_NAME).await {
-        Ok(bytes) => match serde_json::from_slice(&bytes) {
-            Ok(manifest) => sweep(&store, &manifest).await,
-            Err(_) => Ok(()),
+/// Removes `files`, which a job that failed may have written to its output. A result that was
+/// finished before stays.
+pub(crate) async fn withdraw(store: &Store, files: &[String]) -> Result<()> {
+    let kept: Vec<String> = match store.get(MANIFEST_NAME).await {
+        Ok(bytes) => match serde_json::from_slice::<Manifest>(&bytes) {
+            Ok(manifest) => manifest.files.into_iter().map(|file| file.path).collect(),
+            Err(_) => return Ok(()),
         },
-        Err(e) if e.kind == ErrorKind::NotFound => {
-            for folder in ["left", "right"] {
-                for entry in store.list(folder).await? {
-                    if is_result_file(&entry.key) {
-                        store.delete(&entry.key).await?;
-                    }
-                }
-            }
-            store.delete("singular_values.parquet").await
-        }
-        Err(e) => Err(e),
+        Err(e) if e.kind == ErrorKind::NotFound => Vec::new(),
+        Err(e) => return Err(e),
+    };
+    for file in files.iter().filter(|file| !kept.contains(file)) {
+        store.delete(file).await?;
     }
+    Ok(())
 }
 
 /// Deletes what the attempts of a finished job wrote; its log stays. What cannot be deleted now

@@ -21,6 +21,8 @@ pub mod scheduler;
 mod seat;
 mod server;
 mod service;
+#[cfg(test)]
+mod simulation;
 pub mod stages;
 
 pub use config::CoordinatorConfig;

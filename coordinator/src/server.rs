@@ -1,10 +1,9 @@
 //! A coordinator that serves: as the leader, or as a standby that waits to be one.
 
 use std::error::Error as StdError;
-use std::pin::Pin;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use rankmill_common::{Error, ErrorKind, Result};
 use rankmill_proto::MAX_MESSAGE_BYTES;
 use rankmill_proto::pb::job_service_server::JobServiceServer;
@@ -15,7 +14,7 @@ use tonic::service::Routes;
 use tonic::transport::server::Connected;
 
 use crate::config::CoordinatorConfig;
-use crate::engine::Engine;
+use crate::engine::{Engine, Surroundings};
 use crate::http;
 use crate::leadership::{self, Patience};
 use crate::seat::Seat;
@@ -35,6 +34,7 @@ pub struct Coordinator {
     state: Store,
     config: CoordinatorConfig,
     succession: Succession,
+    surroundings: Surroundings,
 }
 
 /// Whether there may be other coordinators on the same state.
@@ -67,6 +67,7 @@ impl Coordinator {
             state,
             config,
             succession: Succession::Alone,
+            surroundings: Surroundings::default(),
         }
     }
 
@@ -76,7 +77,15 @@ impl Coordinator {
             state,
             config,
             succession: Succession::OneOf { name },
+            surroundings: Surroundings::default(),
         }
+    }
+
+    /// The same coordinator in a world of its own.
+    #[cfg(test)]
+    pub(crate) fn within(mut self, surroundings: Surroundings) -> Self {
+        self.surroundings = surroundings;
+        self
     }
 
     /// Serves connections until `shutdown` resolves; `tell` hears of every change of role.
@@ -109,11 +118,7 @@ impl Coordinator {
                 let _ = stopped.await;
             });
         let serving = tokio::spawn(server);
-        let shutdown = std::pin::pin!(shutdown);
-        let outcome = match &self.succession {
-            Succession::Alone => self.lead(&seat, shutdown, &mut tell).await,
-            Succession::OneOf { name } => self.stand_by(name, &seat, shutdown, &mut tell).await,
-        };
+        let outcome = self.preside(&seat, shutdown, &mut tell).await;
         seat.vacate("this coordinator is stopping");
         let _ = stop.send(());
         // Long polls and watches end with the engine; a call that does not is cut.
@@ -124,6 +129,21 @@ impl Coordinator {
             ));
         }
         outcome
+    }
+
+    /// Leads, or waits to, until `shutdown` resolves; `seat` is taken while it leads.
+    pub(crate) async fn preside(
+        &self,
+        seat: &Seat,
+        shutdown: impl Future<Output = ()>,
+        tell: &mut impl FnMut(Role),
+    ) -> Result<()> {
+        // Asked again after it has resolved, where a term ends while its engine shuts down.
+        let shutdown = shutdown.shared();
+        match &self.succession {
+            Succession::Alone => self.lead(seat, shutdown, tell).await,
+            Succession::OneOf { name } => self.stand_by(name, seat, shutdown, tell).await,
+        }
     }
 
     fn routes(&self, seat: &Seat) -> Routes {
@@ -155,7 +175,7 @@ impl Coordinator {
         &self,
         name: &str,
         seat: &Seat,
-        mut shutdown: Pin<&mut impl Future<Output = ()>>,
+        shutdown: impl Future<Output = ()> + Clone,
         tell: &mut impl FnMut(Role),
     ) -> Result<()> {
         loop {
@@ -174,10 +194,10 @@ impl Coordinator {
             );
             tokio::select! {
                 biased;
-                () = &mut shutdown => return Ok(()),
+                () = shutdown.clone() => return Ok(()),
                 () = vacancy => {}
             }
-            match self.lead(seat, shutdown.as_mut(), tell).await {
+            match self.lead(seat, shutdown.clone(), tell).await {
                 Ok(()) => return Ok(()),
                 Err(error) if matches!(error.kind, ErrorKind::Fenced | ErrorKind::Unavailable) => {
                     seat.vacate(&format!("this coordinator does not lead: {error}"));
@@ -186,7 +206,8 @@ impl Coordinator {
                 Err(error) => return Err(error),
             }
             tokio::select! {
-                () = &mut shutdown => return Ok(()),
+                biased;
+                () = shutdown.clone() => return Ok(()),
                 () = tokio::time::sleep(PAUSE) => {}
             }
         }
@@ -196,10 +217,15 @@ impl Coordinator {
     async fn lead(
         &self,
         seat: &Seat,
-        shutdown: Pin<&mut impl Future<Output = ()>>,
+        shutdown: impl Future<Output = ()> + Clone,
         tell: &mut impl FnMut(Role),
     ) -> Result<()> {
-        let engine = Engine::open(self.state.clone(), self.config.clone()).await?;
+        let engine = Engine::open(
+            self.state.clone(),
+            self.config.clone(),
+            self.surroundings.clone(),
+        )
+        .await?;
         let epoch = engine.epoch();
         seat.take(engine.handle(), epoch, engine.metrics());
         tell(Role::Leader);
@@ -209,6 +235,7 @@ impl Coordinator {
         let patience = Patience::of(&self.config);
         let beating = leadership::keep(self.state.clone(), epoch, name, patience);
         let outcome = tokio::select! {
+            biased;
             outcome = engine.run(shutdown) => outcome,
             error = beating => Err(error),
         };

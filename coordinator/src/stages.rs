@@ -59,6 +59,11 @@ impl Stages {
         }
     }
 
+    /// The job whose stages these are.
+    pub fn job(&self) -> &JobId {
+        &self.job
+    }
+
     /// Runs one task per operator and returns their outputs in the same order.
     ///
     /// # Errors

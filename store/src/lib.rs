@@ -57,6 +57,13 @@ impl Store {
         Ok(Self { inner, location })
     }
 
+    /// A store on a client that the caller has made: with credentials of its own, or with a layer
+    /// that counts, limits or disturbs calls. `location` says where below the client's root keys
+    /// lie, and names the store in messages.
+    pub fn over(inner: Arc<dyn ObjectStore>, location: Location) -> Self {
+        Self { inner, location }
+    }
+
     /// The place this store was opened on.
     pub fn location(&self) -> &Location {
         &self.location

@@ -3,7 +3,6 @@
 
 use rankmill_common::Digest;
 use rankmill_common::Result;
-use rankmill_common::job::JobSpec;
 use rankmill_common::job::svd::SvdSpec;
 use rankmill_common::manifest::{ConvergenceSummary, InputFile, MatrixSummary};
 use rankmill_common::matrix::{BlockedMatrix, Precision, RowRange, SmallMatrix, TallMatrix};
@@ -62,10 +61,16 @@ pub(super) struct Triplets {
 }
 
 impl<'a> Output<'a> {
-    /// The output of a job. File names carry a digest of the specification and the input: files
-    /// of two different results never meet.
-    pub(super) fn new(spec: &SvdSpec, ingested: &'a Ingested, method: &'static str) -> Self {
-        let identity = (JobSpec::Svd(spec.clone()).digest(), ingested.matrix.digest);
+    /// The output of a job. File names carry a digest of the run (of its specification, and how
+    /// often it was tried) and of the input: files of two different results never meet, and
+    /// whoever cleans up after a run that failed never meets those of the next.
+    pub(super) fn new(
+        stages: &Stages,
+        spec: &SvdSpec,
+        ingested: &'a Ingested,
+        method: &'static str,
+    ) -> Self {
+        let identity = (stages.job(), ingested.matrix.digest);
         Self {
             url: spec.output.url.clone(),
             tag: Digest::of_value(&identity).short(),

@@ -30,7 +30,7 @@ pub(super) async fn svd(stages: &Stages, spec: &SvdSpec) -> Result<JobResult> {
     let spec = fit_rank(spec, &ingested.matrix)?;
     let mut a = Operand::open(stages, &ingested.matrix, spec.centering).await?;
     let method = choose(&spec, &ingested.matrix)?;
-    let output = factors::Output::new(&spec, &ingested, name(method));
+    let output = factors::Output::new(stages, &spec, &ingested, name(method));
     let right = match method {
         Method::Auto | Method::Lanczos => lanczos::leading(stages, &mut a, &spec).await?,
         Method::Gram => gram::leading(stages, &mut a, &spec).await?,

@@ -70,9 +70,10 @@ pub(crate) enum Command {
         job: JobId,
         error: Error,
     },
-    /// What a failed job had written is gone.
-    Withdrawn {
+    /// A job is over, in the log as well where `logged`; what a failed one had written is gone.
+    Settled {
         job: JobId,
+        logged: bool,
     },
     /// A job's manifest is written, or could not be.
     Published {

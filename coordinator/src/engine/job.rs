@@ -1,10 +1,8 @@
 //! One job: its algorithm, its stages, its log and what the outside sees of it.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::Duration;
 
 use rankmill_common::job::JobSpec;
 use rankmill_common::manifest::{Manifest, StageTiming};
@@ -13,16 +11,20 @@ use rankmill_common::status::{JobState, JobStatus, Progress};
 use rankmill_common::{Error, ErrorKind, JobId, Result, StageId, TaskIndex};
 use rankmill_store::Store;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::command::{Command, EngineHandle};
 use super::journal::Journal;
-use crate::algorithm::{self, JobResult};
+use super::surroundings::{Algorithm, Surroundings};
+use crate::algorithm::JobResult;
 use crate::commit;
 use crate::log::{JobEntry, JobHistory, StageRecord, TaskCost};
 use crate::scheduler::{Event, RequestId, TaskPlan};
 use crate::stages::{StageRequest, Stages};
 
-type Algorithm = Pin<Box<dyn Future<Output = Result<JobResult>> + Send>>;
+/// How long a finished result waits for the store of its output, and between two tries.
+const PUBLISH_PATIENCE: Duration = Duration::from_secs(600);
+const PUBLISH_PAUSE: Duration = Duration::from_secs(2);
 
 /// A job and everything that belongs to it.
 pub(super) struct Job {
@@ -36,10 +38,13 @@ pub(super) struct Job {
     operators: BTreeMap<StageId, Vec<Operator>>,
     manifest: Option<Manifest>,
     journal: Journal,
+    surroundings: Surroundings,
     timings: BTreeMap<StageId, Timing>,
     status: watch::Sender<JobStatus>,
     /// Whether watchers wait until a failed job's files are gone.
     withdrawing: bool,
+    publishing: bool,
+    settled: bool,
 }
 
 /// What polling an algorithm brought.
@@ -66,10 +71,14 @@ struct Timing {
 
 impl Job {
     /// A job as its log has it.
-    pub(super) fn resume(history: JobHistory, journal: Journal) -> Self {
+    pub(super) fn resume(
+        history: JobHistory,
+        journal: Journal,
+        surroundings: Surroundings,
+    ) -> Self {
         let stages = Stages::new(history.job.clone());
-        let algorithm: Option<Algorithm> = (!history.state.is_terminal())
-            .then(|| Box::pin(algorithm::run(stages.clone(), history.spec.clone())) as Algorithm);
+        let algorithm = (!history.state.is_terminal())
+            .then(|| (surroundings.algorithm)(stages.clone(), history.spec.clone()));
         let status = JobStatus {
             id: history.job.clone(),
             kind: history.spec.kind().to_owned(),
@@ -90,9 +99,12 @@ impl Job {
             operators: BTreeMap::new(),
             manifest: history.manifest,
             journal,
+            surroundings,
             timings: BTreeMap::new(),
             status: watch::Sender::new(status),
             withdrawing: false,
+            publishing: false,
+            settled: history.state.is_terminal(),
         }
     }
 
@@ -192,6 +204,11 @@ impl Job {
         self.journal.write(entry, request);
     }
 
+    /// Lets the engine hear of `request` once the log holds all that was written before.
+    pub(super) fn acknowledge(&self, request: RequestId) {
+        self.journal.acknowledge(request);
+    }
+
     pub(super) fn complete_stage(&mut self, stage: StageId, reports: Vec<Report>) {
         if let Some(timing) = self.timings.get_mut(&stage) {
             timing.wall_ms = Some(timing.asked.elapsed().as_millis() as u64);
@@ -208,6 +225,7 @@ impl Job {
         engine: &EngineHandle,
     ) {
         self.algorithm = None;
+        self.publishing = true;
         let manifest = self.manifest.clone().unwrap_or_else(|| {
             let manifest = self.build_manifest(result, isa);
             let entry = JobEntry::ResultCommitted {
@@ -218,13 +236,13 @@ impl Job {
         });
         let flushed = self.journal.flushed();
         let (engine, job) = (engine.clone(), self.id.clone());
-        let spec = self.spec.clone();
+        let (spec, surroundings) = (self.spec.clone(), self.surroundings.clone());
         tokio::spawn(async move {
             if flushed.await.is_err() {
                 // The log is lost; the engine has heard of it from the journal.
                 return;
             }
-            let result = commit::publish(&spec, &manifest).await;
+            let result = publish(&surroundings, &spec, &manifest).await;
             if result.is_ok() {
                 commit::sweep_scratch(&state, &job).await;
             }
@@ -242,8 +260,16 @@ impl Job {
         )
     }
 
-    /// Ends the job; the log says how.
-    pub(super) fn end(&mut self, state: JobState, error: Option<Error>) {
+    /// Ends the job; the log says how. Once it does, what the job had written to its output is
+    /// removed, unless it is a result; the engine hears of it. A coordinator that has been replaced
+    /// gets no entry into the log, so it removes nothing under its successor's hands.
+    pub(super) fn end(
+        &mut self,
+        state: JobState,
+        error: Option<Error>,
+        store: Store,
+        engine: &EngineHandle,
+    ) {
         let entry = match (state, &error) {
             (JobState::Succeeded, _) => JobEntry::JobSucceeded,
             (JobState::Cancelled, _) => JobEntry::JobCancelled,
@@ -257,27 +283,58 @@ impl Job {
         };
         self.journal.write(entry, None);
         self.abandon_with(state, error);
-    }
-
-    /// Removes what the ended job had written to its output; watchers hear of the end afterwards.
-    pub(super) fn withdraw(&mut self, state: Store, engine: &EngineHandle) {
-        self.withdrawing = true;
-        let (engine, job, spec) = (engine.clone(), self.id.clone(), self.spec.clone());
+        self.withdrawing = state != JobState::Succeeded;
+        let files = self.withdrawing.then(|| self.result_files());
         let flushed = self.journal.flushed();
+        let (engine, job, spec) = (engine.clone(), self.id.clone(), self.spec.clone());
+        let surroundings = self.surroundings.clone();
         tokio::spawn(async move {
-            if flushed.await.is_err() {
-                // Another coordinator may go on with the job: these files are its business now.
-                return;
+            let logged = flushed.await.is_ok();
+            if logged && let Some(files) = files {
+                // Files that cannot be removed have no manifest, so no reader takes them for a
+                // result.
+                let _ = withdraw(&surroundings, &spec, &files).await;
+                commit::sweep_scratch(&store, &job).await;
             }
-            // Files that cannot be removed have no manifest, so no reader takes them for a result.
-            let _ = commit::withdraw(&spec).await;
-            commit::sweep_scratch(&state, &job).await;
-            engine.tell(Command::Withdrawn { job });
+            engine.tell(Command::Settled { job, logged });
         });
     }
 
-    pub(super) fn withdrawn(&mut self) {
+    /// The files that this run writes to its output.
+    fn result_files(&self) -> Vec<String> {
+        let path = |operator: &Operator| {
+            if let Operator::WriteFactors(write) = operator {
+                Some(write.path.clone())
+            } else if let Operator::WriteSpectrum(write) = operator {
+                Some(write.path.clone())
+            } else {
+                None
+            }
+        };
+        let operators = self.operators.values().flatten();
+        operators.filter_map(path).collect()
+    }
+
+    /// The job is over, and its end is in the log where `logged`.
+    pub(super) fn settle(&mut self, logged: bool) {
         self.withdrawing = false;
+        self.settled = logged;
+    }
+
+    /// Whether the log holds the job's end: nobody has to look at it again.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Whether it may still change its output.
+    pub(super) fn holds_output(&self) -> bool {
+        self.withdrawing || !self.state.is_terminal()
+    }
+
+    /// Whether its result is complete and on its way: from here on it only ends well, or because
+    /// the output cannot be written.
+    pub(super) fn is_publishing(&self) -> bool {
+        self.publishing
     }
 
     /// Stops working on the job and leaves its log as it is.
@@ -335,6 +392,29 @@ impl Job {
             note: self.stages.current_note(),
         })
     }
+}
+
+/// The log holds the result already, and a manifest that timed out may still appear: a store that
+/// is out of reach is no reason to fail the job before it has been so for long.
+async fn publish(surroundings: &Surroundings, spec: &JobSpec, manifest: &Manifest) -> Result<()> {
+    let output = (surroundings.output)(&spec.output().url)?;
+    let began = Instant::now();
+    loop {
+        match commit::publish(&output, spec, manifest).await {
+            Err(error)
+                if error.kind == ErrorKind::Unavailable && began.elapsed() < PUBLISH_PATIENCE =>
+            {
+                tracing::warn!(%error, "cannot write the manifest yet");
+                tokio::time::sleep(PUBLISH_PAUSE).await;
+            }
+            published => return published,
+        }
+    }
+}
+
+async fn withdraw(surroundings: &Surroundings, spec: &JobSpec, files: &[String]) -> Result<()> {
+    let output = (surroundings.output)(&spec.output().url)?;
+    commit::withdraw(&output, files).await
 }
 
 fn too_many_tasks(request: &StageRequest, limit: usize) -> Error {

@@ -22,6 +22,7 @@ pub(super) struct Journal {
 #[derive(Debug)]
 enum Message {
     Entry(JobEntry, Option<RequestId>),
+    Answer(RequestId),
     Flush(tokio::sync::oneshot::Sender<()>),
 }
 
@@ -37,6 +38,12 @@ impl Journal {
     pub(super) fn write(&self, entry: JobEntry, request: Option<RequestId>) {
         // Fails only when the writer has told the engine that the log is lost.
         let _ = self.entries.send(Message::Entry(entry, request));
+    }
+
+    /// The engine hears of `request` once the log holds everything written before; never, if the
+    /// log is lost.
+    pub(super) fn acknowledge(&self, request: RequestId) {
+        let _ = self.entries.send(Message::Answer(request));
     }
 
     /// Resolves when everything written before is in the log; never, if the log is lost.
@@ -62,6 +69,7 @@ async fn write(
                     entries.push(entry);
                     requests.extend(request);
                 }
+                Message::Answer(request) => requests.push(request),
                 Message::Flush(done) => flushes.push(done),
             }
         }

@@ -12,6 +12,7 @@ mod command;
 mod job;
 mod journal;
 mod submit;
+mod surroundings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -29,6 +30,8 @@ use crate::scheduler::{Effect, Event, RequestId, Scheduler};
 
 pub(crate) use cluster::{Cluster, ClusterReader};
 pub(crate) use command::{Assignment, Command, EngineHandle, WorkerHello};
+pub(crate) use surroundings::Surroundings;
+
 use job::{Job, Step};
 
 const TICK: Duration = Duration::from_millis(200);
@@ -37,7 +40,7 @@ const TICK: Duration = Duration::from_millis(200);
 enum Reply {
     Lease(oneshot::Sender<Result<Option<Assignment>>>),
     Pulse(oneshot::Sender<Result<Vec<String>>>),
-    Report(oneshot::Sender<Result<()>>),
+    Report(JobId, oneshot::Sender<Result<()>>),
 }
 
 /// Owner of all state.
@@ -53,13 +56,19 @@ pub(crate) struct Engine {
     isa: BTreeSet<String>,
     commands: mpsc::UnboundedReceiver<Command>,
     handle: EngineHandle,
-    started: Instant,
+    surroundings: Surroundings,
+    /// The latest instant that was seen: the scheduler's time never runs backwards.
+    now: u64,
     metrics: watch::Sender<Metrics>,
 }
 
 impl Engine {
     /// Takes the epoch and picks up every job that has not ended.
-    pub(crate) async fn open(state: Store, config: CoordinatorConfig) -> Result<Self> {
+    pub(crate) async fn open(
+        state: Store,
+        config: CoordinatorConfig,
+        surroundings: Surroundings,
+    ) -> Result<Self> {
         let (cluster, jobs) = Cluster::take_over(state.clone()).await?;
         let (sender, commands) = mpsc::unbounded_channel();
         let mut engine = Self {
@@ -74,13 +83,14 @@ impl Engine {
             isa: BTreeSet::new(),
             commands,
             handle: EngineHandle::new(sender),
-            started: Instant::now(),
+            surroundings,
+            now: 0,
             metrics: watch::Sender::default(),
         };
         for job in jobs {
             engine.resume_or_set_aside(job).await?;
         }
-        tokio::spawn(engine.cluster.save_hint(engine.live_jobs()));
+        tokio::spawn(engine.cluster.save_hint(engine.unsettled_jobs()));
         Ok(engine)
     }
 
@@ -99,7 +109,9 @@ impl Engine {
             self.start(&job);
         }
         loop {
+            // In this order, so that the same events lead to the same run.
             tokio::select! {
+                biased;
                 () = &mut shutdown => break,
                 _ = tick.tick() => self.dispatch(Event::Tick),
                 command = self.commands.recv() => match command {
@@ -108,7 +120,7 @@ impl Engine {
                 },
             }
         }
-        self.cluster.save_hint(self.live_jobs()).await;
+        self.cluster.save_hint(self.unsettled_jobs()).await;
         Ok(())
     }
 
@@ -197,7 +209,7 @@ impl Engine {
                 outcome,
                 reply,
             } => {
-                let request = self.await_reply(Reply::Report(reply));
+                let request = self.await_reply(Reply::Report(job.clone(), reply));
                 self.dispatch(Event::TaskReported {
                     request,
                     worker,
@@ -213,10 +225,11 @@ impl Engine {
             Command::Appended { request } => self.answer(request, Ok(())),
             Command::LogFailed { job, error } => self.abandon(&job, error)?,
             Command::Published { job, result } => self.published(&job, result),
-            Command::Withdrawn { job } => {
+            Command::Settled { job, logged } => {
                 if let Some(job) = self.jobs.get_mut(&job) {
-                    job.withdrawn();
+                    job.settle(logged);
                 }
+                tokio::spawn(self.cluster.save_hint(self.unsettled_jobs()));
                 self.dispatch(Event::Tick);
             }
         }
@@ -267,8 +280,8 @@ impl Engine {
     fn dispatch(&mut self, event: Event) {
         let mut events = std::collections::VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            let now = self.started.elapsed().as_millis() as u64;
-            for effect in self.scheduler.step(now, event) {
+            self.now = self.now.max((self.surroundings.clock)());
+            for effect in self.scheduler.step(self.now, event) {
                 events.extend(self.carry_out(effect));
             }
         }
@@ -281,7 +294,7 @@ impl Engine {
 
     /// Looks now, while nobody can start a job on what is found unused, and deletes later.
     async fn prune(&self, rule: Rule, reply: oneshot::Sender<Result<Pruned>>) {
-        let live: BTreeSet<JobId> = self.live_jobs().into_iter().collect();
+        let live: BTreeSet<JobId> = self.unsettled_jobs().into_iter().collect();
         match prune::plan(&self.state, &live, rule).await {
             Ok(plan) => {
                 let state = self.state.clone();
@@ -326,7 +339,7 @@ impl Engine {
                 Vec::new()
             }
             Effect::Acknowledge { request } => {
-                self.answer(request, Ok(()));
+                self.acknowledge(request);
                 Vec::new()
             }
             Effect::Commit {
@@ -346,7 +359,7 @@ impl Engine {
             } => self.advance(&job, |job| {
                 job.complete_stage(stage, reports);
             }),
-            Effect::FailJob { job, error } => self.end(&job, JobState::Failed, Some(error)),
+            Effect::FailJob { job, error } => self.give_up(&job, JobState::Failed, Some(error)),
         }
     }
 
@@ -374,15 +387,28 @@ impl Engine {
             (Some(Reply::Lease(reply)), _) => {
                 let _ = reply.send(Err(unknown()));
             }
-            (Some(Reply::Report(reply)), _) => {
+            (Some(Reply::Report(_, reply)), _) => {
                 let _ = reply.send(Err(unknown()));
             }
             (None, _) => {}
         }
     }
 
+    /// Answers a report that changes nothing, after everything that its job has said so far is in
+    /// the log: it may be the second copy of a report whose commit is still on its way there.
+    fn acknowledge(&mut self, request: RequestId) {
+        let job = match self.replies.get(&request) {
+            Some(Reply::Report(job, _)) => self.jobs.get(job),
+            Some(Reply::Lease(_) | Reply::Pulse(_)) | None => None,
+        };
+        match job {
+            Some(job) => job.acknowledge(request),
+            None => self.answer(request, Ok(())),
+        }
+    }
+
     fn answer(&mut self, request: RequestId, result: Result<()>) {
-        if let Some(Reply::Report(reply)) = self.replies.remove(&request) {
+        if let Some(Reply::Report(_, reply)) = self.replies.remove(&request) {
             let _ = reply.send(result);
         }
     }
@@ -398,9 +424,10 @@ impl Engine {
             Step::Finished(result) => {
                 let isa = self.isa.iter().cloned().collect::<Vec<_>>().join("+");
                 job.publish_result(*result, isa, self.state.clone(), &self.handle);
-                Vec::new()
+                // Nothing is left to schedule, and nothing there can fail the job any more.
+                vec![Event::JobEnded { job: id.clone() }]
             }
-            Step::Failed(error) => self.end(id, JobState::Failed, Some(error)),
+            Step::Failed(error) => self.give_up(id, JobState::Failed, Some(error)),
         }
     }
 
@@ -415,13 +442,18 @@ impl Engine {
         }
     }
 
+    /// Ends a job without a result, unless its result is complete: then it is too late.
+    fn give_up(&mut self, id: &JobId, state: JobState, error: Option<Error>) -> Vec<Event> {
+        match self.jobs.get(id) {
+            Some(job) if job.is_publishing() => Vec::new(),
+            Some(_) | None => self.end(id, state, error),
+        }
+    }
+
     fn end(&mut self, id: &JobId, state: JobState, error: Option<Error>) -> Vec<Event> {
         match self.jobs.get_mut(id) {
             Some(job) if !job.state().is_terminal() => {
-                job.end(state, error);
-                if state != JobState::Succeeded {
-                    job.withdraw(self.state.clone(), &self.handle);
-                }
+                job.end(state, error, self.state.clone(), &self.handle);
             }
             Some(_) | None => return Vec::new(),
         }
@@ -432,7 +464,7 @@ impl Engine {
         if !self.jobs.contains_key(id) {
             return Err(unknown(id));
         }
-        for event in self.end(id, JobState::Cancelled, None) {
+        for event in self.give_up(id, JobState::Cancelled, None) {
             self.dispatch(event);
         }
         self.status(id)
@@ -446,7 +478,6 @@ impl Engine {
         for event in self.end(id, state, error) {
             self.dispatch(event);
         }
-        tokio::spawn(self.cluster.save_hint(self.live_jobs()));
     }
 
     /// An append failed. Fenced, or out of touch with the store: this coordinator's term is over,
@@ -459,6 +490,9 @@ impl Engine {
         if let Some(job) = self.jobs.get_mut(id) {
             job.abandon(error.context("the job's log cannot be written"));
         }
+        // Dropped, these calls fail as if the coordinator were out of reach.
+        self.replies
+            .retain(|_, reply| !matches!(reply, Reply::Report(job, _) if job == id));
         self.dispatch(Event::JobEnded { job: id.clone() });
         Ok(())
     }
@@ -472,10 +506,11 @@ impl Engine {
         job.status(self.scheduler.workers() as u32)
     }
 
-    fn live_jobs(&self) -> Vec<JobId> {
+    /// Jobs whose end the log does not hold: the next coordinator has to look at them.
+    fn unsettled_jobs(&self) -> Vec<JobId> {
         self.jobs
             .iter()
-            .filter(|(_, job)| !job.state().is_terminal())
+            .filter(|(_, job)| !job.is_settled())
             .map(|(id, _)| id.clone())
             .collect()
     }

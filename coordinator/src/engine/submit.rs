@@ -6,7 +6,7 @@ use rankmill_common::job::{JobSpec, Overwrite};
 use rankmill_common::manifest::MANIFEST_NAME;
 use rankmill_common::status::JobStatus;
 use rankmill_common::{Error, ErrorKind, JobId, Result};
-use rankmill_store::{Location, Store};
+use rankmill_store::Location;
 
 use super::Engine;
 use super::job::Job;
@@ -49,7 +49,8 @@ impl Engine {
             log.append(vec![JobEntry::EpochStarted { epoch }]).await?;
         }
         let journal = Journal::start(id.clone(), log, self.handle());
-        self.jobs.insert(id, Job::resume(history, journal));
+        self.jobs
+            .insert(id, Job::resume(history, journal, self.surroundings.clone()));
         Ok(())
     }
 
@@ -138,7 +139,10 @@ impl Engine {
         log.append(vec![created.clone()]).await?;
         let journal = Journal::start(id.clone(), log, self.handle());
         if let Some(history) = JobHistory::replay(vec![created])? {
-            self.jobs.insert(id.clone(), Job::resume(history, journal));
+            self.jobs.insert(
+                id.clone(),
+                Job::resume(history, journal, self.surroundings.clone()),
+            );
         }
         self.start(&id);
         self.status(&id)
@@ -146,7 +150,7 @@ impl Engine {
 
     async fn check_output(&self, spec: &JobSpec) -> Result<()> {
         let output = spec.output();
-        let store = Store::open(&output.url)?;
+        let store = (self.surroundings.output)(&output.url)?;
         match store.head(MANIFEST_NAME).await {
             Ok(_) if output.overwrite == Overwrite::Refuse => Err(Error::new(
                 ErrorKind::AlreadyExists,
@@ -163,14 +167,15 @@ impl Engine {
     }
 
     fn check_capacity(&self, spec: &JobSpec) -> Result<()> {
-        let mut live = self.jobs.values().filter(|job| !job.state().is_terminal());
-        if let Some(other) = live.find(|job| job.spec().output().url == spec.output().url) {
+        let mut holders = self.jobs.values().filter(|job| job.holds_output());
+        if let Some(other) = holders.find(|job| job.spec().output().url == spec.output().url) {
             return Err(Error::new(
                 ErrorKind::AlreadyExists,
                 format!("job {} is writing to the same output", other.id()),
             ));
         }
-        let running = self.live_jobs().len();
+        let live = |job: &&Job| !job.state().is_terminal();
+        let running = self.jobs.values().filter(live).count();
         if running >= self.config.max_jobs {
             return Err(Error::new(
                 ErrorKind::ResourceExhausted,

@@ -39,6 +39,8 @@ pub struct Log {
     store: Store,
     prefix: String,
     epoch: Epoch,
+    /// The highest epoch that was read.
+    seen: Epoch,
     next: u64,
     previous: Option<Digest>,
 }
@@ -74,6 +76,7 @@ impl Log {
             store,
             prefix,
             epoch: Epoch::default(),
+            seen: Epoch::default(),
             next: from.next,
             previous: from.previous,
         };
@@ -111,12 +114,16 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// `Fenced` when a coordinator of the same or a higher epoch has written there first,
+    /// `Fenced` when a coordinator of the same or a higher epoch has written there first, or one of
+    /// a higher epoch anywhere in what was read,
     /// `Unavailable` when the store stays out of reach.
     pub async fn append<E>(&mut self, entries: Vec<E>) -> Result<()>
     where
         E: Serialize + DeserializeOwned,
     {
+        if self.seen > self.epoch {
+            return Err(fenced(self.seen));
+        }
         let slot = Slot {
             version: LOG_VERSION,
             epoch: self.epoch,
@@ -135,10 +142,7 @@ impl Log {
         };
         let other: Slot<E> = self.accept(&found)?;
         if other.epoch >= self.epoch {
-            return Err(Error::new(
-                ErrorKind::Fenced,
-                format!("a coordinator of epoch {} has taken over", other.epoch),
-            ));
+            return Err(fenced(other.epoch));
         }
         // An older coordinator got one more word in before it was fenced: this writer's view of
         // the log is out of date.
@@ -157,6 +161,7 @@ impl Log {
             )));
         }
         self.advance(bytes);
+        self.seen = self.seen.max(slot.epoch);
         Ok(slot)
     }
 
@@ -177,6 +182,13 @@ impl Log {
 
 fn slot_key(prefix: &str, seq: u64) -> String {
     format!("{prefix}/{seq:020}")
+}
+
+fn fenced(epoch: Epoch) -> Error {
+    Error::new(
+        ErrorKind::Fenced,
+        format!("a coordinator of epoch {epoch} has taken over"),
+    )
 }
 
 fn unreadable(error: serde_json::Error) -> Error {
@@ -217,5 +229,16 @@ mod tests {
         assert_eq!(error.kind, ErrorKind::Fenced);
         let (_, replay) = open("fenced").await;
         assert_eq!(replay.entries, [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn an_older_epoch_that_reads_of_a_newer_one_is_fenced() {
+        let (mut new, _) = open("late reader").await;
+        new.take_over(Epoch(2));
+        new.append(vec![2]).await.expect("append");
+        let (mut old, _) = open("late reader").await;
+        old.take_over(Epoch(1));
+        let error = old.append(vec![1]).await.expect_err("fenced");
+        assert_eq!(error.kind, ErrorKind::Fenced);
     }
 }
