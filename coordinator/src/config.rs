@@ -23,8 +23,13 @@ pub struct CoordinatorConfig {
     pub poll_ms: u64,
     /// Failures of one task after which its job fails.
     pub task_failures: u32,
-    /// Workers that may die of one task before its job fails.
+    /// Times that a store or network may be out of reach for one task before its job fails. The
+    /// pauses between them grow to 30 s.
+    pub transient_failures: u32,
+    /// Workers that may die of one task before it is quarantined.
     pub lost_workers: usize,
+    /// Milliseconds that workers of a quarantined task have to come back before its job fails.
+    pub quarantine_ms: u64,
     /// Failures of one worker in one stage after which it gets no more tasks of it.
     pub worker_failures: u32,
     /// Seconds for which jobs wait for a worker before they fail.
@@ -50,7 +55,9 @@ impl Default for CoordinatorConfig {
             step_down_ms: 10_000,
             poll_ms: 5_000,
             task_failures: 4,
+            transient_failures: 20,
             lost_workers: 2,
+            quarantine_ms: 60_000,
             worker_failures: 2,
             no_workers_seconds: 900,
             straggler_ms: 10_000,
@@ -92,6 +99,7 @@ impl CoordinatorConfig {
         )?;
         for (name, value) in [
             ("task-failures", u64::from(self.task_failures)),
+            ("transient-failures", u64::from(self.transient_failures)),
             ("lost-workers", self.lost_workers as u64),
             ("worker-failures", u64::from(self.worker_failures)),
             ("max-jobs", self.max_jobs as u64),
@@ -111,6 +119,8 @@ impl CoordinatorConfig {
             lease_ms: self.lease_ms,
             poll_ms: self.poll_ms,
             task_failures: self.task_failures,
+            transient_failures: self.transient_failures,
+            quarantine_ms: self.quarantine_ms,
             lost_workers: self.lost_workers,
             worker_failures: self.worker_failures,
             no_workers_ms: self.no_workers_seconds.saturating_mul(1_000),

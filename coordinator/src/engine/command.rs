@@ -94,6 +94,8 @@ pub(crate) struct WorkerHello {
     pub(crate) isa: String,
     pub(crate) host: String,
     pub(crate) memory: u64,
+    /// Tells a process that was cut off from one that died.
+    pub(crate) instance: String,
 }
 
 /// How to reach the engine.

@@ -21,7 +21,6 @@ use rankmill_common::status::{JobState, JobStatus};
 use rankmill_common::{Epoch, Error, ErrorKind, JobId, Result, WorkerId};
 use rankmill_store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
 
 use crate::config::CoordinatorConfig;
 use crate::metrics::Metrics;
@@ -272,6 +271,7 @@ impl Engine {
         self.dispatch(Event::WorkerJoined {
             worker: worker.clone(),
             memory: hello.memory,
+            instance: hello.instance,
         });
         Ok(worker)
     }

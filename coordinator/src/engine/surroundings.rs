@@ -4,12 +4,12 @@
 //! own in their place, so that the same engine runs there.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures::future::BoxFuture;
 use rankmill_common::Result;
 use rankmill_common::job::JobSpec;
 use rankmill_store::Store;
+use tokio::time::Instant;
 
 use crate::algorithm::{self, JobResult};
 use crate::stages::Stages;
@@ -17,13 +17,16 @@ use crate::stages::Stages;
 /// A job's algorithm, on its way.
 pub(super) type Algorithm = BoxFuture<'static, Result<JobResult>>;
 
+/// Opens the store of a result.
+type OpenOutput = Arc<dyn Fn(&str) -> Result<Store> + Send + Sync>;
+
 /// What lies around an engine.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
     /// Starts the algorithm of a job.
     pub(crate) algorithm: fn(Stages, JobSpec) -> Algorithm,
     /// Opens the store of a result.
-    pub(crate) output: Arc<dyn Fn(&str) -> Result<Store> + Send + Sync>,
+    pub(crate) output: OpenOutput,
     /// Milliseconds on a clock that people do not set.
     pub(crate) clock: Arc<dyn Fn() -> u64 + Send + Sync>,
 }

@@ -18,6 +18,8 @@ pub enum Event {
         worker: WorkerId,
         /// Its memory budget in bytes.
         memory: u64,
+        /// The process behind it: the same where a worker that was cut off comes back.
+        instance: String,
     },
     /// A worker said goodbye.
     WorkerLeft {

@@ -5,8 +5,7 @@ use std::collections::VecDeque;
 use rankmill_common::{AttemptId, Error, ErrorKind, WorkerId};
 
 use super::event::{Effect, RequestId};
-use super::report::fail_job;
-use super::state::{Held, Scheduler, TaskKey};
+use super::state::{Held, Scheduler, Task, TaskKey};
 
 impl Scheduler {
     pub(super) fn heartbeat(
@@ -72,37 +71,79 @@ impl Scheduler {
             self.lose(now, &worker, effects);
         }
         self.expire_leases(now);
+        self.give_up_quarantined(now, effects);
         self.answer_stale_requests(now, effects);
         self.give_up_without_workers(now, effects);
     }
 
     fn lose(&mut self, now: u64, worker: &WorkerId, effects: &mut Vec<Effect>) {
-        let leases = self
+        let Some((instance, leases)) = self
             .workers
             .get(worker)
-            .map(|state| state.leases.clone())
-            .unwrap_or_default();
+            .map(|state| (state.instance.clone(), state.leases.clone()))
+        else {
+            return;
+        };
         self.leave(now, worker, effects);
         let limit = self.limits.lost_workers;
         for Held { key, .. } in leases.into_values() {
             let Some(task) = self.task_mut(&key) else {
                 continue;
             };
-            task.lost_workers.insert(worker.clone());
+            task.lost_workers.insert(instance.clone(), worker.clone());
             if task.lost_workers.len() >= limit {
-                let error = Error::new(
+                task.quarantined.get_or_insert(now);
+            }
+        }
+    }
+
+    /// A process registers: if it was here before, it was cut off or slow, and no task killed it.
+    pub(super) fn come_back(&mut self, now: u64, instance: &str, effects: &mut Vec<Effect>) {
+        let ghost = self
+            .workers
+            .iter()
+            .find(|(_, state)| state.instance == instance)
+            .map(|(worker, _)| worker.clone());
+        if let Some(ghost) = ghost {
+            self.leave(now, &ghost, effects);
+        }
+        let limit = self.limits.lost_workers;
+        let jobs = self.jobs.values_mut();
+        let stages = jobs.flat_map(|job| job.stages.values_mut());
+        for task in stages.flat_map(|stage| &mut stage.tasks) {
+            task.lost_workers.remove(instance);
+            if task.lost_workers.len() < limit {
+                task.quarantined = None;
+            }
+        }
+    }
+
+    /// Fails jobs with a task that workers have died of and not come back from.
+    fn give_up_quarantined(&self, now: u64, effects: &mut Vec<Effect>) {
+        let patience = self.limits.quarantine_ms;
+        for (job, state) in &self.jobs {
+            let poison = state.stages.iter().find_map(|(stage, tasks)| {
+                let over = |task: &Task| task.quarantined.is_some_and(|at| at + patience <= now);
+                let index = tasks.tasks.iter().position(over)?;
+                Some((stage, index, &tasks.tasks[index]))
+            });
+            let Some((stage, index, task)) = poison else {
+                continue;
+            };
+            let names: Vec<_> = task.lost_workers.values().map(WorkerId::as_str).collect();
+            effects.push(Effect::FailJob {
+                job: job.clone(),
+                error: Error::new(
                     ErrorKind::Internal,
                     format!(
-                        "{} (task {} of stage {}) was running on {} workers when they died and \
-                         is set aside; the last was {worker}",
+                        "{} (task {index} of stage {stage}) is set aside: the workers {} died while \
+                         they ran it; look for their last messages, they may need more memory than \
+                         --memory says",
                         task.name,
-                        key.task,
-                        key.stage,
-                        task.lost_workers.len()
+                        names.join(" and ")
                     ),
-                );
-                effects.push(fail_job(&key, error));
-            }
+                ),
+            });
         }
     }
 

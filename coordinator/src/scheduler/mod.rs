@@ -10,7 +10,8 @@
 //! ```text
 //! task:  Pending ──lease──► Leased ──report ok──► Committed ──output lost──► Pending (repair)
 //!           ▲                 │ failed, expired, worker gone, input lost
-//!           └─────────────────┘
+//!           ├─────────────────┘
+//!           └─ Quarantined: two workers died of it; until one comes back, or the job fails
 //! ```
 
 mod assign;
@@ -35,10 +36,15 @@ impl Scheduler {
     pub fn step(&mut self, now: u64, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
-            Event::WorkerJoined { worker, memory } => {
-                self.leave(now, &worker, &mut effects);
+            Event::WorkerJoined {
+                worker,
+                memory,
+                instance,
+            } => {
+                self.come_back(now, &instance, &mut effects);
                 self.no_workers_since = None;
-                self.workers.insert(worker, Worker::new(now, memory));
+                self.workers
+                    .insert(worker, Worker::new(now, memory, instance));
             }
             Event::WorkerLeft { worker } => self.leave(now, &worker, &mut effects),
             Event::WorkRequested {

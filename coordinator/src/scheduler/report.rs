@@ -128,7 +128,12 @@ impl Scheduler {
         error: Error,
         effects: &mut Vec<Effect>,
     ) {
-        let limit = self.limits.task_failures;
+        let transient = error.kind == ErrorKind::Unavailable;
+        let limit = if transient {
+            self.limits.transient_failures
+        } else {
+            self.limits.task_failures
+        };
         // Inputs come from earlier stages, so that tasks never wait for one another in a circle.
         let producer = error
             .lost_key
@@ -150,17 +155,20 @@ impl Scheduler {
             self.repair(key, producer);
             return;
         }
-        task.failures += 1;
-        let failures = task.failures;
+        let failures = if transient {
+            &mut task.transient_failures
+        } else {
+            &mut task.failures
+        };
+        *failures += 1;
+        let failures = *failures;
         task.not_before = now + backoff(failures);
         if failures >= limit {
             let error = error.context(format!("{} failed {failures} times", task.name));
             effects.push(fail_job(key, error));
             return;
         }
-        if error.kind != ErrorKind::Unavailable
-            && let Some(state) = self.workers.get_mut(worker)
-        {
+        if !transient && let Some(state) = self.workers.get_mut(worker) {
             *state
                 .failures
                 .entry((key.job.clone(), key.stage))

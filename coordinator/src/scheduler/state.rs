@@ -1,6 +1,6 @@
 //! What the scheduler remembers.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use rankmill_common::{AttemptId, Epoch, JobId, StageId, TaskIndex, WorkerId};
 
@@ -18,8 +18,13 @@ pub struct Limits {
     pub poll_ms: u64,
     /// Failures of one task after which its job fails.
     pub task_failures: u32,
-    /// Workers lost by one task after which its job fails.
+    /// As many times a store or network may be out of reach for one task.
+    pub transient_failures: u32,
+    /// Workers lost by one task after which it is quarantined.
     pub lost_workers: usize,
+    /// How long a task is quarantined before its job fails: time for workers that were only cut
+    /// off to come back.
+    pub quarantine_ms: u64,
     /// Failures of one worker in one stage after which it gets no more tasks of it.
     pub worker_failures: u32,
     /// How long jobs wait for a worker.
@@ -45,6 +50,8 @@ pub struct Scheduler {
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) memory: u64,
+    /// The process behind it.
+    pub(super) instance: String,
     pub(super) last_seen: u64,
     pub(super) leases: BTreeMap<AttemptId, Held>,
     pub(super) failures: BTreeMap<(JobId, StageId), u32>,
@@ -106,7 +113,11 @@ pub(super) struct Task {
     /// Attempts whose reports are awaited: one, or two where the first is a straggler.
     pub(super) attempts: Vec<Running>,
     pub(super) failures: u32,
-    pub(super) lost_workers: BTreeSet<WorkerId>,
+    pub(super) transient_failures: u32,
+    /// Processes that fell silent while they ran it and have not come back, with their names.
+    pub(super) lost_workers: BTreeMap<String, WorkerId>,
+    /// Since when too many were lost.
+    pub(super) quarantined: Option<u64>,
     /// Not before this instant, after a failure.
     pub(super) not_before: u64,
     /// Not before this task's output is repaired.
@@ -171,9 +182,10 @@ impl Stage {
 }
 
 impl Worker {
-    pub(super) fn new(now: u64, memory: u64) -> Self {
+    pub(super) fn new(now: u64, memory: u64, instance: String) -> Self {
         Self {
             memory,
+            instance,
             last_seen: now,
             leases: BTreeMap::new(),
             failures: BTreeMap::new(),
@@ -190,7 +202,9 @@ impl Task {
             repair: Repair::NotNeeded,
             attempts: Vec::new(),
             failures: 0,
-            lost_workers: BTreeSet::new(),
+            transient_failures: 0,
+            lost_workers: BTreeMap::new(),
+            quarantined: None,
             not_before: 0,
             blocked_on: None,
         }
@@ -225,6 +239,7 @@ impl Task {
         (self.committed.is_none() || self.repair == Repair::Needed)
             && self.attempts.is_empty()
             && self.blocked_on.is_none()
+            && self.quarantined.is_none()
             && self.not_before <= now
     }
 }

@@ -16,6 +16,8 @@ const LIMITS: Limits = Limits {
     lease_ms: 15_000,
     poll_ms: 5_000,
     task_failures: 4,
+    transient_failures: 20,
+    quarantine_ms: 30_000,
     lost_workers: 2,
     worker_failures: 2,
     no_workers_ms: 60_000,
@@ -72,10 +74,10 @@ impl World {
     }
 
     fn join(&mut self, index: usize) {
-        let memory = 100;
         self.step(Event::WorkerJoined {
             worker: worker(index),
-            memory,
+            memory: 100,
+            instance: format!("process-{index}"),
         });
     }
 
@@ -356,8 +358,29 @@ fn a_task_that_kills_two_workers_is_set_aside() {
         world.now += LIMITS.lease_ms + 1;
         world.step(Event::Tick);
     }
+    world.now += LIMITS.quarantine_ms;
+    world.step(Event::Tick);
     let error = world.ended.expect("ended").expect_err("failed");
     assert!(error.message.contains("set aside"), "{error}");
+}
+
+#[test]
+fn workers_that_were_cut_off_and_come_back_have_not_died() {
+    let mut world = World::new(1);
+    for victim in [0, 1] {
+        world.join(victim);
+        world.poll(victim);
+        world.now += LIMITS.lease_ms + 1;
+        world.step(Event::Tick);
+    }
+    world.join(1);
+    world.now += LIMITS.quarantine_ms;
+    world.join(1);
+    world.step(Event::Tick);
+    assert!(world.ended.is_none(), "{:?}", world.ended);
+    world.leases.clear();
+    world.poll(1);
+    assert_eq!(world.leases.len(), 1, "the task is open again");
 }
 
 #[test]

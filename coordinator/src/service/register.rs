@@ -16,6 +16,7 @@ pub(super) async fn call(
         isa: request.isa,
         host: request.host,
         memory: request.memory,
+        instance: request.instance,
     };
     let worker = engine
         .ask(|reply| Command::Register { hello, reply })

@@ -14,6 +14,7 @@ use crate::scheduler::{Lease, Outcome};
 #[derive(Clone)]
 pub(super) struct Register {
     pub(super) host: String,
+    pub(super) instance: String,
 }
 
 #[derive(Clone)]
@@ -64,6 +65,7 @@ impl Call for Register {
             isa: "simulated".to_owned(),
             host: self.host.clone(),
             memory: 1 << 30,
+            instance: self.instance.clone(),
         };
         Command::Register { hello, reply }
     }

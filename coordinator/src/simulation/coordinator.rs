@@ -83,7 +83,7 @@ async fn serve(world: Arc<World>, process: Arc<Process>, index: usize, manner: M
         }
     };
     let coordinator = coordinator.within(world.surroundings(&process));
-    let seat = Seat::vacant("starting");
+    let seat = Seat::new();
     let shutdown = Arc::new(Notify::new());
     world.publish_coordinator(
         index,

@@ -43,10 +43,12 @@ impl World {
 }
 
 async fn live(world: Arc<World>, process: Arc<Process>, index: usize) {
+    let instance = uuid::Uuid::new_v4().to_string();
     loop {
         let coordinator = world.chance.below(COORDINATORS);
         let hello = Register {
             host: format!("host{index}"),
+            instance: instance.clone(),
         };
         match world
             .call(process.place, coordinator, CALL_LIMIT, hello)

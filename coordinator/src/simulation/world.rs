@@ -317,7 +317,7 @@ impl World {
     pub(super) fn leaders(&self) -> usize {
         let inner = self.lock();
         let all = inner.coordinators.values();
-        all.filter(|coordinator| coordinator.seat.engine().is_ok())
+        all.filter(|coordinator| coordinator.seat.metrics().is_some())
             .count()
     }
 

@@ -98,11 +98,7 @@ fn crashes_of_coordinators_and_workers_change_nothing() {
         let host = hosts[dice.below(4) as usize];
         match dice.below(20) {
             0..=1 => sim.crash(host),
-            2..=5 => {
-                if !sim.is_host_running(host) {
-                    sim.bounce(host);
-                }
-            }
+            2..=5 if !sim.is_host_running(host) => sim.bounce(host),
             _ => {}
         }
     });

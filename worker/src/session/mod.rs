@@ -95,12 +95,13 @@ async fn run_with(
 ) -> Result<()> {
     let coordinator = Coordinator::new(coordinators);
     let executor = Arc::new(Executor::new(&config)?);
+    let instance = uuid::Uuid::new_v4().to_string();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let session = tokio::select! {
             biased;
             () = &mut shutdown => return Ok(()),
-            session = Session::register(&coordinator, &executor, &config) => Arc::new(session?),
+            session = Session::register(&coordinator, &executor, &config, &instance) => Arc::new(session?),
         };
         tracing::info!(worker = session.worker_id, "registered");
         match session.serve(patience, shutdown.as_mut()).await {
@@ -143,6 +144,7 @@ impl Session {
         coordinator: &Coordinator,
         executor: &Arc<Executor>,
         config: &WorkerConfig,
+        instance: &str,
     ) -> Result<Self> {
         let request = RegisterRequest {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -150,6 +152,7 @@ impl Session {
             host: config.host.clone(),
             slots: SLOTS,
             memory: config.memory.0,
+            instance: instance.to_owned(),
         };
         let mut backoff = Backoff::new(LONGEST_PAUSE);
         loop {
