@@ -37,7 +37,8 @@ impl Bench {
         command
             .args(arguments)
             .env("RANKMILL_STATE", self.path("state"))
-            .env_remove("RANKMILL_COORDINATOR");
+            .env_remove("RANKMILL_COORDINATOR")
+            .env_remove("RANKMILL_STORES");
         command
     }
 
@@ -126,14 +127,20 @@ impl Cluster {
     /// Starts a coordinator on a free port of the loopback interface, and workers that use one
     /// thread each.
     pub fn start(bench: &Bench, workers: usize) -> Self {
-        let state = bench.path("cluster");
-        let mut command = bench.command([
-            "coordinator".as_ref(),
-            "--listen".as_ref(),
-            "127.0.0.1:0".as_ref(),
-            "--state".as_ref(),
-            state.as_os_str(),
-        ]);
+        let state = bench.path("cluster").display().to_string();
+        Self::start_on(bench, workers, &state, |_| {})
+    }
+
+    /// As [`Self::start`], with its state at a place of any kind; `prepare` completes each command.
+    pub fn start_on(
+        bench: &Bench,
+        workers: usize,
+        state: &str,
+        prepare: impl Fn(&mut Command),
+    ) -> Self {
+        let mut command =
+            bench.command(["coordinator", "--listen", "127.0.0.1:0", "--state", state]);
+        prepare(&mut command);
         let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -143,18 +150,13 @@ impl Cluster {
         let coordinator = Process { child };
         let workers = (0..workers)
             .map(|index| {
-                let cache = bench.path(&format!("cache-{index}"));
-                Process::start(bench.command([
-                    "worker".as_ref(),
-                    "--coordinator".as_ref(),
-                    url.as_ref(),
-                    "--threads".as_ref(),
-                    "1".as_ref(),
-                    "--memory".as_ref(),
-                    "2GiB".as_ref(),
-                    "--cache".as_ref(),
-                    cache.as_os_str(),
-                ]))
+                let options = "--threads 1 --memory 2GiB --cache";
+                let mut command = bench.command(["worker", "--coordinator", &url]);
+                command
+                    .args(options.split(' '))
+                    .arg(bench.path(&format!("cache-{index}")));
+                prepare(&mut command);
+                Process::start(command)
             })
             .collect();
         Self {
