@@ -30,7 +30,7 @@ pub(crate) fn translate(place: &str, error: &object_store::Error) -> Error {
         reason = "the library's enum is not exhaustive"
     )]
     let (kind, reason) = match error {
-        Store::NotFound { .. } if answer.has_code(&NO_BUCKET) => (
+        _ if answer.is_about_the_bucket(error) => (
             ErrorKind::InvalidInput,
             format!("there is no such bucket{said}: create it or correct the URL"),
         ),
@@ -84,6 +84,12 @@ impl Answer {
         self.code
             .as_deref()
             .is_some_and(|code| codes.contains(&code))
+    }
+
+    /// A listing has no object that could be missing.
+    fn is_about_the_bucket(&self, error: &object_store::Error) -> bool {
+        let of_an_object = matches!(error, object_store::Error::NotFound { .. });
+        self.has_code(&NO_BUCKET) || (self.status == Some(404) && !of_an_object)
     }
 
     fn explain(&self, error: &object_store::Error) -> (ErrorKind, String) {

@@ -1,7 +1,7 @@
 //! Runs the `rankmill` binary that `cargo test --workspace` has built.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -92,10 +92,20 @@ pub struct Process {
 
 impl Process {
     /// Starts `command` with its output thrown away.
-    pub fn start(mut command: Command) -> Self {
+    pub fn start(command: Command) -> Self {
+        Self::spawn(command, Stdio::null())
+    }
+
+    /// Starts `command` with what it says on stderr in the file `log`.
+    pub fn start_with_log(command: Command, log: &Path) -> Self {
+        let file = std::fs::File::create(log).expect("a log");
+        Self::spawn(command, file.into())
+    }
+
+    fn spawn(mut command: Command, stderr: Stdio) -> Self {
         let child = command
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(stderr)
             .spawn()
             .expect("the process starts");
         Self { child }
@@ -146,7 +156,7 @@ impl Cluster {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the coordinator starts");
-        let url = announced_url(&mut child);
+        let url = announced_url(&mut child, &bench.path("coordinator.log"));
         let coordinator = Process { child };
         let workers = (0..workers)
             .map(|index| {
@@ -156,7 +166,8 @@ impl Cluster {
                     .args(options.split(' '))
                     .arg(bench.path(&format!("cache-{index}")));
                 prepare(&mut command);
-                Process::start(command)
+                let log = bench.path(&format!("worker-{index}.log"));
+                Process::start_with_log(command, &log)
             })
             .collect();
         Self {
@@ -167,8 +178,9 @@ impl Cluster {
     }
 }
 
-/// Reads the line in which the coordinator says where it listens; the rest is drained.
-fn announced_url(child: &mut Child) -> String {
+/// Reads the line in which the coordinator says where it listens; all lines go to `log`.
+fn announced_url(child: &mut Child, log: &Path) -> String {
+    let mut log = std::fs::File::create(log).expect("a log");
     let stderr = child.stderr.take().expect("a pipe");
     let mut lines = BufReader::new(stderr).lines();
     let url = loop {
@@ -176,12 +188,18 @@ fn announced_url(child: &mut Child) -> String {
             .next()
             .expect("the coordinator says where it listens")
             .expect("text");
-        if let Some(start) = line.find("http://") {
+        writeln!(log, "{line}").expect("a log");
+        if let Some(start) = line.find("coordinator on http://") {
+            let start = start + "coordinator on ".len();
             let rest = &line[start..];
             break rest.split([' ', ',']).next().unwrap_or(rest).to_owned();
         }
     };
-    std::thread::spawn(move || lines.for_each(drop));
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            let _ = writeln!(log, "{line}");
+        }
+    });
     url
 }
 
