@@ -15,7 +15,7 @@ use secrecy::ExposeSecret;
 
 use crate::error::translate;
 use crate::location::{Location, Scheme};
-use crate::profile::{Access, Key};
+use crate::profile::{Access, Field};
 
 /// Memory stores live as long as the process, so that several parties can share one by its name.
 static MEMORY: LazyLock<Mutex<BTreeMap<String, Arc<InMemory>>>> = LazyLock::new(Mutex::default);
@@ -49,15 +49,15 @@ fn s3(location: &Location, access: &Access) -> Result<Arc<dyn ObjectStore>> {
     for (key, value) in access.values() {
         let value = value.expose_secret();
         builder = match key {
-            Key::Endpoint => builder.with_endpoint(value),
-            Key::Region => builder.with_region(value),
-            Key::AccessKeyId => builder.with_access_key_id(value),
-            Key::SecretAccessKey => builder.with_secret_access_key(value),
-            Key::SessionToken => builder.with_token(value),
-            Key::ServiceAccountPath
-            | Key::ServiceAccountKey
-            | Key::AccountName
-            | Key::AccountKey => builder,
+            Field::Endpoint => builder.with_endpoint(value),
+            Field::Region => builder.with_region(value),
+            Field::AccessKeyId => builder.with_access_key_id(value),
+            Field::SecretAccessKey => builder.with_secret_access_key(value),
+            Field::SessionToken => builder.with_token(value),
+            Field::ServiceAccountPath
+            | Field::ServiceAccountKey
+            | Field::AccountName
+            | Field::AccountKey => builder,
         };
     }
     if access.is_anonymous() {
@@ -80,15 +80,15 @@ fn gcs(location: &Location, access: &Access) -> Result<Arc<dyn ObjectStore>> {
     for (key, value) in access.values() {
         let value = value.expose_secret();
         builder = match key {
-            Key::Endpoint => builder.with_base_url(value),
-            Key::ServiceAccountPath => builder.with_service_account_path(value),
-            Key::ServiceAccountKey => builder.with_service_account_key(value),
-            Key::Region
-            | Key::AccessKeyId
-            | Key::SecretAccessKey
-            | Key::SessionToken
-            | Key::AccountName
-            | Key::AccountKey => builder,
+            Field::Endpoint => builder.with_base_url(value),
+            Field::ServiceAccountPath => builder.with_service_account_path(value),
+            Field::ServiceAccountKey => builder.with_service_account_key(value),
+            Field::Region
+            | Field::AccessKeyId
+            | Field::SecretAccessKey
+            | Field::SessionToken
+            | Field::AccountName
+            | Field::AccountKey => builder,
         };
     }
     if access.is_anonymous() {
@@ -111,15 +111,15 @@ fn azure(location: &Location, access: &Access) -> Result<Arc<dyn ObjectStore>> {
     for (key, value) in access.values() {
         let value = value.expose_secret();
         builder = match key {
-            Key::Endpoint => builder.with_endpoint(value.to_owned()),
-            Key::AccountName => builder.with_account(value),
-            Key::AccountKey => builder.with_access_key(value),
-            Key::Region
-            | Key::AccessKeyId
-            | Key::SecretAccessKey
-            | Key::SessionToken
-            | Key::ServiceAccountPath
-            | Key::ServiceAccountKey => builder,
+            Field::Endpoint => builder.with_endpoint(value.to_owned()),
+            Field::AccountName => builder.with_account(value),
+            Field::AccountKey => builder.with_access_key(value),
+            Field::Region
+            | Field::AccessKeyId
+            | Field::SecretAccessKey
+            | Field::SessionToken
+            | Field::ServiceAccountPath
+            | Field::ServiceAccountKey => builder,
         };
     }
     if access.is_anonymous() {

@@ -55,7 +55,7 @@ async fn creates_are_certain(store: &Store) -> Result<()> {
 
 async fn listings_are_complete(store: &Store) -> Result<()> {
     for index in 0..45 {
-        let key = format!("list/{:02}/x y", index);
+        let key = format!("list/{index:02}/x y");
         store.put(&key, Bytes::from_static(b"x")).await?;
     }
     store.put("listing", Bytes::from_static(b"x")).await?;
@@ -93,7 +93,7 @@ async fn large_files_come_back(store: &Store) -> Result<()> {
 }
 
 fn large_file(path: &Path) -> Vec<u8> {
-    let bytes: Vec<u8> = (0..LARGE).map(|i| (i * i >> 7) as u8).collect();
+    let bytes: Vec<u8> = (0..LARGE).map(|i| ((i * i) >> 7) as u8).collect();
     let mut file = std::fs::File::create(path).expect("a file");
     file.write_all(&bytes).expect("written");
     bytes
@@ -106,7 +106,8 @@ async fn deletes_may_be_repeated(store: &Store) -> Result<()> {
     for missing in [store.get("a/b").await.err(), store.head("a/b").await.err()] {
         assert_eq!(missing.map(|e| e.kind), Some(ErrorKind::NotFound));
     }
-    let ranges = store.get_ranges("a/b", &[0..1]).await;
+    let first = std::slice::from_ref(&(0..1)).to_vec();
+    let ranges = store.get_ranges("a/b", &first).await;
     assert_eq!(ranges.map_err(|e| e.kind), Err(ErrorKind::NotFound));
     Ok(())
 }

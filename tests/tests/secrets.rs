@@ -72,8 +72,11 @@ impl Cage {
         output.status.code().unwrap_or(-1)
     }
 
-    /// Looks for the secret wherever anything was written.
+    /// Looks for the secret wherever anything was written; and where it is, to know that looking
+    /// finds it.
     fn search(&self) {
+        let path = self.profiles(&self.good_profile());
+        assert!(holds_canary(&std::fs::read(path).expect("a file")));
         assert!(!self.said.contains(CANARY), "said: {}", around(&self.said));
         let mut searched = 0;
         search_folder(self.bench.path("").as_path(), &mut searched);

@@ -112,6 +112,21 @@ async fn survives_everything_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_listing_that_breaks_off_is_asked_for_again() {
+    let server = S3Server::new();
+    let store = open(&server);
+    for index in 0..50 {
+        let key = format!("list/{index:02}");
+        store.put(&key, Bytes::new()).await.expect("written");
+    }
+    // The second page of three.
+    let faults = [Fault::Latency, Fault::Truncated];
+    server.faults().script(&faults);
+    assert_eq!(store.list("list").await.expect("listed").len(), 50);
+    assert_eq!(server.faults().total(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_create_that_hangs_is_settled_by_reading_back() {
     let server = S3Server::new();
     let store = open(&server);

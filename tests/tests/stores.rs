@@ -1,8 +1,11 @@
 //! Whole jobs whose every byte passes through an object store, good or bad.
+//!
+//! `RANKMILL_TEST_SEEDS` sets how many schedules of faults are tried.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
-use rankmill_tests::program::{Bench, Cluster};
+use rankmill_tests::program::{Bench, Cluster, wait_until};
 use rankmill_tests::reference;
 use rankmill_tests::result::digests;
 use rankmill_tests::s3::{BUCKET, Fault, S3Server};
@@ -77,7 +80,8 @@ fn input_and_output_may_lie_in_a_bucket() {
 #[test]
 fn a_bucket_that_misbehaves_changes_no_byte() {
     let expected = expected();
-    for seed in [1, 2] {
+    let seeds = std::env::var("RANKMILL_TEST_SEEDS").map_or(2, |n| n.parse().expect("a number"));
+    for seed in 0..seeds {
         let (server, bench) = (server(), Bench::new());
         let rates = Fault::QUICK.map(|fault| (fault, 0.02));
         server.faults().seeded(seed, &rates);
@@ -121,4 +125,54 @@ fn a_cluster_on_a_bucket_that_misbehaves_changes_no_byte() {
     assert_eq!(digests_of(&server, "out"), expected());
     assert!(server.faults().total() > 20);
     println!("{:?}", server.faults().injected());
+}
+
+#[test]
+fn a_bucket_that_is_away_for_a_while_changes_no_byte() {
+    let (server, bench) = (server(), Bench::new());
+    let mut command = bench.command(job(&url(INPUT), &url("out")));
+    server.serve_by_environment(&mut command);
+    command
+        .args(["--state", &url("state")])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let child = command.spawn().expect("the binary starts");
+    wait_until("some progress", Duration::from_secs(20), || {
+        server.objects().len() > 20
+    });
+    server.faults().seeded(1, &[(Fault::SlowDown, 1.0)]);
+    std::thread::sleep(Duration::from_secs(3));
+    server.faults().stop();
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(server.faults().total() > 3, "it did not notice");
+    assert_eq!(digests_of(&server, "out"), expected());
+}
+
+#[test]
+fn profiles_open_what_they_serve_and_nothing_else() {
+    let (server, bench) = (server(), Bench::new());
+    let path = bench.path("stores.toml");
+    let narrow = |prefix: &str| server.profile().replace("s3://bench", prefix);
+    let input = narrow("s3://bench/input/wordnet");
+    let out = narrow("s3://bench/out").replace("stores.test", "stores.out");
+    std::fs::write(&path, input.clone() + &out).expect("written");
+    let stores = path.display().to_string();
+    let mut arguments = vec!["--stores".to_owned(), stores.clone()];
+    arguments.extend(job(&url("input/wordnet"), &url("out/one")));
+    run(bench.command(&arguments));
+    assert_eq!(digests_of(&server, "out/one"), expected());
+    let before = server.objects().len();
+    for (input, out) in [("input/wordnet", "elsewhere"), ("input", "out/two")] {
+        let mut arguments = job(&url(input), &url(out));
+        arguments.extend(["--stores".to_owned(), stores.clone()]);
+        let (code, said) = bench.fail(&arguments);
+        assert_eq!(code, 3, "{said}");
+        assert!(
+            said.contains("no store profile serves this place"),
+            "{said}"
+        );
+    }
+    assert_eq!(server.objects().len(), before);
 }

@@ -11,7 +11,7 @@ use crate::location::Scheme;
 
 /// The settings with a text for a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Key {
+pub(crate) enum Field {
     Endpoint,
     Region,
     AccessKeyId,
@@ -23,7 +23,7 @@ pub(crate) enum Key {
     AccountKey,
 }
 
-impl Key {
+impl Field {
     /// The keys that mean something to a kind of store.
     pub(super) fn of(scheme: Scheme) -> &'static [Self] {
         match scheme {
@@ -85,7 +85,7 @@ pub(super) enum Source {
 /// A profile's settings as its file has them.
 #[derive(Default)]
 pub(super) struct Settings {
-    pub(super) values: BTreeMap<Key, Source>,
+    pub(super) values: BTreeMap<Field, Source>,
     pub(super) allow_http: bool,
     pub(super) anonymous: bool,
 }
@@ -93,7 +93,7 @@ pub(super) struct Settings {
 /// A profile's settings once read. Nothing at all for the environment.
 #[derive(Default)]
 pub(crate) struct Access {
-    values: BTreeMap<Key, SecretString>,
+    values: BTreeMap<Field, SecretString>,
     allow_http: bool,
     anonymous: bool,
 }
@@ -102,12 +102,10 @@ impl Settings {
     pub(super) fn resolve(&self) -> Result<Access> {
         let mut values = BTreeMap::new();
         for (key, source) in &self.values {
-            let value = source
-                .read()
-                .map_err(|e| e.context(format!("{}", key.as_str())))?;
+            let value = source.read().map_err(|e| e.context(key.as_str()))?;
             values.insert(*key, value);
         }
-        if let Some(endpoint) = values.get(&Key::Endpoint) {
+        if let Some(endpoint) = values.get(&Field::Endpoint) {
             check_endpoint(endpoint.expose_secret(), self.allow_http)?;
         }
         Ok(Access {
@@ -143,7 +141,7 @@ impl Source {
 }
 
 impl Access {
-    pub(crate) fn values(&self) -> impl Iterator<Item = (Key, &SecretString)> {
+    pub(crate) fn values(&self) -> impl Iterator<Item = (Field, &SecretString)> {
         self.values.iter().map(|(key, value)| (*key, value))
     }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use rankmill_common::{Error, Result};
 use toml::{Table, Value};
 
-use super::access::{Key, Settings, Source};
+use super::access::{Field, Settings, Source};
 use super::{Profile, Unlisted};
 use crate::location::{Location, Scheme};
 
@@ -83,7 +83,7 @@ fn settings(name: &str, scheme: Scheme, table: Table) -> Result<Settings> {
             "allow-http" => settings.allow_http = boolean(&place, &value)?,
             "anonymous" => settings.anonymous = boolean(&place, &value)?,
             key => {
-                let known = Key::of(scheme);
+                let known = Field::of(scheme);
                 let Some(key) = known.iter().find(|known| known.as_str() == key) else {
                     let names: Vec<_> = known.iter().map(|key| key.as_str()).collect();
                     return invalid(&format!(
@@ -102,15 +102,15 @@ fn settings(name: &str, scheme: Scheme, table: Table) -> Result<Settings> {
 }
 
 /// A key without its secret would be filled up from the environment of somebody else.
-fn check_pairs(name: &str, values: &BTreeMap<Key, Source>) -> Result<()> {
+fn check_pairs(name: &str, values: &BTreeMap<Field, Source>) -> Result<()> {
     let has = |key| values.contains_key(&key);
-    let id = has(Key::AccessKeyId);
-    if id != has(Key::SecretAccessKey) || (has(Key::SessionToken) && !id) {
+    let id = has(Field::AccessKeyId);
+    if id != has(Field::SecretAccessKey) || (has(Field::SessionToken) && !id) {
         return invalid(&format!(
             "stores.{name}: access-key-id and secret-access-key belong together"
         ));
     }
-    if has(Key::AccountKey) && !has(Key::AccountName) {
+    if has(Field::AccountKey) && !has(Field::AccountName) {
         return invalid(&format!("stores.{name}: account-key needs an account-name"));
     }
     Ok(())

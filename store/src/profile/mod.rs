@@ -22,7 +22,7 @@ use crate::Store;
 use crate::location::{Location, Scheme};
 use crate::open;
 
-pub(crate) use access::{Access, Key};
+pub(crate) use access::{Access, Field};
 
 /// The table of this process; the environment's, unless one was installed first.
 static INSTALLED: OnceLock<StoreProfiles> = OnceLock::new();
@@ -32,8 +32,11 @@ pub struct StoreProfiles {
     profiles: Vec<Profile>,
     unlisted: Unlisted,
     /// Clients keep connections open: one for each bucket and profile.
-    clients: Mutex<BTreeMap<(Scheme, String, Option<usize>), Arc<dyn ObjectStore>>>,
+    clients: Mutex<BTreeMap<ClientId, Arc<dyn ObjectStore>>>,
 }
+
+/// A bucket and the profile that opens it, if any.
+type ClientId = (Scheme, String, Option<usize>);
 
 /// One `[stores.NAME]` of the file.
 struct Profile {

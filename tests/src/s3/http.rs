@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, IF_NONE_MATCH};
 use hyper::{Method, StatusCode};
@@ -21,6 +22,8 @@ const LARGEST: usize = 256 << 20;
 const LATENCY: Duration = Duration::from_millis(40);
 /// How much later a late write lands: after the client has looked for it in vain.
 const LATE: Duration = Duration::from_millis(15);
+/// By when what was written has been sent.
+const FLUSH: Duration = Duration::from_millis(10);
 /// Longer than any client waits.
 const SILENCE: Duration = Duration::from_secs(120);
 
@@ -148,7 +151,12 @@ async fn cut(response: HttpResponse) -> Result<HttpResponse, io::Error> {
     let bytes = body.store_all_limited(LARGEST).await.map_err(|_| gone())?;
     head.headers.insert(CONTENT_LENGTH, bytes.len().into());
     let half = bytes.slice(..bytes.len() / 2);
-    let parts: [io::Result<Bytes>; 2] = [Ok(half), Err(gone())];
-    let body = Body::from(StreamingBlob::wrap(futures::stream::iter(parts)));
+    // An error that follows at once takes the half with it, unsent: a lost connection again.
+    let first = futures::stream::iter([io::Result::Ok(half)]);
+    let rest = futures::stream::once(async {
+        tokio::time::sleep(FLUSH).await;
+        io::Result::<Bytes>::Err(gone())
+    });
+    let body = Body::from(StreamingBlob::wrap(first.chain(rest)));
     Ok(hyper::Response::from_parts(head, body))
 }
