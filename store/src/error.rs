@@ -102,7 +102,7 @@ impl Answer {
                 ErrorKind::Unavailable,
                 format!("the store cannot serve it now{self}"),
             ),
-            None => (ErrorKind::Unavailable, root_cause(error)),
+            None => (ErrorKind::Unavailable, root_cause(error) + advice(error)),
         }
     }
 }
@@ -136,6 +136,24 @@ fn root_cause(error: &object_store::Error) -> String {
         return "the store answered with an error".to_owned();
     }
     cause
+}
+
+/// What to do about a store that does not even listen.
+fn advice(error: &object_store::Error) -> &'static str {
+    use std::io::ErrorKind as Io;
+    let unreachable = [
+        Io::ConnectionRefused,
+        Io::HostUnreachable,
+        Io::NetworkUnreachable,
+    ];
+    let met = sources(error)
+        .filter_map(|source| source.downcast_ref::<std::io::Error>())
+        .any(|io| unreachable.contains(&io.kind()));
+    if met {
+        "; check the store's endpoint and the network"
+    } else {
+        ""
+    }
 }
 
 fn sources(error: &object_store::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {

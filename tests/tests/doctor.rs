@@ -106,6 +106,7 @@ fn no_answer_and_no_permission_have_their_own_exit_codes() {
     let (code, said, errors) = run(nobody);
     assert_eq!(code, 7, "{said}{errors}");
     assert!(said.contains("FAILED    write and read"), "{said}");
+    assert!(errors.contains("check the store's endpoint"), "{errors}");
     let mut stranger = on_server(&bench, &server);
     stranger.env("AWS_ACCESS_KEY_ID", "somebody");
     let (code, _, errors) = run(stranger);
