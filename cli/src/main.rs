@@ -15,8 +15,13 @@ mod progress;
 mod state;
 mod text;
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+use rankmill_store::StoreProfiles;
+
+use crate::exit::{Failure, Outcome};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,6 +30,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 #[command(name = "rankmill", version, arg_required_else_help = true)]
 struct Cli {
+    /// Store profiles (TOML): which remote places may be used, and with which credentials
+    /// [default: every place, with the environment's]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "RANKMILL_STORES",
+        help_heading = "Stores"
+    )]
+    stores: Option<PathBuf>,
     #[command(subcommand)]
     command: commands::Command,
 }
@@ -40,10 +55,20 @@ fn main() -> ExitCode {
         Err(error) => return exit::refuse_arguments(&error),
     };
     let format = cli.command.format();
-    match cli.command.execute() {
+    let ready = install_profiles(cli.stores.as_deref());
+    match ready.and_then(|()| cli.command.execute()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => exit::report(&failure, format),
     }
+}
+
+/// Before anything is opened.
+fn install_profiles(path: Option<&Path>) -> Outcome {
+    let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    let profiles = StoreProfiles::read(path).map_err(|e| Failure::usage(e.message))?;
+    Ok(profiles.install()?)
 }
 
 /// Logs are for those who look for a defect: off unless `RANKMILL_LOG` asks for them.

@@ -21,6 +21,7 @@ fn help_names_every_command() {
         "coordinator",
         "worker",
         "jobs",
+        "doctor",
         "generate",
         "import",
     ] {

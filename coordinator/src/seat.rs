@@ -67,15 +67,18 @@ impl Seat {
     pub(crate) async fn engine(&self) -> Result<EngineHandle> {
         let mut occupants = self.occupant.subscribe();
         let known = occupants.wait_for(|occupant| !matches!(occupant, Occupant::Starting));
-        let starting = || Error::new(ErrorKind::Unavailable, "this coordinator is starting");
-        let occupant = tokio::time::timeout(PATIENCE, known)
-            .await
-            .map_err(|_| starting())?
-            .map_err(|_| starting())?;
-        match &*occupant {
+        // In vain or not, what there is now is the answer.
+        let _ = tokio::time::timeout(PATIENCE, known).await;
+        self.engine_now()
+    }
+
+    /// As [`Self::engine`], without waiting.
+    pub(crate) fn engine_now(&self) -> Result<EngineHandle> {
+        let unavailable = |reason: &str| Err(Error::new(ErrorKind::Unavailable, reason));
+        match &*self.occupant.borrow() {
             Occupant::Leader { engine, .. } => Ok(engine.clone()),
-            Occupant::Vacant(reason) => Err(Error::new(ErrorKind::Unavailable, reason.clone())),
-            Occupant::Starting => Err(starting()),
+            Occupant::Vacant(reason) => unavailable(reason),
+            Occupant::Starting => unavailable("this coordinator is starting"),
         }
     }
 

@@ -1,11 +1,20 @@
 //! Store errors as the errors that travel.
+//!
+//! What a store answers is quoted by its status and its error code alone: bodies, URLs and headers
+//! may hold signatures and tokens.
 
 use std::error::Error as StdError;
 
 use rankmill_common::{Error, ErrorKind};
 
-/// `error` about `place`. Response bodies and request details stay out: they may hold signed
-/// URLs.
+/// Codes of a 404 that is about the bucket and not about the object.
+const NO_BUCKET: [&str; 3] = ["NoSuchBucket", "ContainerNotFound", "FilesystemNotFound"];
+/// Codes of a 400 that is about the transfer and not about the request.
+const BROKEN_TRANSFER: [&str; 3] = ["RequestTimeout", "IncompleteBody", "BadDigest"];
+const CREDENTIALS: &str =
+    "check the credentials that its store profile or the environment names, and what they may do";
+
+/// `error` about `place`.
 pub(crate) fn translate(place: &str, error: &object_store::Error) -> Error {
     use object_store::Error as Store;
     if is_disk_full(error) {
@@ -14,24 +23,99 @@ pub(crate) fn translate(place: &str, error: &object_store::Error) -> Error {
             format!("{place}: the disk is full; free some space or choose another place"),
         );
     }
+    let answer = Answer::of(error);
+    let said = answer.to_string();
     #[allow(
         clippy::wildcard_enum_match_arm,
         reason = "the library's enum is not exhaustive"
     )]
     let (kind, reason) = match error {
+        _ if answer.is_about_the_bucket(error) => (
+            ErrorKind::InvalidInput,
+            format!("there is no such bucket{said}: create it or correct the URL"),
+        ),
         Store::NotFound { .. } => (ErrorKind::NotFound, "does not exist".to_owned()),
         Store::AlreadyExists { .. } | Store::Precondition { .. } => {
             (ErrorKind::AlreadyExists, "exists already".to_owned())
         }
-        Store::PermissionDenied { .. } => (ErrorKind::InvalidInput, "permission denied".to_owned()),
+        Store::PermissionDenied { .. } => (
+            ErrorKind::InvalidInput,
+            format!("permission denied{said}: {CREDENTIALS}"),
+        ),
         Store::Unauthenticated { .. } => (
             ErrorKind::InvalidInput,
-            "the store refused the credentials".to_owned(),
+            format!("the store refused the credentials{said}: {CREDENTIALS}"),
         ),
         Store::InvalidPath { .. } => (ErrorKind::InvalidInput, "is no valid path".to_owned()),
-        _ => (ErrorKind::Unavailable, root_cause(error)),
+        Store::NotImplemented { .. } | Store::NotSupported { .. } => (
+            ErrorKind::InvalidInput,
+            "the store cannot do what rankmill needs of it".to_owned(),
+        ),
+        _ => answer.explain(error),
     };
     Error::new(kind, format!("{place}: {reason}"))
+}
+
+/// What an HTTP store said, as far as it may be repeated.
+struct Answer {
+    status: Option<u16>,
+    code: Option<String>,
+}
+
+impl Answer {
+    /// The library keeps status and body in types of its own that have no public name, so both
+    /// are read from their text.
+    fn of(error: &object_store::Error) -> Self {
+        let texts: Vec<String> = sources(error).map(ToString::to_string).collect();
+        let status = texts.iter().find_map(|text| {
+            let (_, rest) = text.split_once("non-2xx status code: ")?;
+            rest.get(..3)?.parse().ok()
+        });
+        let code = texts.iter().find_map(|text| {
+            let (_, rest) = text.split_once("<Code>")?;
+            let (code, _) = rest.split_once("</Code>")?;
+            let plain = code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric());
+            plain.then(|| code.to_owned())
+        });
+        Self { status, code }
+    }
+
+    fn has_code(&self, codes: &[&str]) -> bool {
+        self.code
+            .as_deref()
+            .is_some_and(|code| codes.contains(&code))
+    }
+
+    /// A listing has no object that could be missing.
+    fn is_about_the_bucket(&self, error: &object_store::Error) -> bool {
+        let of_an_object = matches!(error, object_store::Error::NotFound { .. });
+        self.has_code(&NO_BUCKET) || (self.status == Some(404) && !of_an_object)
+    }
+
+    fn explain(&self, error: &object_store::Error) -> (ErrorKind, String) {
+        match self.status {
+            Some(400 | 401 | 403) if !self.has_code(&BROKEN_TRANSFER) => (
+                ErrorKind::InvalidInput,
+                format!("the store refused the request{self}: {CREDENTIALS}, and its region"),
+            ),
+            Some(_) => (
+                ErrorKind::Unavailable,
+                format!("the store cannot serve it now{self}"),
+            ),
+            None => (ErrorKind::Unavailable, root_cause(error) + advice(error)),
+        }
+    }
+}
+
+impl std::fmt::Display for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.code, self.status) {
+            (Some(code), Some(status)) => write!(f, " ({status} {code})"),
+            (Some(code), None) => write!(f, " ({code})"),
+            (None, Some(status)) => write!(f, " ({status})"),
+            (None, None) => Ok(()),
+        }
+    }
 }
 
 fn is_disk_full(error: &object_store::Error) -> bool {
@@ -43,10 +127,33 @@ fn is_disk_full(error: &object_store::Error) -> bool {
 }
 
 fn root_cause(error: &object_store::Error) -> String {
-    sources(error).last().map_or_else(
+    let cause = sources(error).last().map_or_else(
         || "the store did not answer".to_owned(),
         ToString::to_string,
-    )
+    );
+    // A body that came with a success (a multipart upload can fail so) is not repeated either.
+    if cause.starts_with("Server returned") {
+        return "the store answered with an error".to_owned();
+    }
+    cause
+}
+
+/// What to do about a store that does not even listen.
+fn advice(error: &object_store::Error) -> &'static str {
+    use std::io::ErrorKind as Io;
+    let unreachable = [
+        Io::ConnectionRefused,
+        Io::HostUnreachable,
+        Io::NetworkUnreachable,
+    ];
+    let met = sources(error)
+        .filter_map(|source| source.downcast_ref::<std::io::Error>())
+        .any(|io| unreachable.contains(&io.kind()));
+    if met {
+        "; check the store's endpoint and the network"
+    } else {
+        ""
+    }
 }
 
 fn sources(error: &object_store::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {

@@ -1,8 +1,9 @@
 //! Object stores behind one small interface.
 //!
-//! Opens a URL (`file://`, a plain path, `s3://`, `gs://`, `az://`, `memory://`) and offers what
-//! the protocol needs: whole reads, range reads, writes, listing, and *create if absent*, the only
-//! conditional operation. Nothing here knows Arrow or jobs.
+//! Opens a URL (`file://`, a plain path, `s3://`, `gs://`, `az://`, `memory://`) by the process's
+//! store profiles or its environment and offers what the protocol needs: whole reads, range reads,
+//! writes, listing, and *create if absent*, the only conditional operation. Nothing here knows
+//! Arrow or jobs.
 //!
 //! Invariant: no credential leaves this crate, neither in an error nor in a debug print.
 
@@ -10,7 +11,11 @@ mod create;
 mod error;
 mod location;
 mod open;
+mod profile;
+mod retry;
+mod upload;
 
+use std::fmt;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
@@ -18,13 +23,14 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
-use rankmill_common::Result;
+use rankmill_common::{Error, ErrorKind, Result};
 
 pub use create::Created;
 pub use location::Location;
+pub use profile::StoreProfiles;
 
 /// One store and a prefix within it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Store {
     inner: Arc<dyn ObjectStore>,
     location: Location,
@@ -44,17 +50,26 @@ pub struct Entry {
 }
 
 impl Store {
-    /// Opens `url` with the credentials of the environment. A local directory is made if it is
-    /// not there; nothing is read or written yet.
+    /// Opens `url` by the store profiles of this process, or with the credentials of its
+    /// environment where it has none. A local directory is made if it is not there; nothing is
+    /// read or written yet.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a URL that cannot be understood, `Unavailable` for a client that cannot
-    /// be made.
+    /// `InvalidInput` for a URL that cannot be understood or that no profile serves, and for
+    /// settings from which no client can be made.
     pub fn open(url: &str) -> Result<Self> {
-        let location = Location::parse(url)?;
-        let inner = open::client(&location)?;
-        Ok(Self { inner, location })
+        StoreProfiles::installed().open(url)
+    }
+
+    /// Opens the folder of the object at `url`; also returns the object's key in it. A profile
+    /// that serves the object need not serve its folder.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn open_object(url: &str) -> Result<(Self, String)> {
+        StoreProfiles::installed().open_object(url)
     }
 
     /// A store on a client that the caller has made: with credentials of its own, or with a layer
@@ -80,6 +95,10 @@ impl Store {
     ///
     /// `NotFound`, or `Unavailable` when the store is out of reach.
     pub async fn get(&self, key: &str) -> Result<Bytes> {
+        retry::again(|| self.get_once(key)).await
+    }
+
+    async fn get_once(&self, key: &str) -> Result<Bytes> {
         let path = self.path(key);
         let object = self
             .inner
@@ -89,7 +108,7 @@ impl Store {
         object.bytes().await.map_err(|e| self.fail(key, &e))
     }
 
-    /// Some ranges of the object `key`; neighbours are read together.
+    /// Some ranges of the object `key`; neighbours are read together. Each comes whole.
     ///
     /// # Errors
     ///
@@ -100,10 +119,21 @@ impl Store {
         ranges: &[std::ops::Range<u64>],
     ) -> Result<Vec<Bytes>> {
         let path = self.path(key);
-        self.inner
-            .get_ranges(&path, ranges)
-            .await
-            .map_err(|e| self.fail(key, &e))
+        let parts = retry::again(async || {
+            let read = self.inner.get_ranges(&path, ranges).await;
+            read.map_err(|e| self.fail(key, &e))
+        });
+        let parts = parts.await?;
+        let whole = ranges
+            .iter()
+            .zip(&parts)
+            .all(|(range, part)| range.end - range.start == part.len() as u64);
+        if whole && parts.len() == ranges.len() {
+            return Ok(parts);
+        }
+        let place = self.location.display(key);
+        let message = format!("{place}: the store sent less than it was asked for");
+        Err(Error::new(ErrorKind::Unavailable, message))
     }
 
     /// Size and version of the object `key`.
@@ -113,12 +143,11 @@ impl Store {
     /// As [`Self::get`].
     pub async fn head(&self, key: &str) -> Result<Entry> {
         let path = self.path(key);
-        let meta = self
-            .inner
-            .head(&path)
-            .await
-            .map_err(|e| self.fail(key, &e))?;
-        Ok(self.entry(meta))
+        let meta = retry::again(async || {
+            let head = self.inner.head(&path).await;
+            head.map_err(|e| self.fail(key, &e))
+        });
+        Ok(self.entry(meta.await?))
     }
 
     /// Writes the object `key`, replacing what is there.
@@ -128,10 +157,11 @@ impl Store {
     /// `ResourceExhausted` when the disk is full, `Unavailable` when the store is out of reach.
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<()> {
         let path = self.path(key);
-        self.inner
-            .put(&path, bytes.into())
-            .await
-            .map_err(|e| self.fail(key, &e))?;
+        let put = retry::again(async || {
+            let put = self.inner.put(&path, bytes.clone().into()).await;
+            put.map_err(|e| self.fail(key, &e))
+        });
+        put.await?;
         Ok(())
     }
 
@@ -146,15 +176,19 @@ impl Store {
         create::create(self, key, bytes).await
     }
 
-    /// Uploads a large object in parts.
+    /// Writes a local file as the object `key`, in parts where it is large, replacing what is
+    /// there.
     ///
     /// # Errors
     ///
     /// As [`Self::put`].
     pub async fn upload_file(&self, key: &str, file: &FilePath) -> Result<()> {
-        open::upload(&self.inner, &self.path(key), file)
-            .await
-            .map_err(|e| self.fail(key, &e))
+        let path = self.path(key);
+        let upload = retry::again(async || {
+            let upload = upload::upload(&*self.inner, &path, file).await;
+            upload.map_err(|failure| self.upload_failed(key, file, &failure))
+        });
+        upload.await
     }
 
     /// Deletes the object `key`; one that is not there is no error.
@@ -163,9 +197,14 @@ impl Store {
     ///
     /// `Unavailable` when the store is out of reach.
     pub async fn delete(&self, key: &str) -> Result<()> {
-        match self.inner.delete(&self.path(key)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(e) => Err(self.fail(key, &e)),
+        let path = self.path(key);
+        let delete = retry::again(async || {
+            let deleted = self.inner.delete(&path).await;
+            deleted.map_err(|e| self.fail(key, &e))
+        });
+        match delete.await {
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+            deleted => deleted,
         }
     }
 
@@ -176,12 +215,11 @@ impl Store {
     /// `Unavailable` when the store is out of reach.
     pub async fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
         let path = self.path(prefix);
-        let metas: Vec<ObjectMeta> = self
-            .inner
-            .list(Some(&path))
-            .try_collect()
-            .await
-            .map_err(|e| self.fail(prefix, &e))?;
+        let listing = retry::again(async || {
+            let found = self.inner.list(Some(&path)).try_collect().await;
+            found.map_err(|e| self.fail(prefix, &e))
+        });
+        let metas: Vec<ObjectMeta> = listing.await?;
         let mut entries: Vec<_> = metas.into_iter().map(|meta| self.entry(meta)).collect();
         entries.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(entries)
@@ -202,8 +240,29 @@ impl Store {
         }
     }
 
-    fn fail(&self, key: &str, error: &object_store::Error) -> rankmill_common::Error {
+    fn fail(&self, key: &str, error: &object_store::Error) -> Error {
         error::translate(&self.location.display(key), error)
+    }
+
+    fn upload_failed(&self, key: &str, file: &FilePath, failure: &upload::Failure) -> Error {
+        match failure {
+            upload::Failure::Store(error) => self.fail(key, error),
+            upload::Failure::Disk(error) => Error::new(
+                ErrorKind::Unavailable,
+                format!("{}: {error}", file.display()),
+            ),
+            upload::Failure::Forgotten => Error::new(
+                ErrorKind::Unavailable,
+                format!("{}: the store lost its upload", self.location.display(key)),
+            ),
+        }
+    }
+}
+
+/// The client behind it holds credentials, so only the place is shown.
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Store").field(&self.location.url()).finish()
     }
 }
 

@@ -1,59 +1,137 @@
-//! Makes the client of a store.
+//! Makes the client of a store from a profile's settings or from the environment.
 
 use std::collections::BTreeMap;
-use std::path::Path as FilePath;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
-use object_store::path::Path;
-use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig, WriteMultipart};
+use object_store::{ClientOptions, ObjectStore, RetryConfig};
 use rankmill_common::{Error, ErrorKind, Result};
+use secrecy::ExposeSecret;
 
 use crate::error::translate;
 use crate::location::{Location, Scheme};
-
-/// Bytes of one part of a large upload.
-const PART_BYTES: usize = 8 << 20;
+use crate::profile::{Access, Field};
 
 /// Memory stores live as long as the process, so that several parties can share one by its name.
 static MEMORY: LazyLock<Mutex<BTreeMap<String, Arc<InMemory>>>> = LazyLock::new(Mutex::default);
 
-pub(crate) fn client(location: &Location) -> Result<Arc<dyn ObjectStore>> {
-    let failed = |e: object_store::Error| translate(&location.url(), &e);
+/// The client for `location`. A profile that names credentials takes nothing from the
+/// environment, so that one's key never meets another's token; one that names none takes what it
+/// does not say from there.
+pub(crate) fn client(location: &Location, access: &Access) -> Result<Arc<dyn ObjectStore>> {
     match location.scheme() {
         Scheme::File => local(location),
         Scheme::Memory => Ok(memory(location.bucket())),
-        Scheme::S3 => {
-            install_tls();
-            let builder = AmazonS3Builder::from_env()
-                .with_bucket_name(location.bucket())
-                .with_client_options(client_options())
-                .with_retry(retry());
-            Ok(Arc::new(builder.build().map_err(failed)?))
-        }
-        Scheme::Gcs => {
-            install_tls();
-            let builder = GoogleCloudStorageBuilder::from_env()
-                .with_bucket_name(location.bucket())
-                .with_client_options(client_options())
-                .with_retry(retry());
-            Ok(Arc::new(builder.build().map_err(failed)?))
-        }
-        Scheme::Azure => {
-            install_tls();
-            let builder = MicrosoftAzureBuilder::from_env()
-                .with_container_name(location.bucket())
-                .with_client_options(client_options())
-                .with_retry(retry());
-            Ok(Arc::new(builder.build().map_err(failed)?))
-        }
+        Scheme::S3 => s3(location, access),
+        Scheme::Gcs => gcs(location, access),
+        Scheme::Azure => azure(location, access),
     }
+}
+
+fn s3(location: &Location, access: &Access) -> Result<Arc<dyn ObjectStore>> {
+    install_tls();
+    let mut builder = if access.has_credentials() {
+        AmazonS3Builder::new()
+    } else {
+        AmazonS3Builder::from_env()
+    };
+    builder = builder
+        .with_bucket_name(location.bucket())
+        // Objects are deleted one by one, which every compatible store understands.
+        .with_disable_bulk_delete(true)
+        .with_client_options(client_options(access, "AWS_ALLOW_HTTP"))
+        .with_retry(retry());
+    for (key, value) in access.values() {
+        let value = value.expose_secret();
+        builder = match key {
+            Field::Endpoint => builder.with_endpoint(value),
+            Field::Region => builder.with_region(value),
+            Field::AccessKeyId => builder.with_access_key_id(value),
+            Field::SecretAccessKey => builder.with_secret_access_key(value),
+            Field::SessionToken => builder.with_token(value),
+            Field::ServiceAccountPath
+            | Field::ServiceAccountKey
+            | Field::AccountName
+            | Field::AccountKey => builder,
+        };
+    }
+    if access.is_anonymous() {
+        builder = builder.with_skip_signature(true);
+    }
+    Ok(Arc::new(builder.build().map_err(|e| failed(location, &e))?))
+}
+
+fn gcs(location: &Location, access: &Access) -> Result<Arc<dyn ObjectStore>> {
+    install_tls();
+    let mut builder = if access.has_credentials() {
+        GoogleCloudStorageBuilder::new()
+    } else {
+        GoogleCloudStorageBuilder::from_env()
+    };
+    builder = builder
+        .with_bucket_name(location.bucket())
+        .with_client_options(client_options(access, "GOOGLE_ALLOW_HTTP"))
+        .with_retry(retry());
+    for (key, value) in access.values() {
+        let value = value.expose_secret();
+        builder = match key {
+            Field::Endpoint => builder.with_base_url(value),
+            Field::ServiceAccountPath => builder.with_service_account_path(value),
+            Field::ServiceAccountKey => builder.with_service_account_key(value),
+            Field::Region
+            | Field::AccessKeyId
+            | Field::SecretAccessKey
+            | Field::SessionToken
+            | Field::AccountName
+            | Field::AccountKey => builder,
+        };
+    }
+    if access.is_anonymous() {
+        builder = builder.with_skip_signature(true);
+    }
+    Ok(Arc::new(builder.build().map_err(|e| failed(location, &e))?))
+}
+
+fn azure(location: &Location, access: &Access) -> Result<Arc<dyn ObjectStore>> {
+    install_tls();
+    let mut builder = if access.has_credentials() {
+        MicrosoftAzureBuilder::new()
+    } else {
+        MicrosoftAzureBuilder::from_env()
+    };
+    builder = builder
+        .with_container_name(location.bucket())
+        .with_client_options(client_options(access, "AZURE_ALLOW_HTTP"))
+        .with_retry(retry());
+    for (key, value) in access.values() {
+        let value = value.expose_secret();
+        builder = match key {
+            Field::Endpoint => builder.with_endpoint(value.to_owned()),
+            Field::AccountName => builder.with_account(value),
+            Field::AccountKey => builder.with_access_key(value),
+            Field::Region
+            | Field::AccessKeyId
+            | Field::SecretAccessKey
+            | Field::SessionToken
+            | Field::ServiceAccountPath
+            | Field::ServiceAccountKey => builder,
+        };
+    }
+    if access.is_anonymous() {
+        builder = builder.with_skip_signature(true);
+    }
+    Ok(Arc::new(builder.build().map_err(|e| failed(location, &e))?))
+}
+
+/// A client that cannot be made is a matter of settings.
+fn failed(location: &Location, error: &object_store::Error) -> Error {
+    let error = translate(&location.url(), error);
+    Error::new(ErrorKind::InvalidInput, error.message)
 }
 
 fn local(location: &Location) -> Result<Arc<dyn ObjectStore>> {
@@ -76,10 +154,11 @@ fn memory(name: &str) -> Arc<dyn ObjectStore> {
     Arc::clone(stores.entry(name.to_owned()).or_default()) as Arc<dyn ObjectStore>
 }
 
-fn client_options() -> ClientOptions {
-    let http_allowed = std::env::var("AWS_ALLOW_HTTP").is_ok_and(|value| value == "true");
+fn client_options(access: &Access, variable: &str) -> ClientOptions {
+    let http_allowed = access.allows_http()
+        || std::env::var(variable).is_ok_and(|value| value == "true" || value == "1");
     ClientOptions::new()
-        .with_timeout(Duration::from_secs(60))
+        .with_timeout(Duration::from_secs(30))
         .with_connect_timeout(Duration::from_secs(5))
         .with_allow_http(http_allowed)
 }
@@ -87,7 +166,7 @@ fn client_options() -> ClientOptions {
 /// Shorter than the library's three minutes: the protocol has its own retries above this.
 fn retry() -> RetryConfig {
     RetryConfig {
-        max_retries: 5,
+        max_retries: 4,
         retry_timeout: Duration::from_secs(30),
         ..RetryConfig::default()
     }
@@ -96,38 +175,4 @@ fn retry() -> RetryConfig {
 fn install_tls() {
     // An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
-pub(crate) async fn upload(
-    store: &Arc<dyn ObjectStore>,
-    path: &Path,
-    file: &FilePath,
-) -> object_store::Result<()> {
-    use tokio::io::AsyncReadExt;
-
-    let io = |source: std::io::Error| object_store::Error::Generic {
-        store: "local file",
-        source: Box::new(source),
-    };
-    let mut reader = tokio::fs::File::open(file).await.map_err(io)?;
-    let size = reader.metadata().await.map_err(io)?.len();
-    if size <= PART_BYTES as u64 {
-        let mut bytes = Vec::with_capacity(size as usize);
-        reader.read_to_end(&mut bytes).await.map_err(io)?;
-        store.put(path, Bytes::from(bytes).into()).await?;
-        return Ok(());
-    }
-    let mut writer =
-        WriteMultipart::new_with_chunk_size(store.put_multipart(path).await?, PART_BYTES);
-    let mut buffer = vec![0; PART_BYTES];
-    loop {
-        let read = reader.read(&mut buffer).await.map_err(io)?;
-        if read == 0 {
-            break;
-        }
-        writer.wait_for_capacity(4).await?;
-        writer.write(&buffer[..read]);
-    }
-    writer.finish().await?;
-    Ok(())
 }

@@ -2,11 +2,14 @@
 //!
 //! Runs the real binary on real files and reads results the way a user would, with pyarrow's
 //! view of the format and nothing of rankmill's own code: what checks a result shares no code
-//! with what made it.
+//! with what made it. The exception is `conformance`, which is about rankmill's own client of
+//! object stores.
 
 pub mod check;
+pub mod conformance;
 pub mod input;
 pub mod log;
 pub mod program;
 pub mod reference;
 pub mod result;
+pub mod s3;

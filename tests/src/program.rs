@@ -1,7 +1,7 @@
 //! Runs the `rankmill` binary that `cargo test --workspace` has built.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -37,7 +37,8 @@ impl Bench {
         command
             .args(arguments)
             .env("RANKMILL_STATE", self.path("state"))
-            .env_remove("RANKMILL_COORDINATOR");
+            .env_remove("RANKMILL_COORDINATOR")
+            .env_remove("RANKMILL_STORES");
         command
     }
 
@@ -91,10 +92,20 @@ pub struct Process {
 
 impl Process {
     /// Starts `command` with its output thrown away.
-    pub fn start(mut command: Command) -> Self {
+    pub fn start(command: Command) -> Self {
+        Self::spawn(command, Stdio::null())
+    }
+
+    /// Starts `command` with what it says on stderr in the file `log`.
+    pub fn start_with_log(command: Command, log: &Path) -> Self {
+        let file = std::fs::File::create(log).expect("a log");
+        Self::spawn(command, file.into())
+    }
+
+    fn spawn(mut command: Command, stderr: Stdio) -> Self {
         let child = command
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(stderr)
             .spawn()
             .expect("the process starts");
         Self { child }
@@ -126,35 +137,37 @@ impl Cluster {
     /// Starts a coordinator on a free port of the loopback interface, and workers that use one
     /// thread each.
     pub fn start(bench: &Bench, workers: usize) -> Self {
-        let state = bench.path("cluster");
-        let mut command = bench.command([
-            "coordinator".as_ref(),
-            "--listen".as_ref(),
-            "127.0.0.1:0".as_ref(),
-            "--state".as_ref(),
-            state.as_os_str(),
-        ]);
+        let state = bench.path("cluster").display().to_string();
+        Self::start_on(bench, workers, &state, |_| {})
+    }
+
+    /// As [`Self::start`], with its state at a place of any kind; `prepare` completes each command.
+    pub fn start_on(
+        bench: &Bench,
+        workers: usize,
+        state: &str,
+        prepare: impl Fn(&mut Command),
+    ) -> Self {
+        let mut command =
+            bench.command(["coordinator", "--listen", "127.0.0.1:0", "--state", state]);
+        prepare(&mut command);
         let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the coordinator starts");
-        let url = announced_url(&mut child);
+        let url = announced_url(&mut child, &bench.path("coordinator.log"));
         let coordinator = Process { child };
         let workers = (0..workers)
             .map(|index| {
-                let cache = bench.path(&format!("cache-{index}"));
-                Process::start(bench.command([
-                    "worker".as_ref(),
-                    "--coordinator".as_ref(),
-                    url.as_ref(),
-                    "--threads".as_ref(),
-                    "1".as_ref(),
-                    "--memory".as_ref(),
-                    "2GiB".as_ref(),
-                    "--cache".as_ref(),
-                    cache.as_os_str(),
-                ]))
+                let options = "--threads 1 --memory 2GiB --cache";
+                let mut command = bench.command(["worker", "--coordinator", &url]);
+                command
+                    .args(options.split(' '))
+                    .arg(bench.path(&format!("cache-{index}")));
+                prepare(&mut command);
+                let log = bench.path(&format!("worker-{index}.log"));
+                Process::start_with_log(command, &log)
             })
             .collect();
         Self {
@@ -165,8 +178,9 @@ impl Cluster {
     }
 }
 
-/// Reads the line in which the coordinator says where it listens; the rest is drained.
-fn announced_url(child: &mut Child) -> String {
+/// Reads the line in which the coordinator says where it listens; all lines go to `log`.
+fn announced_url(child: &mut Child, log: &Path) -> String {
+    let mut log = std::fs::File::create(log).expect("a log");
     let stderr = child.stderr.take().expect("a pipe");
     let mut lines = BufReader::new(stderr).lines();
     let url = loop {
@@ -174,12 +188,18 @@ fn announced_url(child: &mut Child) -> String {
             .next()
             .expect("the coordinator says where it listens")
             .expect("text");
-        if let Some(start) = line.find("http://") {
+        writeln!(log, "{line}").expect("a log");
+        if let Some(start) = line.find("coordinator on http://") {
+            let start = start + "coordinator on ".len();
             let rest = &line[start..];
             break rest.split([' ', ',']).next().unwrap_or(rest).to_owned();
         }
     };
-    std::thread::spawn(move || lines.for_each(drop));
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            let _ = writeln!(log, "{line}");
+        }
+    });
     url
 }
 

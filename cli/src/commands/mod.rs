@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 mod coordinator;
+mod doctor;
 mod estimate;
 mod generate;
 mod health;
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Health(health::Health),
     /// List, show, watch or cancel the jobs of a coordinator
     Jobs(jobs::Jobs),
+    /// Try whether a store keeps what rankmill relies on
+    Doctor(doctor::Doctor),
     /// Make test inputs of any size
     Generate(generate::Generate),
     /// Turn other formats into Parquet
@@ -50,6 +53,7 @@ impl Command {
             Self::Estimate(command) => command.format(),
             Self::Show(command) => Format::json_if(command.json),
             Self::Jobs(command) => command.format(),
+            Self::Doctor(command) => command.format(),
             Self::Coordinator(_)
             | Self::Worker(_)
             | Self::Health(_)
@@ -68,6 +72,7 @@ impl Command {
             Self::Worker(command) => command.execute(),
             Self::Health(command) => command.execute(),
             Self::Jobs(command) => command.execute(),
+            Self::Doctor(command) => command.execute(),
             Self::Generate(command) => command.execute(),
             Self::Import(command) => command.execute(),
         }

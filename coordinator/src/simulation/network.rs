@@ -95,7 +95,7 @@ async fn deliver<C: Call>(
         None => Err(unreachable_error()),
         Some(coordinator) => {
             call.arrives(&world, &coordinator);
-            let answer = match coordinator.seat.engine().await {
+            let answer = match coordinator.seat.engine_now() {
                 Ok(engine) => engine.ask(|reply| call.command(reply)).await.flatten(),
                 Err(standby) => Err(standby),
             };

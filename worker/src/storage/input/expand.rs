@@ -75,9 +75,8 @@ fn expand_remote(context: &TaskContext, text: &str) -> Result<Vec<String>> {
         let below = files.iter().filter(|file| is_selected(&pattern, file));
         return Ok(below.map(|file| format!("{base}/{file}")).collect());
     }
-    let (folder, name) = location.split_last();
-    let head = match Store::open(&folder.url()) {
-        Ok(store) if !name.is_empty() => context.block_on(store.head(&name)),
+    let head = match Store::open_object(&url) {
+        Ok((store, name)) if !name.is_empty() => context.block_on(store.head(&name)),
         Ok(_) => Err(Error::new(ErrorKind::NotFound, "a bucket is no file")),
         Err(error) => Err(error),
     };

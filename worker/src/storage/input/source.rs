@@ -49,8 +49,7 @@ impl InputFile {
                 (Access::Local { file, path }, name, metadata.len(), version)
             }
             None => {
-                let (folder, key) = location.split_last();
-                let store = Store::open(&folder.url())?;
+                let (store, key) = Store::open_object(url)?;
                 let head = context.block_on(store.head(&key));
                 let entry = head.map_err(|e| store_error(url, e))?;
                 let access = Access::Remote { store, key };
