@@ -17,13 +17,16 @@ use crate::stages::Stages;
 /// A job's algorithm, on its way.
 pub(super) type Algorithm = BoxFuture<'static, Result<JobResult>>;
 
+/// Opens a store by its URL.
+type OpenStore = Arc<dyn Fn(&str) -> Result<Store> + Send + Sync>;
+
 /// What lies around an engine.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
     /// Starts the algorithm of a job.
     pub(crate) algorithm: fn(Stages, JobSpec) -> Algorithm,
     /// Opens the store of a result.
-    pub(crate) output: Arc<dyn Fn(&str) -> Result<Store> + Send + Sync>,
+    pub(crate) output: OpenStore,
     /// Milliseconds on a clock that people do not set.
     pub(crate) clock: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
