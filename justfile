@@ -11,6 +11,10 @@ ci:
 test:
     cargo test --workspace
 
+# A world in which everything fails, from many seeds; `RANKMILL_SIM_SEED=17 just simulate` replays one.
+simulate seeds="100000":
+    RANKMILL_SIM_SEEDS={{seeds}} cargo test --package rankmill-coordinator --lib simulation -- --nocapture every_world
+
 # Formatting, lints, documentation, direction of dependences.
 lint:
     cargo fmt --all --check

@@ -35,29 +35,19 @@ impl Engine {
         self.status(id)
     }
 
-    /// Picks up a job that has not ended from its log.
+    /// Picks up a job from its log, if there is one.
     pub(super) async fn resume(&mut self, id: JobId) -> Result<()> {
-        let (mut log, replay) = self.open_log(&id).await?;
-        let Some(history) = JobHistory::replay(replay.entries)? else {
-            // Accepted by the cluster, but the coordinator died before the job's first entry: the
-            // client never got an answer and submits again.
-            return Ok(());
-        };
-        if !history.state.is_terminal() {
-            let epoch = self.cluster.epoch();
-            log.take_over(epoch);
-            log.append(vec![JobEntry::EpochStarted { epoch }]).await?;
+        let (log, replay) = self.open_log(&id).await?;
+        match JobHistory::replay(replay.entries)? {
+            Some(history) => self.adopt(id, log, history).await,
+            None => Ok(()),
         }
-        let journal = Journal::start(id.clone(), log, self.handle());
-        self.jobs
-            .insert(id, Job::resume(history, journal, self.surroundings.clone()));
-        Ok(())
     }
 
     /// Picks up a job after a takeover. One whose log cannot be read is left alone: it must not
     /// keep the others from going on.
     pub(super) async fn resume_or_set_aside(&mut self, id: JobId) -> Result<()> {
-        match self.resume(id.clone()).await {
+        match self.take_over(id.clone()).await {
             Err(error) if error.kind == ErrorKind::Internal => {
                 tracing::error!(job = %id, %error, "set aside");
                 Ok(())
@@ -66,19 +56,47 @@ impl Engine {
         }
     }
 
+    async fn take_over(&mut self, id: JobId) -> Result<()> {
+        let (log, replay) = self.open_log(&id).await?;
+        match JobHistory::replay(replay.entries)? {
+            Some(history) => self.adopt(id, log, history).await,
+            // Accepted, but without a first entry. The older coordinator may be about to write
+            // it: it would tell the client that all is well, and nobody would look at the job
+            // again. Fenced, it fails, and the client submits once more.
+            None => self.fence(log).await.map(|_| ()),
+        }
+    }
+
+    async fn adopt(&mut self, id: JobId, mut log: Log, history: JobHistory) -> Result<()> {
+        if !history.state.is_terminal() {
+            log = self.fence(log).await?;
+        }
+        let journal = Journal::start(id.clone(), log, self.handle());
+        let job = Job::resume(history, journal, self.surroundings.clone());
+        self.jobs.insert(id, job);
+        Ok(())
+    }
+
+    /// From here on no older coordinator writes to `log`.
+    async fn fence(&self, mut log: Log) -> Result<Log> {
+        let epoch = self.cluster.epoch();
+        log.take_over(epoch);
+        log.append(vec![JobEntry::EpochStarted { epoch }]).await?;
+        Ok(log)
+    }
+
     /// The run that answers a request: one that has not ended or that the same submission made,
     /// a new one otherwise.
     async fn latest_generation(&self, spec: &JobSpec, submission: &str) -> Result<Generation> {
         let next = self.first_unused_generation(spec).await?;
         if let Some(latest) = next.checked_sub(1) {
             let id = spec.job_id(latest);
-            let (_, replay) = self.open_log(&id).await?;
-            let history = JobHistory::replay(replay.entries)?;
-            let answers = |history: JobHistory| {
-                let repeated = !submission.is_empty() && history.submission == submission;
-                repeated || !history.state.is_terminal()
+            let (log, replay) = self.open_log(&id).await?;
+            let Some(history) = JobHistory::replay(replay.entries)? else {
+                return Ok(Generation::New(id, log));
             };
-            if history.is_some_and(answers) {
+            let repeated = !submission.is_empty() && history.submission == submission;
+            if repeated || !history.state.is_terminal() {
                 return Ok(Generation::Existing(id));
             }
         }

@@ -50,13 +50,17 @@ pub struct Committed {
 }
 
 impl JobHistory {
-    /// Reads a job's entries. Nothing, if the log is empty.
+    /// Reads a job's entries. Nothing, if nobody has created the job.
     ///
     /// # Errors
     ///
     /// `Internal` for a log that contradicts itself.
     pub fn replay(entries: Vec<JobEntry>) -> Result<Option<Self>> {
-        let mut entries = entries.into_iter();
+        // Coordinators that took over between a job's acceptance and its first entry fence a log
+        // in which nothing has happened yet.
+        let mut entries = entries
+            .into_iter()
+            .skip_while(|entry| matches!(entry, JobEntry::EpochStarted { .. }));
         let mut history = match entries.next() {
             None => return Ok(None),
             Some(JobEntry::JobCreated {

@@ -18,7 +18,8 @@
 //! `witness` has the promises; `nemesis`, `network` and `store` have the faults. After a while the
 //! world is healed, and then every job must end.
 //!
-//! `RANKMILL_SIM_SEEDS=100000` runs more seeds; `RANKMILL_SIM_SEED=17` replays one and prints it.
+//! `RANKMILL_SIM_SEEDS=100000` runs more seeds, from `RANKMILL_SIM_FIRST` on;
+//! `RANKMILL_SIM_SEED=17` replays one and prints it.
 
 mod calls;
 mod chance;
