@@ -45,6 +45,8 @@ pub(super) struct Job {
     withdrawing: bool,
     publishing: bool,
     settled: bool,
+    /// Whether its log could not be written.
+    abandoned: bool,
 }
 
 /// What polling an algorithm brought.
@@ -105,6 +107,7 @@ impl Job {
             withdrawing: false,
             publishing: false,
             settled: history.state.is_terminal(),
+            abandoned: false,
         }
     }
 
@@ -337,8 +340,14 @@ impl Job {
         self.publishing
     }
 
+    /// Whether it ended here, but not in its log: a new request picks it up from there.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandoned
+    }
+
     /// Stops working on the job and leaves its log as it is.
     pub(super) fn abandon(&mut self, error: Error) {
+        self.abandoned = true;
         self.withdrawing = false;
         self.abandon_with(JobState::Failed, Some(error));
     }

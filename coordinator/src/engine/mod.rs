@@ -7,17 +7,19 @@
 //! Invariant: an append that fails ends the engine's part in that job; nothing becomes visible
 //! outside that the log does not hold.
 
+mod calls;
 mod cluster;
 mod command;
 mod job;
 mod journal;
+mod lifecycle;
 mod submit;
 mod surroundings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use rankmill_common::status::{JobState, JobStatus};
+use rankmill_common::status::JobState;
 use rankmill_common::{Epoch, Error, ErrorKind, JobId, Result, WorkerId};
 use rankmill_store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -31,7 +33,7 @@ pub(crate) use cluster::{Cluster, ClusterReader};
 pub(crate) use command::{Assignment, Command, EngineHandle, WorkerHello};
 pub(crate) use surroundings::Surroundings;
 
-use job::{Job, Step};
+use job::Job;
 
 const TICK: Duration = Duration::from_millis(200);
 
@@ -372,147 +374,6 @@ impl Engine {
             operator: operator.clone(),
             lease,
         })
-    }
-
-    fn pulse(&mut self, request: RequestId, cancelled: Option<Vec<rankmill_common::AttemptId>>) {
-        let unknown = || Error::new(ErrorKind::NotFound, "the worker is not registered");
-        match (self.replies.remove(&request), cancelled) {
-            (Some(Reply::Pulse(reply)), Some(cancelled)) => {
-                let names = cancelled.iter().map(ToString::to_string).collect();
-                let _ = reply.send(Ok(names));
-            }
-            (Some(Reply::Pulse(reply)), None) => {
-                let _ = reply.send(Err(unknown()));
-            }
-            (Some(Reply::Lease(reply)), _) => {
-                let _ = reply.send(Err(unknown()));
-            }
-            (Some(Reply::Report(_, reply)), _) => {
-                let _ = reply.send(Err(unknown()));
-            }
-            (None, _) => {}
-        }
-    }
-
-    /// Answers a report that changes nothing, after everything that its job has said so far is in
-    /// the log: it may be the second copy of a report whose commit is still on its way there.
-    fn acknowledge(&mut self, request: RequestId) {
-        let job = match self.replies.get(&request) {
-            Some(Reply::Report(job, _)) => self.jobs.get(job),
-            Some(Reply::Lease(_) | Reply::Pulse(_)) | None => None,
-        };
-        match job {
-            Some(job) => job.acknowledge(request),
-            None => self.answer(request, Ok(())),
-        }
-    }
-
-    fn answer(&mut self, request: RequestId, result: Result<()>) {
-        if let Some(Reply::Report(_, reply)) = self.replies.remove(&request) {
-            let _ = reply.send(result);
-        }
-    }
-
-    /// Polls a job's algorithm after `change` and passes on what it asks for.
-    fn advance(&mut self, id: &JobId, change: impl FnOnce(&mut Job)) -> Vec<Event> {
-        let Some(job) = self.jobs.get_mut(id) else {
-            return Vec::new();
-        };
-        change(job);
-        match job.poll(self.config.max_tasks) {
-            Step::Asked(events) => events,
-            Step::Finished(result) => {
-                let isa = self.isa.iter().cloned().collect::<Vec<_>>().join("+");
-                job.publish_result(*result, isa, self.state.clone(), &self.handle);
-                // Nothing is left to schedule, and nothing there can fail the job any more.
-                vec![Event::JobEnded { job: id.clone() }]
-            }
-            Step::Failed(error) => self.give_up(id, JobState::Failed, Some(error)),
-        }
-    }
-
-    fn start(&mut self, id: &JobId) {
-        let Some(job) = self.jobs.get(id) else { return };
-        if job.state().is_terminal() {
-            return;
-        }
-        self.dispatch(Event::JobAdded { job: id.clone() });
-        for event in self.advance(id, |_| {}) {
-            self.dispatch(event);
-        }
-    }
-
-    /// Ends a job without a result, unless its result is complete: then it is too late.
-    fn give_up(&mut self, id: &JobId, state: JobState, error: Option<Error>) -> Vec<Event> {
-        match self.jobs.get(id) {
-            Some(job) if job.is_publishing() => Vec::new(),
-            Some(_) | None => self.end(id, state, error),
-        }
-    }
-
-    fn end(&mut self, id: &JobId, state: JobState, error: Option<Error>) -> Vec<Event> {
-        match self.jobs.get_mut(id) {
-            Some(job) if !job.state().is_terminal() => {
-                job.end(state, error, self.state.clone(), &self.handle);
-            }
-            Some(_) | None => return Vec::new(),
-        }
-        vec![Event::JobEnded { job: id.clone() }]
-    }
-
-    fn cancel(&mut self, id: &JobId) -> Result<JobStatus> {
-        if !self.jobs.contains_key(id) {
-            return Err(unknown(id));
-        }
-        for event in self.give_up(id, JobState::Cancelled, None) {
-            self.dispatch(event);
-        }
-        self.status(id)
-    }
-
-    fn published(&mut self, id: &JobId, result: Result<()>) {
-        let (state, error) = match result {
-            Ok(()) => (JobState::Succeeded, None),
-            Err(error) => (JobState::Failed, Some(error)),
-        };
-        for event in self.end(id, state, error) {
-            self.dispatch(event);
-        }
-    }
-
-    /// An append failed. Fenced, or out of touch with the store: this coordinator's term is over,
-    /// and whoever leads next picks up every job where its log ends. Otherwise (a full disk) only
-    /// this job ends here, and stays as its log has it.
-    fn abandon(&mut self, id: &JobId, error: Error) -> Result<()> {
-        if matches!(error.kind, ErrorKind::Fenced | ErrorKind::Unavailable) {
-            return Err(error);
-        }
-        if let Some(job) = self.jobs.get_mut(id) {
-            job.abandon(error.context("the job's log cannot be written"));
-        }
-        // Dropped, these calls fail as if the coordinator were out of reach.
-        self.replies
-            .retain(|_, reply| !matches!(reply, Reply::Report(job, _) if job == id));
-        self.dispatch(Event::JobEnded { job: id.clone() });
-        Ok(())
-    }
-
-    fn status(&self, id: &JobId) -> Result<JobStatus> {
-        let job = self.jobs.get(id).ok_or_else(|| unknown(id))?;
-        Ok(self.status_of(job))
-    }
-
-    fn status_of(&self, job: &Job) -> JobStatus {
-        job.status(self.scheduler.workers() as u32)
-    }
-
-    /// Jobs whose end the log does not hold: the next coordinator has to look at them.
-    fn unsettled_jobs(&self) -> Vec<JobId> {
-        self.jobs
-            .iter()
-            .filter(|(_, job)| !job.is_settled())
-            .map(|(id, _)| id.clone())
-            .collect()
     }
 }
 

@@ -18,7 +18,12 @@ impl Engine {
         spec.validate()?;
         check_places(&spec)?;
         let (id, log) = match self.latest_generation(&spec, &submission).await? {
-            Generation::Existing(id) => return self.recall(&id).await,
+            Generation::Existing(id) => {
+                if self.jobs.get(&id).is_some_and(Job::is_abandoned) {
+                    self.jobs.remove(&id);
+                }
+                return self.recall(&id).await;
+            }
             Generation::New(id, log) => (id, log),
         };
         self.check_output(&spec).await?;
