@@ -18,8 +18,8 @@ pub(crate) fn routes(seat: Seat) -> Router {
 }
 
 async fn ready(State(seat): State<Seat>) -> (StatusCode, String) {
-    match seat.engine() {
-        Ok(_) => (StatusCode::OK, "leading\n".to_owned()),
+    match seat.leads() {
+        Ok(()) => (StatusCode::OK, "leading\n".to_owned()),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Seat {
 
 #[derive(Clone, Debug)]
 enum Occupant {
+    /// About to lead: calls wait.
+    Opening,
     /// Nobody here leads; why, and who does, for people.
     Vacant(String),
     Leader {
@@ -27,6 +29,13 @@ enum Occupant {
 }
 
 impl Seat {
+    /// The seat of a coordinator that leads as soon as it has read its logs.
+    pub(crate) fn opening() -> Self {
+        Self {
+            occupant: watch::Sender::new(Occupant::Opening),
+        }
+    }
+
     pub(crate) fn vacant(reason: &str) -> Self {
         Self {
             occupant: watch::Sender::new(Occupant::Vacant(reason.to_owned())),
@@ -51,23 +60,32 @@ impl Seat {
             .send_replace(Occupant::Vacant(reason.to_owned()));
     }
 
-    /// The engine.
+    /// The engine, once it is open where it is about to be.
     ///
     /// # Errors
     ///
     /// `Unavailable` where another coordinator leads, or none yet.
-    pub(crate) fn engine(&self) -> Result<EngineHandle> {
-        match &*self.occupant.borrow() {
-            Occupant::Leader { engine, .. } => Ok(engine.clone()),
-            Occupant::Vacant(reason) => Err(Error::new(ErrorKind::Unavailable, reason.clone())),
-        }
+    pub(crate) async fn engine(&self) -> Result<EngineHandle> {
+        let mut occupants = self.occupant.subscribe();
+        let settled = occupants.wait_for(|occupant| !matches!(occupant, Occupant::Opening));
+        let gone = |_| Error::new(ErrorKind::Unavailable, "the coordinator is gone");
+        settled.await.map_err(gone)?.engine()
+    }
+
+    /// Whether it leads now; the reason where it does not.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::engine`].
+    pub(crate) fn leads(&self) -> Result<()> {
+        self.occupant.borrow().engine().map(|_| ())
     }
 
     /// What there is to count, with the epoch, where this coordinator leads.
     pub(crate) fn metrics(&self) -> Option<(Epoch, Metrics)> {
         match &*self.occupant.borrow() {
             Occupant::Leader { epoch, metrics, .. } => Some((*epoch, metrics.borrow().clone())),
-            Occupant::Vacant(_) => None,
+            Occupant::Opening | Occupant::Vacant(_) => None,
         }
     }
 
@@ -76,7 +94,18 @@ impl Seat {
         let occupants = tokio_stream::wrappers::WatchStream::new(self.occupant.subscribe());
         futures::StreamExt::map(occupants, |occupant| match occupant {
             Occupant::Leader { .. } => true,
-            Occupant::Vacant(_) => false,
+            Occupant::Opening | Occupant::Vacant(_) => false,
         })
+    }
+}
+
+impl Occupant {
+    fn engine(&self) -> Result<EngineHandle> {
+        let away = |reason: &str| Err(Error::new(ErrorKind::Unavailable, reason));
+        match self {
+            Self::Leader { engine, .. } => Ok(engine.clone()),
+            Self::Opening => away("this coordinator is starting"),
+            Self::Vacant(reason) => away(reason),
+        }
     }
 }

@@ -97,7 +97,12 @@ impl Coordinator {
         IO::ConnectInfo: Clone + Send + Sync + 'static,
         E: Into<Box<dyn StdError + Send + Sync>> + Send + 'static,
     {
-        let seat = Seat::vacant("this coordinator is starting");
+        let seat = match &self.succession {
+            Succession::Alone => Seat::opening(),
+            Succession::OneOf { .. } => {
+                Seat::vacant("this coordinator has just started and does not know who leads")
+            }
+        };
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let server = tonic::transport::Server::builder()
             .accept_http1(true)

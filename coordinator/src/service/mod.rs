@@ -60,10 +60,10 @@ impl Tasks {
 
 /// Answers a call from the engine, or says that there is none here.
 async fn answer<T>(
-    engine: rankmill_common::Result<EngineHandle>,
+    engine: impl Future<Output = rankmill_common::Result<EngineHandle>>,
     call: impl AsyncFnOnce(EngineHandle) -> rankmill_common::Result<T>,
 ) -> Answer<T> {
-    let result = match engine {
+    let result = match engine.await {
         Ok(engine) => call(engine).await,
         Err(error) => Err(error),
     };
