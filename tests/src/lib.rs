@@ -4,9 +4,14 @@
 //! view of the format and nothing of rankmill's own code: what checks a result shares no code
 //! with what made it.
 
+pub mod chance;
 pub mod check;
+pub mod cluster;
 pub mod input;
 pub mod log;
 pub mod program;
+pub mod proxy;
 pub mod reference;
 pub mod result;
+pub mod scene;
+pub mod workload;

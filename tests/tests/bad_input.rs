@@ -232,9 +232,9 @@ fn duplicates_can_be_refused() {
 #[test]
 fn the_cluster_says_the_same_of_bad_input() {
     let case = Case::with(31, Some(f64::NAN));
-    let cluster = rankmill_tests::program::Cluster::start(&case.bench, 2);
+    let cluster = rankmill_tests::cluster::Cluster::start(&case.bench, 2);
     case.refuses(
-        &["--coordinator", &cluster.url],
+        &["--coordinator", &cluster.url()],
         &["input.parquet", "row group 1", "row 11", "rating"],
     );
 }
