@@ -263,6 +263,7 @@ impl Job {
     pub(super) fn withdraw(&mut self, state: Store, engine: &EngineHandle) {
         self.withdrawing = true;
         let (engine, job, spec) = (engine.clone(), self.id.clone(), self.spec.clone());
+        let damaged = self.error.as_ref().and_then(commit::damaged_matrix);
         let flushed = self.journal.flushed();
         tokio::spawn(async move {
             if flushed.await.is_err() {
@@ -271,6 +272,9 @@ impl Job {
             }
             // Files that cannot be removed have no manifest, so no reader takes them for a result.
             let _ = commit::withdraw(&spec).await;
+            if let Some(pointer) = damaged {
+                let _ = state.delete(&pointer).await;
+            }
             commit::sweep_scratch(&state, &job).await;
             engine.tell(Command::Withdrawn { job });
         });

@@ -21,6 +21,7 @@ use rankmill_common::{Epoch, Error, ErrorKind, JobId, Result, WorkerId};
 use rankmill_store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::commit;
 use crate::config::CoordinatorConfig;
 use crate::metrics::Metrics;
 use crate::prune::{self, Pruned, Rule};
@@ -345,7 +346,9 @@ impl Engine {
             } => self.advance(&job, |job| {
                 job.complete_stage(stage, reports);
             }),
-            Effect::FailJob { job, error } => self.end(&job, JobState::Failed, Some(error)),
+            Effect::FailJob { job, error } => {
+                self.end(&job, JobState::Failed, Some(commit::explain_loss(error)))
+            }
         }
     }
 
@@ -450,7 +453,8 @@ impl Engine {
 
     /// An append failed. Fenced, or out of touch with the store: this coordinator's term is over,
     /// and whoever leads next picks up every job where its log ends. Otherwise (a full disk) only
-    /// this job ends here, and stays as its log has it.
+    /// this job ends here, and stays as its log has it: whoever asks for it again, with the same
+    /// command or by its id, makes it go on from there.
     fn abandon(&mut self, id: &JobId, error: Error) -> Result<()> {
         if matches!(error.kind, ErrorKind::Fenced | ErrorKind::Unavailable) {
             return Err(error);
@@ -458,7 +462,9 @@ impl Engine {
         if let Some(job) = self.jobs.get_mut(id) {
             job.abandon(error.context("the job's log cannot be written"));
         }
+        // Tells the watchers, whose streams end when the job is forgotten.
         self.dispatch(Event::JobEnded { job: id.clone() });
+        self.jobs.remove(id);
         Ok(())
     }
 
