@@ -1,7 +1,7 @@
 //! What a report means: a commit, a retry, a repair, or the end of the job.
 
 use rankmill_common::operator::Report;
-use rankmill_common::{AttemptId, Error, ErrorKind, JobId, StageId, TaskIndex, WorkerId};
+use rankmill_common::{AttemptId, Error, JobId, StageId, TaskIndex, WorkerId};
 
 use super::event::{Effect, Outcome, RequestId};
 use super::state::{Repair, Scheduler, Task, TaskKey};
@@ -158,9 +158,8 @@ impl Scheduler {
             effects.push(fail_job(key, error));
             return;
         }
-        if error.kind != ErrorKind::Unavailable
-            && let Some(state) = self.workers.get_mut(worker)
-        {
+        // Also where a store was out of reach: it may be this worker alone that cannot reach it.
+        if let Some(state) = self.workers.get_mut(worker) {
             *state
                 .failures
                 .entry((key.job.clone(), key.stage))
