@@ -36,12 +36,12 @@ impl Scene {
     }
 
     /// As [`Self::start`], on a given bench; `prepare` runs before the job is submitted.
-    pub fn set(bench: Bench, shape: Shape, prepare: impl FnOnce(&Cluster)) -> Self {
+    pub fn set(bench: Bench, shape: Shape, prepare: impl FnOnce(&mut Cluster)) -> Self {
         let workload = Workload::get();
         let workers = shape.workers;
-        let cluster = Cluster::of(&bench, shape);
+        let mut cluster = Cluster::of(&bench, shape);
         cluster.wait_for_workers(workers);
-        prepare(&cluster);
+        prepare(&mut cluster);
         let job = Follower::start(&bench, &cluster, "out", |out| workload.arguments(out));
         Self {
             workload,

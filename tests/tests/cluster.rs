@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use rankmill_tests::cluster::{HASTY, Shape};
-use rankmill_tests::program::{Signal, wait_until};
+use rankmill_tests::cluster::{Cluster, HASTY, Shape};
+use rankmill_tests::program::{Bench, Signal, wait_until};
 use rankmill_tests::proxy::Weather;
 use rankmill_tests::scene::{LIMIT, Scene, timed};
 
@@ -190,7 +190,12 @@ fn a_straggler_is_tried_elsewhere_and_one_attempt_counts() {
         let commits = scene.log().commits_per_task();
         (0..4).all(|task| commits.contains_key(&(7, task)))
     });
-    scene.cluster.isolate_worker(0, Weather::Silent);
+    // Reports of this one now come later than a second attempt could.
+    let crawling = Weather::Slow {
+        delay: Duration::from_secs(1),
+        rate: 10_000_000,
+    };
+    scene.cluster.isolate_worker(0, crawling);
     let leader = scene.cluster.leader().expect("a leader");
     wait_until("a second attempt", LIMIT, || {
         let speculated = scene
@@ -206,21 +211,35 @@ fn a_straggler_is_tried_elsewhere_and_one_attempt_counts() {
 
 #[test]
 fn a_task_that_two_workers_die_of_is_set_aside() {
-    let mut scene = Scene::start(Shape {
-        settings: HASTY.replace("lost-workers = 1000", "lost-workers = 2"),
+    let settings = HASTY.replace("lost-workers = 1000", "lost-workers = 2");
+    let shape = Shape {
+        workers: 2,
+        settings: settings.replace("poll-ms = 1000", "poll-ms = 60000"),
         ..Shape::default()
+    };
+    // A frozen worker is a dead one that still holds what it was given last. The first one has
+    // asked for work and is given the first task;
+    let mut scene = Scene::set(Bench::new(), shape, |cluster| {
+        cluster.workers[1].kill();
+        cluster.wait_for_workers(1);
+        cluster.workers[0].freeze();
     });
-    slow(&scene);
-    scene.wait_for_percent(20);
-    // A frozen worker is a dead one that still holds what it was given last.
-    for worker in &scene.cluster.workers[..2] {
-        worker.freeze();
-        std::thread::sleep(LONG);
-    }
-    scene.cluster.workers[2].freeze();
-    let ended = scene.job.wait(LIMIT);
-    if ended.code != 0 {
-        assert!(ended.said.contains("set aside"), "{}", ended.said);
+    let cluster = &mut scene.cluster;
+    let running = |cluster: &Cluster| cluster.metric(0, "rankmill_tasks_running") == Some(1);
+    wait_until("the first lease", LIMIT, || running(cluster));
+    cluster.wait_for_workers(0);
+    // the second one is given the same task, but is frozen before it hears of it.
+    let late = Weather::Slow {
+        delay: Duration::from_millis(500),
+        rate: 10_000_000,
+    };
+    cluster.isolate_worker(1, late);
+    cluster.workers[1].start();
+    wait_until("the second lease", LIMIT, || running(cluster));
+    cluster.workers[1].freeze();
+    let ended = scene.fails(LIMIT);
+    for word in ["Inspect", "2 workers", "set aside"] {
+        assert!(ended.said.contains(word), "no {word:?} in: {}", ended.said);
     }
 }
 
