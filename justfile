@@ -26,6 +26,10 @@ lint:
 deny:
     cargo deny check bans licenses sources
 
+# 200 seeded schedules of faults, and kills at every slot of the log and every step of a write.
+chaos:
+    RANKMILL_CHAOS_SCHEDULES=200 RANKMILL_CHAOS_MOMENTS=all cargo test --workspace --test chaos -- --nocapture --test-threads 1
+
 # The first command of the README.
 demo:
     cargo run --release -- svd examples/wordnet/relations.parquet --row source --col target --value weight -k 32 -o target/wordnet

@@ -23,6 +23,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How many times a question is asked before the coordinators count as out of reach.
 const TRIES: u32 = 5;
+/// How many times a job is submitted before: half a minute, longer than a standby takes to take
+/// over, so that a nightly job does not fail of a failover.
+const SUBMISSIONS: u32 = 11;
 
 /// A client of a cluster's coordinators.
 #[derive(Clone, Debug)]
@@ -51,9 +54,22 @@ impl Client {
         status.ok_or_else(missing)?.try_into()
     }
 
-    /// Submits `spec`, with patience for a coordinator that is just restarting.
-    pub(crate) async fn submit_patiently(&self, spec: &JobSpec) -> Result<JobStatus> {
-        patiently(async || self.submit(spec).await).await
+    /// Submits `spec`, with patience for a coordinator that is just restarting or being replaced.
+    pub(crate) async fn submit_patiently(
+        &self,
+        spec: &JobSpec,
+        progress: &mut Progress,
+    ) -> Result<JobStatus> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..SUBMISSIONS {
+            match self.submit(spec).await {
+                Err(error) if is_away(&error) => progress.lost(&error),
+                answer => return answer,
+            }
+            tokio::time::sleep(pause).await;
+            pause = longer(pause);
+        }
+        self.submit(spec).await
     }
 
     pub(crate) async fn get(&self, id: &JobId) -> Result<JobStatus> {
@@ -108,9 +124,22 @@ impl Client {
         let request = pb::WatchJobRequest {
             job_id: id.to_string(),
         };
+        let (_, watched) = self.coordinators.current();
         let call = async |mut jobs: Jobs| jobs.watch_job(request).await;
         let mut stream = self.call(call).await?;
-        while let Some(message) = stream.message().await.map_err(|e| failed(&e))? {
+        loop {
+            let message = match stream.message().await {
+                Ok(Some(message)) => message,
+                Ok(None) => break,
+                Err(status) => {
+                    let error = failed(&status);
+                    if is_away(&error) {
+                        // Frozen, or cut off: it would not answer the next call either.
+                        self.coordinators.turn_from(watched);
+                    }
+                    return Err(error);
+                }
+            };
             let status = JobStatus::try_from(message)?;
             progress.show(&status);
             if status.state.is_terminal() {

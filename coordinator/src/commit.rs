@@ -81,6 +81,30 @@ pub(crate) async fn withdraw(store: &Store, files: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// The pointer to the matrix that a lost object belongs to. Without it the next job on the same
+/// input builds the matrix anew.
+pub(crate) fn damaged_matrix(error: &Error) -> Option<String> {
+    let lost = error.lost_key.as_deref()?;
+    let (digest, _) = lost.strip_prefix("matrices/")?.split_once('/')?;
+    Some(format!("matrices/{digest}/matrix.json"))
+}
+
+/// Says what to do about a lost object that no task of the job has made: a block of an earlier
+/// job's.
+pub(crate) fn explain_loss(error: Error) -> Error {
+    if damaged_matrix(&error).is_none() {
+        return error;
+    }
+    let explained = error.context(
+        "blocks that an earlier job has built are damaged; run the same command again, which \
+         builds them anew",
+    );
+    Error {
+        kind: ErrorKind::Unavailable,
+        ..explained
+    }
+}
+
 /// Deletes what the attempts of a finished job wrote; its log stays. What cannot be deleted now
 /// costs only space, so that nothing is reported.
 pub(crate) async fn sweep_scratch(state: &Store, job: &JobId) {
@@ -122,6 +146,16 @@ fn is_result_file(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lost_block_names_its_matrix() {
+        let block = Error::input_lost("matrices/0123abcd/a/svd-1/2/0/1-5/block", "gone");
+        let pointer = Some("matrices/0123abcd/matrix.json".to_owned());
+        assert_eq!(damaged_matrix(&block), pointer);
+        assert_eq!(explain_loss(block).kind, ErrorKind::Unavailable);
+        let scratch = Error::input_lost("jobs/svd-1/a/svd-1/7/0/1-9/z", "gone");
+        assert_eq!(explain_loss(scratch.clone()), scratch);
+    }
 
     #[test]
     fn only_files_of_its_own_kind_are_swept() {

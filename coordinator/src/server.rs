@@ -199,7 +199,7 @@ impl Coordinator {
             }
             match self.lead(seat, shutdown.clone(), tell).await {
                 Ok(()) => return Ok(()),
-                Err(error) if matches!(error.kind, ErrorKind::Fenced | ErrorKind::Unavailable) => {
+                Err(error) if may_lead_again(&error) => {
                     seat.vacate(&format!("this coordinator does not lead: {error}"));
                     tell(Role::SteppedDown(error));
                 }
@@ -243,5 +243,20 @@ impl Coordinator {
             leadership::release(&self.state, epoch, name).await;
         }
         outcome
+    }
+}
+
+/// Whether what ended a term passes: another leader, a store that is away, a full disk. A
+/// coordinator waits for the end of that rather than ending itself.
+fn may_lead_again(error: &Error) -> bool {
+    match error.kind {
+        ErrorKind::Fenced | ErrorKind::Unavailable | ErrorKind::ResourceExhausted => true,
+        ErrorKind::InvalidInput
+        | ErrorKind::NotFound
+        | ErrorKind::AlreadyExists
+        | ErrorKind::InputLost
+        | ErrorKind::Cancelled
+        | ErrorKind::NotConverged
+        | ErrorKind::Internal => false,
     }
 }

@@ -5,11 +5,16 @@
 //! with what made it. The exception is `conformance`, which is about rankmill's own client of
 //! object stores.
 
+pub mod chance;
 pub mod check;
+pub mod cluster;
 pub mod conformance;
 pub mod input;
 pub mod log;
 pub mod program;
+pub mod proxy;
 pub mod reference;
 pub mod result;
 pub mod s3;
+pub mod scene;
+pub mod workload;

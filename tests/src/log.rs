@@ -1,7 +1,7 @@
 //! What the logs of a state directory say, read as any other program would read them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -16,6 +16,10 @@ pub struct JobLog {
     pub commits: Vec<(TaskKey, Attempt)>,
     /// The highest epoch that wrote.
     pub epoch: u64,
+    /// The epoch that wrote each slot.
+    pub epochs: Vec<u64>,
+    /// How many jobs there are under the state directory.
+    pub jobs: usize,
 }
 
 /// One try at a task: the epoch that granted it and its number within that epoch.
@@ -35,14 +39,33 @@ impl JobLog {
             slots: 0,
             commits: Vec::new(),
             epoch: 0,
+            epochs: Vec::new(),
+            jobs: std::fs::read_dir(state.join("jobs")).map_or(0, Iterator::count),
         };
         for slot in slots(state) {
             log.slots += 1;
+            log.epochs.push(slot["epoch"].as_u64().unwrap_or(0));
             log.epoch = log.epoch.max(slot["epoch"].as_u64().unwrap_or(0));
             let entries = slot["entries"].as_array().cloned().unwrap_or_default();
             log.commits.extend(entries.iter().filter_map(commit));
         }
         log
+    }
+
+    /// Number of slots of the only job under `state`, without reading them.
+    pub fn count_slots(state: &Path) -> usize {
+        slot_paths(state).len()
+    }
+
+    /// How many attempts the coordinators of all epochs granted at least: the highest number that
+    /// was committed of each.
+    pub fn granted(&self) -> u64 {
+        let mut granted = BTreeMap::new();
+        for (_, attempt) in &self.commits {
+            let highest = granted.entry(attempt.epoch).or_insert(0);
+            *highest = attempt.number.max(*highest);
+        }
+        granted.values().sum()
     }
 
     /// How often each task was committed.
@@ -56,6 +79,15 @@ impl JobLog {
 }
 
 fn slots(state: &Path) -> Vec<Value> {
+    let read = |path: &PathBuf| std::fs::read(path).ok();
+    let parsed = |bytes: Vec<u8>| serde_json::from_slice(&bytes).ok();
+    slot_paths(state)
+        .iter()
+        .map_while(|path| read(path).and_then(parsed))
+        .collect()
+}
+
+fn slot_paths(state: &Path) -> Vec<PathBuf> {
     let Ok(jobs) = std::fs::read_dir(state.join("jobs")) else {
         return Vec::new();
     };
@@ -67,12 +99,7 @@ fn slots(state: &Path) -> Vec<Value> {
         .filter(|path| path.extension().is_none() && !path.to_string_lossy().contains('#'))
         .collect();
     paths.sort();
-    let read = |path: &std::path::PathBuf| std::fs::read(path).ok();
-    let parsed = |bytes: Vec<u8>| serde_json::from_slice(&bytes).ok();
     paths
-        .iter()
-        .map_while(|path| read(path).and_then(parsed))
-        .collect()
 }
 
 fn commit(entry: &Value) -> Option<(TaskKey, Attempt)> {

@@ -1,9 +1,9 @@
 //! Runs the `rankmill` binary that `cargo test --workspace` has built.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Write};
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -40,6 +40,23 @@ impl Bench {
             .env_remove("RANKMILL_COORDINATOR")
             .env_remove("RANKMILL_STORES");
         command
+    }
+
+    /// Makes commands with this place's state directory, the same one each time.
+    pub fn recipe<F>(&self, fill: F) -> impl Fn() -> Command + use<F>
+    where
+        F: Fn(&mut Command),
+    {
+        let state = self.path("state");
+        move || {
+            let mut command = Command::new(binary());
+            command
+                .env("RANKMILL_STATE", &state)
+                .env("RANKMILL_LOG", "info")
+                .env_remove("RANKMILL_COORDINATOR");
+            fill(&mut command);
+            command
+        }
     }
 
     /// Runs a command to its end.
@@ -85,37 +102,88 @@ pub fn binary() -> PathBuf {
     binary
 }
 
-/// A process that is killed when the test is done with it.
+/// A process that is killed when the test is done with it, also where the test panics.
 pub struct Process {
     child: Child,
 }
 
+/// What `kill` can send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Asks it to end.
+    Terminate,
+    /// Freezes it.
+    Stop,
+    /// Lets it go on.
+    Continue,
+}
+
 impl Process {
     /// Starts `command` with its output thrown away.
-    pub fn start(command: Command) -> Self {
-        Self::spawn(command, Stdio::null())
-    }
-
-    /// Starts `command` with what it says on stderr in the file `log`.
-    pub fn start_with_log(command: Command, log: &Path) -> Self {
-        let file = std::fs::File::create(log).expect("a log");
-        Self::spawn(command, file.into())
-    }
-
-    fn spawn(mut command: Command, stderr: Stdio) -> Self {
+    pub fn start(mut command: Command) -> Self {
         let child = command
+            .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(stderr)
+            .stderr(Stdio::null())
             .spawn()
             .expect("the process starts");
         Self { child }
     }
 
-    /// Kills it at once, as `kill -9` does.
+    /// Starts `command` with all its output added to the file `log`.
+    pub fn start_logged(mut command: Command, log: &Path) -> Self {
+        let file = File::options().create(true).append(true).open(log);
+        let file = file.expect("a log file");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("a second handle"))
+            .stderr(file)
+            .spawn()
+            .expect("the process starts");
+        Self { child }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal. A process that has ended hears nothing.
+    pub fn signal(&self, signal: Signal) {
+        let name = match signal {
+            Signal::Terminate => "TERM",
+            Signal::Stop => "STOP",
+            Signal::Continue => "CONT",
+        };
+        // A builtin of every shell: no other program is needed.
+        let script = format!("kill -{name} {} 2>/dev/null", self.id());
+        let _ = Command::new("sh").args(["-c", &script]).status();
+    }
+
+    /// Kills it at once, as `kill -9` does, and waits until it is gone.
     pub fn kill(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// How it ended; nothing while it runs.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the system knows its child")
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    ///
+    /// After `limit`: then it hangs.
+    pub fn wait(&mut self, what: &str, limit: Duration) -> ExitStatus {
+        let mut status = None;
+        wait_until(what, limit, || {
+            status = self.ended();
+            status.is_some()
+        });
+        status.expect("it has ended")
     }
 }
 
@@ -123,84 +191,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// A coordinator and its workers, as processes of their own.
-pub struct Cluster {
-    /// Where it listens.
-    pub url: String,
-    _coordinator: Process,
-    _workers: Vec<Process>,
-}
-
-impl Cluster {
-    /// Starts a coordinator on a free port of the loopback interface, and workers that use one
-    /// thread each.
-    pub fn start(bench: &Bench, workers: usize) -> Self {
-        let state = bench.path("cluster").display().to_string();
-        Self::start_on(bench, workers, &state, |_| {})
-    }
-
-    /// As [`Self::start`], with its state at a place of any kind; `prepare` completes each command.
-    pub fn start_on(
-        bench: &Bench,
-        workers: usize,
-        state: &str,
-        prepare: impl Fn(&mut Command),
-    ) -> Self {
-        let mut command =
-            bench.command(["coordinator", "--listen", "127.0.0.1:0", "--state", state]);
-        prepare(&mut command);
-        let mut child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the coordinator starts");
-        let url = announced_url(&mut child, &bench.path("coordinator.log"));
-        let coordinator = Process { child };
-        let workers = (0..workers)
-            .map(|index| {
-                let options = "--threads 1 --memory 2GiB --cache";
-                let mut command = bench.command(["worker", "--coordinator", &url]);
-                command
-                    .args(options.split(' '))
-                    .arg(bench.path(&format!("cache-{index}")));
-                prepare(&mut command);
-                let log = bench.path(&format!("worker-{index}.log"));
-                Process::start_with_log(command, &log)
-            })
-            .collect();
-        Self {
-            url,
-            _coordinator: coordinator,
-            _workers: workers,
-        }
-    }
-}
-
-/// Reads the line in which the coordinator says where it listens; all lines go to `log`.
-fn announced_url(child: &mut Child, log: &Path) -> String {
-    let mut log = std::fs::File::create(log).expect("a log");
-    let stderr = child.stderr.take().expect("a pipe");
-    let mut lines = BufReader::new(stderr).lines();
-    let url = loop {
-        let line = lines
-            .next()
-            .expect("the coordinator says where it listens")
-            .expect("text");
-        writeln!(log, "{line}").expect("a log");
-        if let Some(start) = line.find("coordinator on http://") {
-            let start = start + "coordinator on ".len();
-            let rest = &line[start..];
-            break rest.split([' ', ',']).next().unwrap_or(rest).to_owned();
-        }
-    };
-    std::thread::spawn(move || {
-        for line in lines.map_while(Result::ok) {
-            let _ = writeln!(log, "{line}");
-        }
-    });
-    url
 }
 
 /// Waits until `condition` holds.
@@ -225,4 +215,21 @@ pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("a parent")
+}
+
+/// Every file below `folder`.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let below = |path: PathBuf| match path.is_dir() {
+        true => files_below(&path),
+        false => vec![path],
+    };
+    let mut files: Vec<_> = entries
+        .flatten()
+        .flat_map(|entry| below(entry.path()))
+        .collect();
+    files.sort();
+    files
 }

@@ -229,12 +229,64 @@ fn duplicates_can_be_refused() {
     Case::good().refuses(&["--duplicates", "error"], &["--duplicates"]);
 }
 
+/// Kinds of bad input: what is wrong, what is asked, what the error has to name.
+fn bad_kinds() -> Vec<(Case, Vec<&'static str>, Vec<&'static str>)> {
+    let place = || vec!["input.parquet", "row group 1", "row 11", "rating"];
+    let mut kinds: Vec<_> = [None, Some(f64::NAN), Some(f64::INFINITY), Some(1e300)]
+        .into_iter()
+        .map(|value| (Case::with(31, value), vec![], place()))
+        .collect();
+    let mut missing = Case::good();
+    missing.input = missing.bench.path("nowhere.parquet");
+    let truncated = Case::good();
+    let bytes = std::fs::read(&truncated.input).expect("the input");
+    std::fs::write(&truncated.input, &bytes[..bytes.len() / 2]).expect("written");
+    kinds.extend([
+        (missing, vec![], vec!["nowhere.parquet"]),
+        (truncated, vec![], vec!["input.parquet"]),
+        (Case::good(), vec!["--col", "movie"], vec!["movie", "item"]),
+        (Case::good(), vec!["-k", "6"], vec!["7×5", "-k"]),
+        (
+            Case::good(),
+            vec!["--duplicates", "error"],
+            vec!["--duplicates"],
+        ),
+        (
+            Case::good(),
+            vec!["--ids", "dense", "--shape", "7x4"],
+            vec!["item", "4"],
+        ),
+        (
+            Case::with(7, Some(-2.0)),
+            vec!["--transform", "bm25"],
+            vec!["bm25", "negative"],
+        ),
+        (Case::new(Vec::new()), vec![], vec!["row"]),
+        (Case::new(vec![Some(0.0); 30]), vec![], vec!["zero"]),
+    ]);
+    kinds
+}
+
 #[test]
-fn the_cluster_says_the_same_of_bad_input() {
-    let case = Case::with(31, Some(f64::NAN));
-    let cluster = rankmill_tests::program::Cluster::start(&case.bench, 2);
-    case.refuses(
-        &["--coordinator", &cluster.url],
-        &["input.parquet", "row group 1", "row 11", "rating"],
-    );
+fn the_cluster_says_the_same_of_bad_input_and_tries_nothing_twice() {
+    let bench = Bench::new();
+    let cluster = rankmill_tests::cluster::Cluster::start(&bench, 2);
+    cluster.wait_for_workers(2);
+    let url = cluster.url();
+    let failures = || {
+        cluster
+            .metric(0, "rankmill_attempts_failed_total")
+            .expect("a leader")
+    };
+    for (case, extra, words) in bad_kinds() {
+        let before = failures();
+        let extra = [&extra[..], &["--coordinator", &url]].concat();
+        case.refuses(&extra, &words);
+        assert!(
+            failures() <= before + 1,
+            "{words:?}: bad input was tried again"
+        );
+    }
+    let good = Case::good();
+    good.bench.succeed(good.arguments(&["--coordinator", &url]));
 }

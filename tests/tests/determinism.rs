@@ -1,6 +1,7 @@
 //! The same bytes for any number of threads and workers.
 
-use rankmill_tests::program::{Bench, Cluster};
+use rankmill_tests::cluster::Cluster;
+use rankmill_tests::program::Bench;
 use rankmill_tests::reference::{self, Reference};
 use rankmill_tests::result::digests;
 
@@ -50,7 +51,7 @@ fn workers_do_not_change_a_byte() {
         let cluster = Cluster::start(&bench, workers);
         let out = bench.path("out");
         let mut arguments = arguments(name, &out.display().to_string());
-        arguments.extend(["--coordinator".to_owned(), cluster.url.clone()]);
+        arguments.extend(["--coordinator".to_owned(), cluster.url()]);
         bench.succeed(&arguments);
         assert_eq!(digests(&out), expected, "{workers} workers");
     }

@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rankmill_tests::program::{Bench, Cluster};
+use rankmill_tests::cluster::Cluster;
+use rankmill_tests::program::Bench;
 use rankmill_tests::reference;
 use rankmill_tests::s3::{BUCKET, S3Server};
 use tempfile::TempDir;
@@ -178,16 +179,16 @@ fn a_cluster_tells_no_secret() {
             .env("RANKMILL_LOG", "trace");
     });
     let mut arguments = job(BUCKET, "out");
-    arguments.extend(["--coordinator".to_owned(), cluster.url.clone()]);
+    arguments.extend(["--coordinator".to_owned(), cluster.url()]);
     let good = cage.good_profile();
     assert_eq!(cage.run(&good, &words(&arguments)), 0, "{}", cage.said);
     // The cluster has no profile for this place, and says so.
     let mut arguments = job("elsewhere", "out");
-    arguments.extend(["--coordinator".to_owned(), cluster.url.clone()]);
+    arguments.extend(["--coordinator".to_owned(), cluster.url()]);
     assert_eq!(cage.run(&good, &words(&arguments)), 3);
     assert!(cage.said.contains("no store profile serves this place"));
     drop(cluster);
-    for log in ["coordinator.log", "worker-0.log"] {
+    for log in ["coordinator-0.log", "worker-0.log"] {
         let text = std::fs::read_to_string(cage.bench.path(log)).expect("a log");
         assert!(text.contains("TRACE"), "{log} is not talkative");
     }

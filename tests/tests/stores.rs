@@ -5,7 +5,8 @@
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use rankmill_tests::program::{Bench, Cluster, wait_until};
+use rankmill_tests::cluster::Cluster;
+use rankmill_tests::program::{Bench, wait_until};
 use rankmill_tests::reference;
 use rankmill_tests::result::digests;
 use rankmill_tests::s3::{BUCKET, Fault, S3Server};
@@ -103,7 +104,7 @@ fn a_cluster_may_keep_its_state_in_a_bucket() {
         server.serve_by_environment(command);
     });
     let mut command = bench.command(job(&url(INPUT), &url("out")));
-    command.args(["--coordinator", &cluster.url]);
+    command.args(["--coordinator", &cluster.url()]);
     server.serve_by_environment(&mut command);
     run(command);
     assert_eq!(digests_of(&server, "out"), expected());
@@ -118,7 +119,7 @@ fn a_cluster_on_a_bucket_that_misbehaves_changes_no_byte() {
         server.serve_by_environment(command);
     });
     let mut command = bench.command(job(&url(INPUT), &url("out")));
-    command.args(["--coordinator", &cluster.url]);
+    command.args(["--coordinator", &cluster.url()]);
     server.serve_by_environment(&mut command);
     run(command);
     server.faults().stop();

@@ -55,7 +55,8 @@ async fn run_here(spec: &JobSpec, run: &RunArgs, format: Format) -> Outcome {
 
 async fn submit(spec: &JobSpec, url: &str, detach: bool, format: Format) -> Outcome {
     let client = Client::new(client::dial(url)?);
-    let submitted = client.submit_patiently(spec).await;
+    let mut progress = Progress::new(format);
+    let submitted = client.submit_patiently(spec, &mut progress).await;
     let submitted = submitted.map_err(|e| client::name_coordinator(e, url))?;
     if detach {
         print(&match format {
@@ -64,7 +65,6 @@ async fn submit(spec: &JobSpec, url: &str, detach: bool, format: Format) -> Outc
         });
         return Ok(());
     }
-    let mut progress = Progress::new(format);
     progress.say(&format!("job {} at {url}", submitted.id));
     let status = tokio::select! {
         status = client.watch_through_restarts(&submitted.id, Some(spec), &mut progress) => status?,

@@ -288,6 +288,7 @@ impl Job {
         self.abandon_with(state, error);
         self.withdrawing = state != JobState::Succeeded;
         let files = self.withdrawing.then(|| self.result_files());
+        let damaged = self.error.as_ref().and_then(commit::damaged_matrix);
         let flushed = self.journal.flushed();
         let (engine, job, spec) = (engine.clone(), self.id.clone(), self.spec.clone());
         let surroundings = self.surroundings.clone();
@@ -297,6 +298,9 @@ impl Job {
                 // Files that cannot be removed have no manifest, so no reader takes them for a
                 // result.
                 let _ = withdraw(&surroundings, &spec, &files).await;
+                if let Some(pointer) = damaged {
+                    let _ = store.delete(&pointer).await;
+                }
                 commit::sweep_scratch(&store, &job).await;
             }
             engine.tell(Command::Settled { job, logged });

@@ -24,6 +24,7 @@ use rankmill_common::{Epoch, Error, ErrorKind, JobId, Result, WorkerId};
 use rankmill_store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::commit;
 use crate::config::CoordinatorConfig;
 use crate::metrics::Metrics;
 use crate::prune::{self, Pruned, Rule};
@@ -361,7 +362,9 @@ impl Engine {
             } => self.advance(&job, |job| {
                 job.complete_stage(stage, reports);
             }),
-            Effect::FailJob { job, error } => self.give_up(&job, JobState::Failed, Some(error)),
+            Effect::FailJob { job, error } => {
+                self.give_up(&job, JobState::Failed, Some(commit::explain_loss(error)))
+            }
         }
     }
 

@@ -3,10 +3,10 @@
 //! Jobs in order of their ids, stages and tasks in order; a task that a worker has run in an
 //! earlier stage goes back to it first, because it has the block mapped.
 
-use rankmill_common::{Error, ErrorKind, JobId, WorkerId};
+use rankmill_common::{Error, ErrorKind, JobId, StageId, WorkerId};
 
 use super::event::{Effect, Lease, RequestId};
-use super::state::{Held, Repair, Running, Scheduler, TaskKey, Waiting};
+use super::state::{Held, Repair, Running, Scheduler, TaskKey, Waiting, Worker};
 
 impl Scheduler {
     pub(super) fn enqueue_request(
@@ -59,14 +59,12 @@ impl Scheduler {
         let mut first = None;
         for (job, state) in &self.jobs {
             for (stage, stage_state) in state.stages.iter().filter(|(_, s)| s.has_open_tasks()) {
-                let failures = worker.failures.get(&(job.clone(), *stage)).copied();
-                let excluded =
-                    failures.unwrap_or(0) >= self.limits.worker_failures && self.workers.len() > 1;
-                if excluded {
-                    continue;
-                }
+                let excluded = self.is_excluded(worker, job, *stage);
                 for (index, task) in (0..).zip(&stage_state.tasks) {
-                    if !task.is_open(now) || task.memory > waiting.free_memory {
+                    if !task.is_open(now)
+                        || task.memory > waiting.free_memory
+                        || (excluded && self.has_better(job, *stage, task.memory))
+                    {
                         continue;
                     }
                     let task_index = rankmill_common::TaskIndex(index);
@@ -86,6 +84,21 @@ impl Scheduler {
             }
         }
         first
+    }
+
+    /// Whether `worker` has failed so often in a stage that others should do the rest of it.
+    fn is_excluded(&self, worker: &Worker, job: &JobId, stage: StageId) -> bool {
+        let failures = worker.failures.get(&(job.clone(), stage)).copied();
+        failures.unwrap_or(0) >= self.limits.worker_failures
+    }
+
+    /// Whether there is a worker that is not excluded from a stage and could hold a task of
+    /// `memory`. Where there is none, a stage goes on with those that have failed: else it would
+    /// wait for ever.
+    fn has_better(&self, job: &JobId, stage: StageId, memory: u64) -> bool {
+        self.workers
+            .values()
+            .any(|worker| worker.memory >= memory && !self.is_excluded(worker, job, stage))
     }
 
     /// Whether `worker` waits for work itself, so that its own tasks are better left to it.

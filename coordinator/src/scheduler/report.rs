@@ -168,7 +168,8 @@ impl Scheduler {
             effects.push(fail_job(key, error));
             return;
         }
-        if !transient && let Some(state) = self.workers.get_mut(worker) {
+        // Also where a store was out of reach: it may be this worker alone that cannot reach it.
+        if let Some(state) = self.workers.get_mut(worker) {
             *state
                 .failures
                 .entry((key.job.clone(), key.stage))

@@ -350,6 +350,32 @@ fn a_task_that_keeps_failing_ends_the_job_after_the_limit() {
 }
 
 #[test]
+fn a_worker_that_fails_twice_leaves_the_stage_to_others() {
+    let mut world = World::new(2);
+    for _ in 0..2 {
+        world.poll(0);
+        world.report(0, failed(ErrorKind::Unavailable));
+    }
+    world.now += 1_000;
+    world.poll(0);
+    assert_eq!(world.leases, []);
+    world.poll(1);
+    assert_eq!(world.leases.len(), 1);
+}
+
+#[test]
+fn a_stage_goes_on_where_every_worker_has_failed_in_it() {
+    let mut world = World::new(2);
+    for index in [0, 0, 1, 1] {
+        world.poll(index);
+        world.report(0, failed(ErrorKind::Internal));
+    }
+    world.now += 1_000;
+    world.poll(0);
+    assert_eq!(world.leases.len(), 1);
+}
+
+#[test]
 fn a_task_that_kills_two_workers_is_set_aside() {
     let mut world = World::new(1);
     for victim in 0..2 {

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arrow::buffer::Buffer;
 use memmap2::Mmap;
@@ -19,6 +20,7 @@ use memmap2::Mmap;
 #[derive(Clone, Debug)]
 pub(crate) struct Mapped {
     map: Arc<Mmap>,
+    changed: Option<SystemTime>,
 }
 
 impl Mapped {
@@ -29,7 +31,15 @@ impl Mapped {
         // complete and are only ever deleted as a whole, which a map survives; no process that
         // follows the protocol writes to them or truncates them.
         let map = unsafe { Mmap::map(&file)? };
-        Ok(Self { map: Arc::new(map) })
+        Ok(Self {
+            map: Arc::new(map),
+            changed: file.metadata()?.modified().ok(),
+        })
+    }
+
+    /// When the file was last written to, as far as the file system says.
+    pub(super) fn changed(&self) -> Option<SystemTime> {
+        self.changed
     }
 
     /// The bytes as an Arrow buffer, without a copy.

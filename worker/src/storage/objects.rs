@@ -11,6 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use rankmill_common::{Digest, Error, ErrorKind, ObjectRef, Result};
 use rankmill_store::Store;
@@ -32,10 +33,17 @@ struct Inner {
     state: Store,
     /// Absent where the state store is a local directory.
     cache: Option<Cache>,
-    /// Objects that this process wrote or has compared with their digest.
-    checked: Mutex<HashMap<String, Digest>>,
+    /// Objects that this process wrote or has compared with their digest, and when their files
+    /// had last changed then: a file that somebody has written to since is compared again.
+    checked: Mutex<HashMap<String, Checked>>,
     /// Blocks whose structure was found sound.
     sound_blocks: Mutex<HashSet<Digest>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Checked {
+    digest: Digest,
+    changed: Option<SystemTime>,
 }
 
 impl Objects {
@@ -104,7 +112,11 @@ impl Objects {
             let reason = format!("it has {} bytes, not {}", mapped.len(), object.size);
             return Err(Error::input_lost(&object.key, reason));
         }
-        if lock(&self.inner.checked).get(&object.key) == Some(&object.digest) {
+        let checked = Checked {
+            digest: object.digest,
+            changed: mapped.changed(),
+        };
+        if lock(&self.inner.checked).get(&object.key) == Some(&checked) {
             return Ok(());
         }
         if digest_of(mapped) != object.digest {
@@ -113,12 +125,8 @@ impl Objects {
             }
             return Err(Error::input_lost(&object.key, "its content is damaged"));
         }
-        self.remember(object);
+        lock(&self.inner.checked).insert(object.key.clone(), checked);
         Ok(())
-    }
-
-    fn remember(&self, object: &ObjectRef) {
-        lock(&self.inner.checked).insert(object.key.clone(), object.digest);
     }
 
     /// Starts the object `key`.
@@ -149,6 +157,8 @@ impl Objects {
         staged: &Path,
         object: &ObjectRef,
     ) -> Result<()> {
+        // A rename keeps it.
+        let changed = std::fs::metadata(staged).and_then(|staged| staged.modified());
         match (&self.inner.cache, self.inner.state.local_path(&object.key)) {
             (None, Some(path)) => {
                 std::fs::rename(staged, &path).map_err(|e| disk_error(&path, &e))?;
@@ -159,7 +169,11 @@ impl Objects {
             }
             (None, None) => return Err(Error::internal("a remote store without a cache")),
         }
-        self.remember(object);
+        let checked = Checked {
+            digest: object.digest,
+            changed: changed.ok(),
+        };
+        lock(&self.inner.checked).insert(object.key.clone(), checked);
         Ok(())
     }
 
