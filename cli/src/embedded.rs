@@ -50,7 +50,7 @@ pub(crate) async fn run(
         .fuse();
     let mut serving = pin!(serving);
     let worker = rankmill_worker::run(channel.clone(), worker_config(keys), told(worker_stops));
-    let mut working = tokio::spawn(worker);
+    let mut working = tokio::spawn(worker).fuse();
 
     let client = Client::new(channel);
     let outcome = tokio::select! {
@@ -68,7 +68,7 @@ pub(crate) async fn run(
     let wind_down = async {
         let _ = stop_worker.send(true);
         tokio::select! {
-            _ = &mut working, if !working.is_finished() => {}
+            _ = &mut working, if !working.is_terminated() => {}
             _ = &mut serving, if !serving.is_terminated() => {}
             else => {}
         }

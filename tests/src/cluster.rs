@@ -12,8 +12,6 @@ use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::program::{Bench, Process, Signal, wait_until};
 use crate::proxy::{Link, Weather};
 
@@ -27,6 +25,16 @@ lease-ms = 2000
 leader-beat-ms = 200
 takeover-ms = 1500
 step-down-ms = 1200
+poll-ms = 1000
+lost-workers = 1000
+no-workers-seconds = 120
+";
+
+/// Hasty towards workers, patient among coordinators: for tests that need one term from start to
+/// end, also on a machine that stalls.
+pub const CALM: &str = "\
+heartbeat-ms = 200
+lease-ms = 2000
 poll-ms = 1000
 lost-workers = 1000
 no-workers-seconds = 120
@@ -261,6 +269,11 @@ impl Cluster {
         value.trim().parse().ok()
     }
 
+    /// A number that the leader counts; none while nobody leads.
+    pub fn count(&self, name: &str) -> Option<u64> {
+        self.metric(self.leader()?, name)
+    }
+
     /// Waits until coordinator `index` leads.
     ///
     /// # Panics
@@ -279,8 +292,7 @@ impl Cluster {
     /// After a minute.
     pub fn wait_for_workers(&self, count: usize) {
         wait_until("the workers", Duration::from_secs(60), || {
-            let leader = self.leader();
-            leader.and_then(|leader| self.metric(leader, "rankmill_workers")) == Some(count as u64)
+            self.count("rankmill_workers") == Some(count as u64)
         });
     }
 
@@ -296,23 +308,6 @@ impl Cluster {
         for links in self.links.iter().chain([&self.client_links]) {
             links[index].set(weather);
         }
-    }
-
-    /// The epochs' coordinators as their heartbeats name them, in order.
-    pub fn terms(&self) -> Vec<(u64, String)> {
-        let mut terms: Vec<_> = std::fs::read_dir(self.state.join("cluster/hb"))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|entry| {
-                let epoch = entry.file_name().to_string_lossy().parse().ok()?;
-                let beat: Value =
-                    serde_json::from_slice(&std::fs::read(entry.path()).ok()?).ok()?;
-                Some((epoch, beat["leader"].as_str()?.to_owned()))
-            })
-            .collect();
-        terms.sort();
-        terms
     }
 
     fn members(&self) -> impl Iterator<Item = &Member> {

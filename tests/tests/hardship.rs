@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rankmill_tests::cluster::{Cluster, Follower, HASTY, Shape};
+use rankmill_tests::cluster::{CALM, Cluster, Follower, Shape};
 use rankmill_tests::program::{Bench, files_below, wait_until};
 use rankmill_tests::proxy::Weather;
 use rankmill_tests::result::digests;
@@ -36,7 +36,7 @@ fn objects(state: &Path) -> Vec<PathBuf> {
 #[test]
 fn what_fails_for_a_while_is_tried_again() {
     let shape = Shape {
-        settings: HASTY.to_owned() + "task-failures = 100\nworker-failures = 100\n",
+        settings: CALM.to_owned() + "task-failures = 100\nworker-failures = 100\n",
         ..Shape::default()
     };
     let bench = Bench::new();
@@ -47,7 +47,7 @@ fn what_fails_for_a_while_is_tried_again() {
         std::fs::write(&place, "in the way").expect("written");
     });
     wait_until("a failure", LIMIT, || {
-        let failed = scene.cluster.metric(0, "rankmill_attempts_failed_total");
+        let failed = scene.cluster.count("rankmill_attempts_failed_total");
         failed.is_some_and(|times| times > 0)
     });
     std::fs::remove_file(&obstacle).expect("removed");
@@ -220,6 +220,7 @@ fn a_cluster_survives_a_full_state_disk() {
     };
     let shape = Shape {
         state: Some(state),
+        settings: CALM.to_owned(),
         ..Shape::default()
     };
     let mut scene = Scene::set(bench, shape, |_| {});
@@ -279,5 +280,6 @@ fn a_worker_that_gets_no_more_memory_does_not_stop_the_job() {
     if !limited.is_ok_and(|status| status.success()) {
         eprintln!("SKIPPED: there is no prlimit here; memory limits are not tested");
     }
-    scene.succeeds(2);
+    // What the starved worker fails at is granted again, in every stage.
+    scene.succeeds(20);
 }

@@ -350,8 +350,11 @@ impl Engine {
                 entry,
                 request,
             } => {
-                if let Some(job) = self.jobs.get_mut(&job) {
-                    job.commit(entry, request);
+                match (self.jobs.get_mut(&job), request) {
+                    (Some(job), request) => job.commit(entry, request),
+                    // Forgotten since: nobody wants it.
+                    (None, Some(request)) => self.answer(request, Ok(())),
+                    (None, None) => {}
                 }
                 Vec::new()
             }
