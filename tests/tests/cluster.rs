@@ -222,7 +222,10 @@ fn has_straggler() -> bool {
 
 #[test]
 fn a_task_that_two_workers_die_of_is_set_aside() {
-    let settings = CALM.replace("lost-workers = 1000", "lost-workers = 2");
+    let settings = CALM.replace(
+        "lost-workers = 1000",
+        "lost-workers = 2\nquarantine-ms = 2000",
+    );
     let shape = Shape {
         workers: 2,
         settings: settings.replace("poll-ms = 1000", "poll-ms = 60000"),
@@ -249,7 +252,7 @@ fn a_task_that_two_workers_die_of_is_set_aside() {
     wait_until("the second lease", LIMIT, || running(cluster));
     cluster.workers[1].freeze();
     let ended = scene.fails(LIMIT);
-    for word in ["Inspect", "2 workers", "set aside"] {
+    for word in ["Inspect", "died while they ran it", "set aside"] {
         assert!(ended.said.contains(word), "no {word:?} in: {}", ended.said);
     }
 }

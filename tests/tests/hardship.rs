@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rankmill_tests::cluster::{CALM, Cluster, Follower, Shape};
+use rankmill_tests::cluster::{CALM, Cluster, Follower, HASTY, Shape};
 use rankmill_tests::program::{Bench, files_below, wait_until};
 use rankmill_tests::proxy::Weather;
 use rankmill_tests::result::digests;
@@ -59,7 +59,11 @@ fn what_fails_for_a_while_is_tried_again() {
 fn what_keeps_failing_ends_the_job_with_the_reason() {
     let bench = Bench::new();
     let obstacle = bench.path("cluster/matrices");
-    let mut scene = Scene::set(bench, Shape::default(), move |_| {
+    let shape = Shape {
+        settings: format!("{HASTY}transient-failures = 4\n"),
+        ..Shape::default()
+    };
+    let mut scene = Scene::set(bench, shape, move |_| {
         std::fs::write(&obstacle, "in the way").expect("written");
     });
     let ended = scene.fails(LIMIT);

@@ -85,7 +85,7 @@ fn say(role: &Role) {
     }
 }
 
-fn read_config(path: &Path) -> Outcome<CoordinatorConfig> {
+pub(super) fn read_config(path: &Path) -> Outcome<CoordinatorConfig> {
     let named = |e: &dyn std::fmt::Display| Failure::usage(format!("{}: {e}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|e| named(&e))?;
     let config: CoordinatorConfig =

@@ -1,6 +1,8 @@
 //! The subcommands, one file each.
 
 mod coordinator;
+#[cfg(test)]
+mod deploy_tests;
 mod doctor;
 mod estimate;
 mod generate;
