@@ -67,7 +67,7 @@ class Race:
 
 
 SKLEARN, SCIPY, FBPCA = ("scikit-learn",), ("scipy",), ("fbpca", "scipy")
-ITERATIONS = ("n_iter", (8, 16, 24, 32, 48))
+ITERATIONS = ("n_iter", (8, 16, 32, 48))
 SPARSE = "svd {input} --row user --col item --value rating -k {k} -o {output}"
 
 

@@ -71,7 +71,7 @@ class Track:
                 harder = self.harder(race, contestant, places, reference)
                 entry["same_accuracy"] = harder["said"]
                 if "settings" in harder:
-                    twin = replace(contestant, name=harder["name"], settings=harder["settings"], harder=())
+                    twin = replace(contestant, name=harder["name"], settings=harder["settings"], harder=(), once=True)
                     twin_entry = {"name": twin.name, "figure": twin.figure, "runs": [], "meets_target": True}
                     record["contestants"].append(twin_entry)
                     field.append((Runner(twin), twin_entry))

@@ -1,4 +1,7 @@
-"""Tables of races: medians, ratios to the first contestant within the same round, accuracy of all."""
+"""Tables of races: medians, ratios to the first contestant, accuracy of all.
+
+The ratio in a round is the median, over rounds, of what both took in the same round.
+"""
 
 import json
 import os
@@ -46,6 +49,8 @@ def summarize(record):
         common = [own[repetition] / base[repetition] for repetition in own if base.get(repetition)]
         if common:
             entry["ratio"] = statistics.median(common)
+            # On a machine that others use, the least of several runs is the least disturbed one.
+            entry["least_ratio"] = min(own.values()) / min(base.values())
         errors = [run["error"] for run in runs if "error" in run]
         if errors:
             entry["error"] = max(errors)
@@ -63,8 +68,8 @@ def table(record):
         return "\n".join([*head, "", f"Not run: {record['not_run']}.", ""])
     unit = record["unit"] or "error"
     rows = [
-        f"| contestant | seconds (least–most of n) | CPU s | peak MiB | {unit} | ratio | |",
-        "|---|---|---:|---:|---:|---:|---|",
+        f"| contestant | seconds (least–most of n) | CPU s | peak MiB | {unit} | ratio in a round | ratio of the least | |",
+        "|---|---|---:|---:|---:|---:|---:|---|",
     ]
     rows += [row(entry, record) for entry in record["contestants"]]
     return "\n".join([*head, "", *rows, "", noise(record), ""])
@@ -73,20 +78,21 @@ def table(record):
 def row(entry, record):
     name = entry["name"]
     if "not_run" in entry:
-        return f"| {name} | | | | | | not run: {entry['not_run']} |"
+        return f"| {name} | | | | | | | not run: {entry['not_run']} |"
     if "median" not in entry:
-        return f"| {name} | | | | | | {entry.get('failed', 'no run')} |"
+        return f"| {name} | | | | | | | {entry.get('failed', 'no run')} |"
     median, (least, most) = entry["median"], entry["spread_s"]
     seconds = f"{median['figure_s']:.2f} ({least:.2f}–{most:.2f} of {len(entry['runs'])})"
     error = f"{entry['error']:.1e}" if "error" in entry else ""
-    ratio = f"{entry['ratio']:.2f}×" if "ratio" in entry else ""
+    ratio, least_ratio = (f"{entry[key]:.2f}×" if key in entry else "" for key in ("ratio", "least_ratio"))
     words = []
     if entry["figure"] != "wall_s":
         words.append(f"whole process {median['wall_s']:.2f} s")
     if record["target"] and entry.get("error", 0.0) > record["target"]:
         way = entry.get("same_accuracy")
         words.append("worse answer" + (f"; to the target: {way}" if way else ""))
-    return f"| {name} | {seconds} | {median['cpu_s']:.1f} | {median['peak_mib']:.0f} | {error} | {ratio} | {'; '.join(words)} |"
+    cells = [name, seconds, f"{median['cpu_s']:.1f}", f"{median['peak_mib']:.0f}", error, ratio, least_ratio, "; ".join(words)]
+    return f"| {' | '.join(cells)} |"
 
 
 def noise(record):
