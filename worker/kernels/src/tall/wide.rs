@@ -4,6 +4,7 @@
 use super::combine::add_product as add_tile_product;
 use super::{TILE_ROWS, tiles, widen};
 use crate::reduce::{CHUNK_ROWS, chunk_count, chunk_rows, fold_in_order, ordered_sum};
+use crate::simd::vectorized;
 use crate::small::Small;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -52,18 +53,21 @@ pub fn add_scaled(acc: &mut [f64], x: Entries, scale: f64) {
     let pieces = acc.par_chunks_mut(PIECE).enumerate();
     pieces.for_each(|(piece, acc)| {
         let range = piece * PIECE..piece * PIECE + acc.len();
-        match x {
-            Entries::Single(x) => {
-                for (acc, &x) in acc.iter_mut().zip(&x[range]) {
-                    *acc = scale.mul_add(f64::from(x), *acc);
+        vectorized(
+            #[inline(always)]
+            || match x {
+                Entries::Single(x) => {
+                    for (acc, &x) in acc.iter_mut().zip(&x[range]) {
+                        *acc = scale.mul_add(f64::from(x), *acc);
+                    }
                 }
-            }
-            Entries::Double(x) => {
-                for (acc, &x) in acc.iter_mut().zip(&x[range]) {
-                    *acc = scale.mul_add(x, *acc);
+                Entries::Double(x) => {
+                    for (acc, &x) in acc.iter_mut().zip(&x[range]) {
+                        *acc = scale.mul_add(x, *acc);
+                    }
                 }
-            }
-        }
+            },
+        );
     });
 }
 
@@ -118,14 +122,20 @@ pub fn round_weighted(
             let rows = exact
                 .chunks_exact(ncols)
                 .zip(rounded.chunks_exact_mut(ncols));
-            for (row, (exact, rounded)) in rows.enumerate() {
-                let weight = weights.map_or(1.0, |weights| weights[chunk * CHUNK_ROWS + row]);
-                for ((sum, &exact), rounded) in sum.iter_mut().zip(exact).zip(rounded) {
-                    *rounded = exact as f32;
-                    let lost = exact - f64::from(*rounded);
-                    *sum = (weight * lost).mul_add(lost, *sum);
-                }
-            }
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (row, (exact, rounded)) in rows.enumerate() {
+                        let weight =
+                            weights.map_or(1.0, |weights| weights[chunk * CHUNK_ROWS + row]);
+                        for ((sum, &exact), rounded) in sum.iter_mut().zip(exact).zip(rounded) {
+                            *rounded = exact as f32;
+                            let lost = exact - f64::from(*rounded);
+                            *sum = (weight * lost).mul_add(lost, *sum);
+                        }
+                    }
+                },
+            );
             sum
         })
         .collect();
