@@ -497,6 +497,7 @@ fn an_unknown_worker_is_told_to_register() {
             request: RequestId(1),
             worker: worker(7),
             attempts: vec![AttemptId::new("1-1")],
+            bytes: vec![0],
         },
     );
     assert!(matches!(
