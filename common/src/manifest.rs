@@ -105,7 +105,8 @@ pub struct ScoresSummary {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PersonalSummary {
-    /// Whether every source met the tolerance or has a proven set of targets.
+    /// Whether every source met the tolerance or, where that is enough, has a proven set of
+    /// targets.
     pub converged: bool,
     /// Method that was used.
     pub method: String,

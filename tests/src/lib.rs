@@ -5,6 +5,7 @@
 //! with what made it.
 
 pub mod check;
+pub mod graph;
 pub mod input;
 pub mod program;
 pub mod reference;

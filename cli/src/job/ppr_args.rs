@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rankmill_common::job::JobSpec;
 use rankmill_common::job::graph::defaults;
-use rankmill_common::job::ppr::{OnMissingSource, PprMethod, PprSpec, Seeds};
+use rankmill_common::job::ppr::{OnMissingSource, PprMethod, PprSpec, Seeds, Stop};
 use serde::Deserialize;
 
 use super::graph_args::GraphArgs;
@@ -68,6 +68,11 @@ pub(crate) struct PprArgs {
     /// power (blocks of sources), push (one by one, as far as needed), auto [default: auto]
     #[arg(long, value_name = "METHOD", value_parser = word::<PprMethod>)]
     pub(crate) method: Option<PprMethod>,
+    /// By push: leave a source as soon as its set of targets is proven, whatever --tol says; its
+    /// scores are then as good as its residual says
+    #[arg(long)]
+    #[serde(alias = "stop_when_proven")]
+    pub(crate) stop_when_proven: bool,
 }
 
 impl PprArgs {
@@ -89,6 +94,11 @@ impl PprArgs {
             tol: self.graph.tol.unwrap_or(defaults::PERSONAL_TOL),
             top_k: self.top_k.unwrap_or(TOP_K),
             method: self.method.unwrap_or_default(),
+            stop: if self.stop_when_proven {
+                Stop::BoundOrProven
+            } else {
+                Stop::Bound
+            },
             max_iterations: job.max_iterations,
             convergence: job.convergence,
         });

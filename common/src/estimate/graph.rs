@@ -132,7 +132,7 @@ mod tests {
     use super::*;
     use crate::input::{Duplicates, GraphLayout, OnBadRow};
     use crate::job::graph::{Dangling, defaults};
-    use crate::job::ppr::OnMissingSource;
+    use crate::job::ppr::{OnMissingSource, Stop};
     use crate::job::svd::Convergence;
     use crate::job::{OutputSpec, Overwrite};
     use crate::operator::inspect::{PinnedFile, RowGroup};
@@ -182,6 +182,7 @@ mod tests {
             tol,
             top_k: 100,
             method: PprMethod::Auto,
+            stop: Stop::Bound,
             max_iterations: defaults::MAX_ITERATIONS,
             convergence: Convergence::Report,
         }

@@ -30,6 +30,8 @@ pub struct PprSpec {
     pub top_k: u32,
     /// How scores are found.
     pub method: PprMethod,
+    /// When `push` leaves a source.
+    pub stop: Stop,
     /// Most iterations by `power`.
     pub max_iterations: u32,
     /// What happens when a source meets neither the tolerance nor a proven set of targets.
@@ -65,6 +67,17 @@ pub enum Seeds {
         /// Column of positive weights, scaled to sum to one; absent, they are equal.
         weight: Option<String>,
     },
+}
+
+/// When `push` leaves a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// When its scores are within the tolerance.
+    #[default]
+    Bound,
+    /// Already when its set of targets is proven: scores are then as good as its residual says.
+    BoundOrProven,
 }
 
 /// What to do with sources that are not in the graph.

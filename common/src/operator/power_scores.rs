@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{TASK_OVERHEAD, WrittenFile};
 use crate::ObjectRef;
 use crate::job::graph::Dangling;
+use crate::job::ppr::Stop;
 use crate::matrix::{BlockFormat, BlockRef, Precision, RowRange, TallMatrix, VertexOrder};
 use crate::table::IdTable;
 
@@ -45,6 +46,8 @@ pub struct Personal {
     pub dangling: Dangling,
     /// The L1 error bound at which to stop.
     pub tol: f64,
+    /// Whether a proven set of targets is enough.
+    pub stop: Stop,
     /// Targets per source to keep.
     pub top_k: u32,
     /// Where the result goes.
@@ -77,7 +80,7 @@ pub struct PersonalScores {
     pub scores: WrittenFile,
     /// `source`, `residual`, `proven`.
     pub sources: WrittenFile,
-    /// Sources whose error bound is above the tolerance and whose set of targets is not proven.
+    /// Sources that did not get as far as they were asked to.
     pub unconverged: u64,
     /// Sources whose set of targets is proven.
     pub proven: u64,

@@ -148,6 +148,7 @@ fn tasks<'a>(
             damping: spec.damping,
             dangling: spec.dangling,
             tol: spec.tol,
+            stop: spec.stop,
             top_k: spec.top_k,
             output: spec.output.url.clone(),
             scores_path: format!("scores/part-{index:05}-{tag}.parquet"),

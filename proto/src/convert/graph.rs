@@ -2,7 +2,7 @@
 
 use rankmill_common::job::PageRankSpec;
 use rankmill_common::job::graph::Dangling;
-use rankmill_common::job::ppr::{OnMissingSource, PprMethod, PprSpec, Seeds};
+use rankmill_common::job::ppr::{OnMissingSource, PprMethod, PprSpec, Seeds, Stop};
 use rankmill_common::job::svd::Convergence;
 use rankmill_common::{Error, Result};
 
@@ -59,6 +59,11 @@ impl TryFrom<pb::PprJob> for PprSpec {
             tol: job.tol,
             top_k: job.top_k,
             method,
+            stop: if job.stop_when_proven {
+                Stop::BoundOrProven
+            } else {
+                Stop::Bound
+            },
             max_iterations: job.max_iterations,
             convergence: convergence(job.require_convergence),
         })
@@ -79,6 +84,7 @@ impl From<PprSpec> for pb::PprJob {
             method: wire_method(spec.method).into(),
             max_iterations: spec.max_iterations,
             require_convergence: spec.convergence == Convergence::Require,
+            stop_when_proven: spec.stop == Stop::BoundOrProven,
         }
     }
 }
@@ -242,6 +248,7 @@ mod tests {
                 tol: 1e-3,
                 top_k: 7,
                 method: PprMethod::Push,
+                stop: Stop::BoundOrProven,
                 max_iterations: 9,
                 convergence: Convergence::Report,
             });

@@ -7,6 +7,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, ListArray, RecordBatch, UInt32Array,
 };
 use arrow::datatypes::{DataType, Field, Float64Type, Schema, UInt32Type};
+use rankmill_common::job::ppr::Stop;
 use rankmill_common::matrix::RowRange;
 use rankmill_common::operator::WrittenFile;
 use rankmill_common::operator::power_scores::{Personal, PersonalScores, SourceList};
@@ -110,7 +111,11 @@ pub(super) fn write(
     let sources = id_rows::read(context, names, personal.range)?;
     let scores = write_scores(context, personal, answers, &sources)?;
     let listed = write_sources(context, personal, answers, &sources)?;
-    let unconverged = |answer: &&Answer| answer.residual > personal.tol && !answer.proven;
+    let enough = |answer: &Answer| match personal.stop {
+        Stop::Bound => false,
+        Stop::BoundOrProven => answer.proven,
+    };
+    let unconverged = |answer: &&Answer| answer.residual > personal.tol && !enough(answer);
     Ok(PersonalScores {
         scores,
         sources: listed,

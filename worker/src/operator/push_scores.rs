@@ -6,10 +6,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rankmill_common::job::graph::Dangling;
+use rankmill_common::job::ppr::Stop;
 use rankmill_common::operator::power_scores::PersonalScores;
 use rankmill_common::operator::push_scores::PushScores;
 use rankmill_common::{Error, Result};
-use rankmill_kernels::graph::{OutEdges, Pushed, Pushing, Workspace};
+use rankmill_kernels::graph::{OutEdges, Pushed, Pushing, StopAt, Workspace};
 use rayon::prelude::*;
 
 use super::personal::{self, Answer, Sources, Work};
@@ -45,6 +46,10 @@ pub(crate) fn run(context: &TaskContext, operator: &PushScores) -> Result<Person
         damping: personal.damping,
         self_loops,
         tol: personal.tol,
+        stop: match personal.stop {
+            Stop::Bound => StopAt::Bound,
+            Stop::BoundOrProven => StopAt::BoundOrProven,
+        },
         top_k: (personal.top_k as usize).min(graph.vertices()),
         max_edges: operator.max_edges,
     };

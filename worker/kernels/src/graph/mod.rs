@@ -11,7 +11,7 @@ mod top;
 
 pub use page_rank::{PageRankStep, StepSums, inverse_strengths, page_rank_step, scale};
 pub use power::{Iterate, PowerStep, PowerSums, SeedEntry, best_of_columns, power_step};
-pub use push::{OutEdges, Pushed, Pushing, Workspace};
+pub use push::{OutEdges, Pushed, Pushing, StopAt, Workspace};
 pub use top::{Ranked, Top};
 
 use crate::sparse::{Segment, SparseBlock};

@@ -177,15 +177,17 @@ impl SegmentVisitor for Chunk<'_> {
 #[inline(always)]
 fn gather<C: LocalColumn, W: Weights>(columns: &[C], weights: W, x: &[f64]) -> f64 {
     let mut sums = [0.0; 4];
-    let quads = columns.len() / 4;
-    for quad in 0..quads {
-        for lane in 0..4 {
-            let k = 4 * quad + lane;
-            sums[lane] += f64::from(weights.at(k)) * x[columns[k].index()];
+    let mut first = 0;
+    let quads = columns.chunks_exact(4);
+    let rest = quads.remainder();
+    for quad in quads {
+        for (lane, (sum, column)) in sums.iter_mut().zip(quad).enumerate() {
+            *sum += f64::from(weights.at(first + lane)) * x[column.index()];
         }
+        first += 4;
     }
-    for (k, column) in columns.iter().enumerate().skip(4 * quads) {
-        sums[k % 4] += f64::from(weights.at(k)) * x[column.index()];
+    for (lane, (sum, column)) in sums.iter_mut().zip(rest).enumerate() {
+        *sum += f64::from(weights.at(first + lane)) * x[column.index()];
     }
     (sums[0] + sums[2]) + (sums[1] + sums[3])
 }

@@ -187,24 +187,32 @@ impl<T: Iterate> Chunk<'_, T> {
             next,
             sums,
         } = self;
+        let x = groups_of::<T, N>(step.x);
+        let next = next.as_chunks_mut::<GROUP>().0.as_chunks_mut::<N>().0;
+        let share = in_groups::<N>(step.share);
         let mut seeds = step
             .seeds
             .partition_point(|seed| (seed.vertex as usize) < first);
+        let mut change = [[0.0; GROUP]; N];
+        let mut dangling = [[0.0; GROUP]; N];
+        let mut positive = [[0u64; GROUP]; N];
         vectorized(
             #[inline(always)]
             || {
-                for (row, next) in next.chunks_exact_mut(GROUP * N).enumerate() {
+                for (row, next) in next.iter_mut().enumerate() {
                     let vertex = first + row;
                     let (columns, weights) = rows.row(row);
-                    let mut sum = gather::<C, W, T, N>(columns, weights, step);
-                    let previous = &step.x[vertex * GROUP * N..(vertex + 1) * GROUP * N];
+                    let mut sum = gather(columns, weights, step.inverse, x);
+                    let previous = &x[vertex];
                     let dangles = step.inverse[vertex] == 0.0;
-                    for (column, sum) in sum.as_flattened_mut().iter_mut().enumerate() {
-                        if dangles && step.self_loops {
-                            *sum += previous[column].widen();
-                        }
-                        *sum = step.share[column] + step.damping * *sum;
+                    if dangles && step.self_loops {
+                        for_each(&mut sum, |sum, group, lane| {
+                            *sum += previous[group][lane].widen();
+                        });
                     }
+                    for_each(&mut sum, |sum, group, lane| {
+                        *sum = share[group][lane] + step.damping * *sum;
+                    });
                     while let Some(seed) = step.seeds.get(seeds)
                         && seed.vertex as usize == vertex
                     {
@@ -212,10 +220,48 @@ impl<T: Iterate> Chunk<'_, T> {
                         sum.as_flattened_mut()[column] += step.restart[column] * seed.weight;
                         seeds += 1;
                     }
-                    finish(sum.as_flattened(), previous, next, dangles, sums);
+                    for_each(&mut change, |change, group, lane| {
+                        *change += (sum[group][lane] - previous[group][lane].widen()).abs();
+                    });
+                    for_each(next, |next, group, lane| *next = T::round(sum[group][lane]));
+                    for_each(&mut positive, |positive, group, lane| {
+                        *positive += u64::from(next[group][lane] > T::default());
+                    });
+                    if dangles {
+                        for_each(&mut dangling, |dangling, group, lane| {
+                            *dangling += next[group][lane].widen();
+                        });
+                    }
                 }
             },
         );
+        sums.change.copy_from_slice(change.as_flattened());
+        sums.dangling.copy_from_slice(dangling.as_flattened());
+        sums.positive.copy_from_slice(positive.as_flattened());
+    }
+}
+
+/// Rows of a panel, each in `N` groups.
+fn groups_of<T, const N: usize>(panel: &[T]) -> &[[[T; GROUP]; N]] {
+    panel.as_chunks::<GROUP>().0.as_chunks::<N>().0
+}
+
+/// One row of numbers in `N` groups.
+fn in_groups<const N: usize>(row: &[f64]) -> [[f64; GROUP]; N] {
+    let mut groups = [[0.0; GROUP]; N];
+    groups.as_flattened_mut().copy_from_slice(row);
+    groups
+}
+
+#[inline(always)]
+fn for_each<A, const N: usize>(
+    groups: &mut [[A; GROUP]; N],
+    mut visit: impl FnMut(&mut A, usize, usize),
+) {
+    for (group, lanes) in groups.iter_mut().enumerate() {
+        for (lane, item) in lanes.iter_mut().enumerate() {
+            visit(item, group, lane);
+        }
     }
 }
 
@@ -224,40 +270,21 @@ impl<T: Iterate> Chunk<'_, T> {
 fn gather<C: LocalColumn, W: Weights, T: Iterate, const N: usize>(
     columns: &[C],
     weights: W,
-    step: &PowerStep<'_, T>,
+    inverse: &[f64],
+    x: &[[[T; GROUP]; N]],
 ) -> [[f64; GROUP]; N] {
     let mut sum = [[0.0; GROUP]; N];
     for (k, column) in columns.iter().enumerate() {
         let column = column.index();
-        let value = f64::from(weights.at(k)) * step.inverse[column];
-        let x = &step.x[column * GROUP * N..(column + 1) * GROUP * N];
-        for (sum, x) in sum.iter_mut().zip(x.chunks_exact(GROUP)) {
-            for lane in 0..GROUP {
-                sum[lane] += value * x[lane].widen();
+        let value = f64::from(weights.at(k)) * inverse[column];
+        let x = &x[column];
+        for (sum, x) in sum.iter_mut().zip(x) {
+            for (sum, x) in sum.iter_mut().zip(x) {
+                *sum += value * x.widen();
             }
         }
     }
     sum
-}
-
-#[inline(always)]
-fn finish<T: Iterate>(
-    sum: &[f64],
-    previous: &[T],
-    next: &mut [T],
-    dangles: bool,
-    sums: &mut PowerSums,
-) {
-    let columns = sum.iter().zip(previous).zip(next);
-    for (column, ((&sum, &previous), next)) in columns.enumerate() {
-        sums.change[column] += (sum - previous.widen()).abs();
-        *next = T::round(sum);
-        let rounded = next.widen();
-        sums.positive[column] += u64::from(rounded > 0.0);
-        if dangles {
-            sums.dangling[column] += rounded;
-        }
-    }
 }
 
 /// The `limit` best entries of some columns of X (n × `width`). `place` says where a vertex stands

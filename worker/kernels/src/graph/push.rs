@@ -5,7 +5,7 @@
 //! error. A vertex is pushed while r(v) exceeds a threshold times its out-edges (Andersen, Chung &
 //! Lang, FOCS 2006), in the order of a queue; once a quarter of the vertices take part, in the order
 //! of the graph, which reads it sequentially (PowerPush: Wu et al., SIGMOD 2021). The threshold is
-//! lowered until ‖r‖₁ is small enough or the set of the k best is proven.
+//! lowered until ‖r‖₁ is small enough or, where that is enough, the set of the k best is proven.
 
 use std::collections::VecDeque;
 
@@ -100,6 +100,15 @@ fn row_strengths(segment: &Segment<'_>) -> Vec<f64> {
         .collect()
 }
 
+/// When a source is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopAt {
+    /// ‖r‖₁ is small enough.
+    Bound,
+    /// ‖r‖₁ is small enough or the set of the best is proven.
+    BoundOrProven,
+}
+
 /// What to compute.
 #[derive(Clone, Copy, Debug)]
 pub struct Pushing {
@@ -109,6 +118,8 @@ pub struct Pushing {
     pub self_loops: bool,
     /// ‖r‖₁ at which to stop.
     pub tol: f64,
+    /// Whether a proven set of the best is enough.
+    pub stop: StopAt,
     /// How many best vertices are wanted.
     pub top_k: usize,
     /// Edges to follow at most.
@@ -187,7 +198,7 @@ impl Workspace {
                 return self.finish(pushing.top_k, residual, &place);
             }
             // Not worth a look while much more is left than the best can have.
-            if residual < 0.5 {
+            if pushing.stop == StopAt::BoundOrProven && residual < 0.5 {
                 let pushed = self.finish(pushing.top_k, residual, &place);
                 if pushed.proven {
                     return pushed;
