@@ -97,13 +97,13 @@ const PANEL_BYTES: u64 = 512 << 20;
 /// Sources side by side: more hardly lower the cost per source.
 const WIDEST: u64 = 64;
 /// Fewer waste the cache lines that are gathered.
-const NARROWEST: u64 = 8;
+const NARROWEST: u64 = 16;
 
 /// Sources that iterate side by side on a graph of so many vertices.
 pub fn block_width(vertices: u64, precision: Precision) -> u32 {
     let fitting = PANEL_BYTES / (vertices.max(1) * precision.bytes());
     let width = fitting.clamp(NARROWEST, WIDEST);
-    // Whole vectors of eight numbers.
+    // Whole cache lines of f32.
     (width - width % NARROWEST) as u32
 }
 

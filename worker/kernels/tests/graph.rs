@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 use rankmill_kernels::graph::{
-    OutEdges, PageRankStep, PowerStep, Pushing, Ranked, SeedEntry, StepSums, StopAt, Workspace,
-    best_of_columns, inverse_strengths, page_rank_step, power_step, scale,
+    Iterate, OutEdges, PageRankStep, PowerStep, Pushing, Ranked, SeedEntry, StepSums, StopAt,
+    Workspace, inverse_strengths, page_rank_step, scale,
 };
 use rankmill_kernels::{Columns, Segment, SparseBlock};
 
@@ -252,7 +252,7 @@ proptest! {
         picks in prop::collection::vec((0usize..1000, 0usize..1000, 1u32..5), 1..20),
     ) {
         let n = dense.n();
-        let width = picks.len().next_multiple_of(8);
+        let width = picks.len().next_multiple_of(16);
         let stored = Stored::of(&dense.transposed(), 7);
         let inverse = inverse_strengths(&dense.strengths());
         let mut seeds: Vec<SeedEntry> = Vec::new();
@@ -300,7 +300,7 @@ proptest! {
             let (mut first, mut change) = (0, vec![0.0; width]);
             for block in stored.blocks() {
                 let rows = first * width..(first + block.nrows) * width;
-                let sums = power_step(&block, first, &step, &mut next[rows]);
+                let sums = f64::power_step(&block, first, &step, &mut next[rows]);
                 for (change, part) in change.iter_mut().zip(&sums.change) {
                     *change += part;
                 }
@@ -317,7 +317,7 @@ proptest! {
             prop_assert!(bound < 1e-6, "{bound}");
         }
         let all: Vec<usize> = (0..picks.len()).collect();
-        for (column, best) in best_of_columns(&x, width, &all, 3, |v| v).into_iter().enumerate() {
+        for (column, best) in f64::best_of_columns(&x, width, &all, 3, &|v| v).into_iter().enumerate() {
             let exact = dense.solve(&starts[column], 0.85, sinks);
             for pair in best.windows(2) {
                 prop_assert!(pair[0].score >= pair[1].score);
@@ -350,7 +350,7 @@ proptest! {
         // All of them, so that the whole vector can be compared; then what was asked for, in a
         // workspace that has been used.
         let pushing = Pushing { damping, self_loops, tol, stop: StopAt::Bound, top_k: n, max_edges: u64::MAX };
-        let whole = workspace.push(&graph, &seeds, &pushing, |v| v);
+        let whole = workspace.push(&graph, &seeds, &pushing, &|v| v);
         let mut found = vec![0.0; n];
         for ranked in &whole.best {
             found[ranked.index as usize] = ranked.score;
@@ -358,12 +358,12 @@ proptest! {
         }
         prop_assert!(whole.residual <= tol);
         prop_assert!(distance(&found, &exact) <= whole.residual + 1e-13);
-        let few = workspace.push(&graph, &seeds, &Pushing { top_k, stop: StopAt::BoundOrProven, ..pushing }, |v| v);
+        let few = workspace.push(&graph, &seeds, &Pushing { top_k, stop: StopAt::BoundOrProven, ..pushing }, &|v| v);
         prop_assert!(few.residual <= tol || few.proven);
         if few.proven {
             prop_assert!(contains_exactly(&few.best, &exact, top_k), "{few:?} {exact:?}");
         }
-        let again = Workspace::new(n).push(&graph, &seeds, &Pushing { top_k, stop: StopAt::BoundOrProven, ..pushing }, |v| v);
+        let again = Workspace::new(n).push(&graph, &seeds, &Pushing { top_k, stop: StopAt::BoundOrProven, ..pushing }, &|v| v);
         prop_assert_eq!(few, again);
     }
 }

@@ -17,7 +17,7 @@ use crate::storage::block;
 use crate::storage::order::Order;
 
 /// Columns are handled in groups of so many.
-const GROUP: usize = 8;
+const GROUP: usize = 16;
 
 pub(crate) fn run(context: &TaskContext, operator: &PowerScores) -> Result<PersonalScores> {
     let count = operator.strengths.nrows;
@@ -166,7 +166,7 @@ impl Graph<'_> {
         for view in &self.views {
             let (rows, tail) = rest.split_at_mut(view.nrows * width);
             rest = tail;
-            sums.add(&graph::power_step(view, first, &step, rows));
+            sums.add(&T::power_step(view, first, &step, rows));
             first += view.nrows;
         }
         sums
@@ -187,7 +187,7 @@ impl Graph<'_> {
             let indices: Vec<usize> = done.iter().map(|&(column, _)| column).collect();
             let limit = (personal.top_k as usize).min(self.inverse.len());
             let place = |index| self.order.place(index);
-            let best = graph::best_of_columns(x, columns.width, &indices, limit + 1, place);
+            let best = T::best_of_columns(x, columns.width, &indices, limit + 1, &place);
             for ((column, residual), mut best) in done.into_iter().zip(best) {
                 // A walk that reaches nothing new in a step never will.
                 let closed = sums.positive[column] == columns.positive[column]

@@ -69,7 +69,7 @@ pub(crate) fn run(context: &TaskContext, operator: &PushScores) -> Result<Person
                 }
                 let place = |index| order.place(index);
                 let seeds = sources.seeds(source);
-                answers.push((source, workspace.push(&graph, seeds, &pushing, place)));
+                answers.push((source, workspace.push(&graph, seeds, &pushing, &place)));
             }
         })
         .collect();

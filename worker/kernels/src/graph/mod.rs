@@ -10,7 +10,7 @@ mod push;
 mod top;
 
 pub use page_rank::{PageRankStep, StepSums, inverse_strengths, page_rank_step, scale};
-pub use power::{Iterate, PowerStep, PowerSums, SeedEntry, best_of_columns, power_step};
+pub use power::{Iterate, PowerStep, PowerSums, SeedEntry};
 pub use push::{OutEdges, Pushed, Pushing, StopAt, Workspace};
 pub use top::{Ranked, Top};
 

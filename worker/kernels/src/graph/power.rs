@@ -4,16 +4,23 @@
 //! or a few cache lines. Iterates are f32 or f64, sums always f64. A column is computed as if it were
 //! alone: which sources share a block changes no bit.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "loops over the lanes of an array become vectors; chains of iterators do not always"
+)]
+
 use super::top::{Ranked, Top};
 use super::{edges, row_chunks, take};
 use crate::simd::{LocalColumn, SegmentRows, Weights, vectorized};
 use crate::sparse::{SegmentVisitor, SparseBlock, visit};
 use rayon::prelude::*;
 
-/// Columns of X are handled in groups of so many.
-const GROUP: usize = 8;
+/// Columns of X are handled in groups of so many: a cache line of f32.
+const GROUP: usize = 16;
 /// Most groups.
-const MOST_GROUPS: usize = 8;
+const MOST_GROUPS: usize = 4;
+/// Entries whose values are at hand while the groups pass over them.
+const STRIP: usize = 128;
 /// Rows in which one task looks for the best scores.
 const TOP_ROWS: usize = 1 << 15;
 
@@ -21,33 +28,70 @@ const TOP_ROWS: usize = 1 << 15;
 pub trait Iterate: Copy + Send + Sync + Default + PartialOrd {
     /// Rounds.
     fn round(value: f64) -> Self;
+
     /// Widens.
     fn widen(self) -> f64;
+
+    /// One step on the rows of a block whose first vertex is `first`: `next` becomes their next
+    /// rows.
+    ///
+    /// # Panics
+    /// If the shapes do not fit together.
+    fn power_step(
+        block: &SparseBlock<'_>,
+        first: usize,
+        step: &PowerStep<'_, Self>,
+        next: &mut [Self],
+    ) -> PowerSums;
+
+    /// The `limit` best entries of some columns of X (n × `width`). `place` says where a vertex
+    /// stands among the ids.
+    fn best_of_columns(
+        x: &[Self],
+        width: usize,
+        columns: &[usize],
+        limit: usize,
+        place: &(dyn Fn(u32) -> u32 + Sync),
+    ) -> Vec<Vec<Ranked>>;
 }
 
-impl Iterate for f32 {
-    #[inline(always)]
-    fn round(value: f64) -> Self {
-        value as Self
-    }
+// Not generic functions: those would be compiled with the crate that calls them.
+macro_rules! iterate {
+    ($($number:ty),+) => {$(
+        impl Iterate for $number {
+            #[inline(always)]
+            fn round(value: f64) -> Self {
+                value as Self
+            }
 
-    #[inline(always)]
-    fn widen(self) -> f64 {
-        f64::from(self)
-    }
+            #[inline(always)]
+            fn widen(self) -> f64 {
+                f64::from(self)
+            }
+
+            fn power_step(
+                block: &SparseBlock<'_>,
+                first: usize,
+                step: &PowerStep<'_, Self>,
+                next: &mut [Self],
+            ) -> PowerSums {
+                power_step(block, first, step, next)
+            }
+
+            fn best_of_columns(
+                x: &[Self],
+                width: usize,
+                columns: &[usize],
+                limit: usize,
+                place: &(dyn Fn(u32) -> u32 + Sync),
+            ) -> Vec<Vec<Ranked>> {
+                best_of_columns(x, width, columns, limit, place)
+            }
+        }
+    )+};
 }
 
-impl Iterate for f64 {
-    #[inline(always)]
-    fn round(value: f64) -> Self {
-        value
-    }
-
-    #[inline(always)]
-    fn widen(self) -> f64 {
-        self
-    }
-}
+iterate!(f32, f64);
 
 /// A vertex at which walks of a column start.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,7 +109,7 @@ pub struct SeedEntry {
 pub struct PowerStep<'a, T> {
     /// d, the chance to follow an edge.
     pub damping: f64,
-    /// Columns of X, a multiple of 8 and at most 64.
+    /// Columns of X, a multiple of 16 and at most 64.
     pub width: usize,
     /// Per column: mass that starts anew at its seeds.
     pub restart: &'a [f64],
@@ -112,11 +156,7 @@ impl PowerSums {
     }
 }
 
-/// One step on the rows of a block whose first vertex is `first`: `next` becomes their next rows.
-///
-/// # Panics
-/// If the shapes do not fit together.
-pub fn power_step<T: Iterate>(
+fn power_step<T: Iterate>(
     block: &SparseBlock<'_>,
     first: usize,
     step: &PowerStep<'_, T>,
@@ -170,10 +210,6 @@ impl<T: Iterate> SegmentVisitor for Chunk<'_, T> {
             1 => self.run::<C, W, 1>(&rows),
             2 => self.run::<C, W, 2>(&rows),
             3 => self.run::<C, W, 3>(&rows),
-            4 => self.run::<C, W, 4>(&rows),
-            5 => self.run::<C, W, 5>(&rows),
-            6 => self.run::<C, W, 6>(&rows),
-            7 => self.run::<C, W, 7>(&rows),
             _ => self.run::<C, W, MOST_GROUPS>(&rows),
         }
     }
@@ -205,14 +241,12 @@ impl<T: Iterate> Chunk<'_, T> {
                     let mut sum = gather(columns, weights, step.inverse, x);
                     let previous = &x[vertex];
                     let dangles = step.inverse[vertex] == 0.0;
-                    if dangles && step.self_loops {
-                        for_each(&mut sum, |sum, group, lane| {
-                            *sum += previous[group][lane].widen();
-                        });
+                    for group in 0..N {
+                        if dangles && step.self_loops {
+                            add(&mut sum[group], &previous[group]);
+                        }
+                        scale(&mut sum[group], step.damping, &share[group]);
                     }
-                    for_each(&mut sum, |sum, group, lane| {
-                        *sum = share[group][lane] + step.damping * *sum;
-                    });
                     while let Some(seed) = step.seeds.get(seeds)
                         && seed.vertex as usize == vertex
                     {
@@ -220,17 +254,12 @@ impl<T: Iterate> Chunk<'_, T> {
                         sum.as_flattened_mut()[column] += step.restart[column] * seed.weight;
                         seeds += 1;
                     }
-                    for_each(&mut change, |change, group, lane| {
-                        *change += (sum[group][lane] - previous[group][lane].widen()).abs();
-                    });
-                    for_each(next, |next, group, lane| *next = T::round(sum[group][lane]));
-                    for_each(&mut positive, |positive, group, lane| {
-                        *positive += u64::from(next[group][lane] > T::default());
-                    });
-                    if dangles {
-                        for_each(&mut dangling, |dangling, group, lane| {
-                            *dangling += next[group][lane].widen();
-                        });
+                    for group in 0..N {
+                        add_distance(&mut change[group], &sum[group], &previous[group]);
+                        store(&mut next[group], &sum[group], &mut positive[group]);
+                        if dangles {
+                            add(&mut dangling[group], &next[group]);
+                        }
                     }
                 }
             },
@@ -254,18 +283,36 @@ fn in_groups<const N: usize>(row: &[f64]) -> [[f64; GROUP]; N] {
 }
 
 #[inline(always)]
-fn for_each<A, const N: usize>(
-    groups: &mut [[A; GROUP]; N],
-    mut visit: impl FnMut(&mut A, usize, usize),
-) {
-    for (group, lanes) in groups.iter_mut().enumerate() {
-        for (lane, item) in lanes.iter_mut().enumerate() {
-            visit(item, group, lane);
-        }
+fn add<T: Iterate>(sum: &mut [f64; GROUP], terms: &[T; GROUP]) {
+    for lane in 0..GROUP {
+        sum[lane] += terms[lane].widen();
     }
 }
 
-/// Σ w/s·x over the entries of a row, for all columns.
+#[inline(always)]
+fn scale(sum: &mut [f64; GROUP], damping: f64, share: &[f64; GROUP]) {
+    for lane in 0..GROUP {
+        sum[lane] = share[lane] + damping * sum[lane];
+    }
+}
+
+#[inline(always)]
+fn add_distance<T: Iterate>(change: &mut [f64; GROUP], sum: &[f64; GROUP], previous: &[T; GROUP]) {
+    for lane in 0..GROUP {
+        change[lane] += (sum[lane] - previous[lane].widen()).abs();
+    }
+}
+
+#[inline(always)]
+fn store<T: Iterate>(next: &mut [T; GROUP], sum: &[f64; GROUP], positive: &mut [u64; GROUP]) {
+    for lane in 0..GROUP {
+        next[lane] = T::round(sum[lane]);
+        positive[lane] += u64::from(next[lane] > T::default());
+    }
+}
+
+/// Σ w/s·x over the entries of a row, for all columns: strip by strip, group by group, so that a
+/// group's sums stay in registers.
 #[inline(always)]
 fn gather<C: LocalColumn, W: Weights, T: Iterate, const N: usize>(
     columns: &[C],
@@ -273,28 +320,32 @@ fn gather<C: LocalColumn, W: Weights, T: Iterate, const N: usize>(
     inverse: &[f64],
     x: &[[[T; GROUP]; N]],
 ) -> [[f64; GROUP]; N] {
-    let mut sum = [[0.0; GROUP]; N];
-    for (k, column) in columns.iter().enumerate() {
-        let column = column.index();
-        let value = f64::from(weights.at(k)) * inverse[column];
-        let x = &x[column];
-        for (sum, x) in sum.iter_mut().zip(x) {
-            for (sum, x) in sum.iter_mut().zip(x) {
-                *sum += value * x.widen();
+    let mut sums = [[0.0; GROUP]; N];
+    let mut values = [0.0; STRIP];
+    for (strip, columns) in columns.chunks(STRIP).enumerate() {
+        for (k, (value, column)) in values.iter_mut().zip(columns).enumerate() {
+            *value = f64::from(weights.at(STRIP * strip + k)) * inverse[column.index()];
+        }
+        for (group, total) in sums.iter_mut().enumerate() {
+            let mut sum = *total;
+            for (k, column) in columns.iter().enumerate() {
+                let (value, x) = (values[k], &x[column.index()][group]);
+                for lane in 0..GROUP {
+                    sum[lane] += value * x[lane].widen();
+                }
             }
+            *total = sum;
         }
     }
-    sum
+    sums
 }
 
-/// The `limit` best entries of some columns of X (n × `width`). `place` says where a vertex stands
-/// among the ids.
-pub fn best_of_columns<T: Iterate>(
+fn best_of_columns<T: Iterate>(
     x: &[T],
     width: usize,
     columns: &[usize],
     limit: usize,
-    place: impl Fn(u32) -> u32 + Sync,
+    place: &(dyn Fn(u32) -> u32 + Sync),
 ) -> Vec<Vec<Ranked>> {
     let chunks: Vec<Vec<Top>> = x
         .par_chunks(TOP_ROWS * width)

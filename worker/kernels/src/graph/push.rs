@@ -180,7 +180,7 @@ impl Workspace {
         graph: &OutEdges<'_>,
         seeds: &[(u32, f64)],
         pushing: &Pushing,
-        place: impl Fn(u32) -> u32,
+        place: &dyn Fn(u32) -> u32,
     ) -> Pushed {
         self.start(seeds);
         let mut threshold = self.first_threshold(graph);
@@ -195,11 +195,11 @@ impl Workspace {
             let hopeless = self.rounding * ROUNDOFF >= pushing.tol;
             let exhausted = self.edges >= pushing.max_edges || hopeless;
             if residual <= pushing.tol || exhausted {
-                return self.finish(pushing.top_k, residual, &place);
+                return self.finish(pushing.top_k, residual, place);
             }
             // Not worth a look while much more is left than the best can have.
             if pushing.stop == StopAt::BoundOrProven && residual < 0.5 {
-                let pushed = self.finish(pushing.top_k, residual, &place);
+                let pushed = self.finish(pushing.top_k, residual, place);
                 if pushed.proven {
                     return pushed;
                 }
@@ -367,7 +367,7 @@ impl Workspace {
         }
     }
 
-    fn finish(&self, top_k: usize, residual: f64, place: &impl Fn(u32) -> u32) -> Pushed {
+    fn finish(&self, top_k: usize, residual: f64, place: &dyn Fn(u32) -> u32) -> Pushed {
         let mut top = Top::new(top_k + 1);
         let (mut positive, mut untouched) = (0, 0);
         for &vertex in &self.touched {
