@@ -128,7 +128,8 @@ impl Personal {
 
 impl PowerScores {
     pub(super) fn memory(&self) -> u64 {
-        let width = u64::from(self.width).min(self.personal.range.count.max(1));
+        let sources = self.personal.range.count.max(1);
+        let width = u64::from(self.width).min(sources.next_multiple_of(NARROWEST));
         let panel = self.strengths.nrows * width * self.precision.bytes();
         self.personal.result_memory() + 2 * panel + 24 * self.strengths.nrows
     }

@@ -3,9 +3,9 @@
 //! With reserve p and residual r, π = p + Σ r(v)·π_v holds after every push, all terms are
 //! non-negative and mass is conserved, so p ≤ π and ‖π − p‖₁ = ‖r‖₁: the answer carries its own
 //! error. A vertex is pushed while r(v) exceeds a threshold times its out-edges (Andersen, Chung &
-//! Lang, FOCS 2006), in the order of a queue; once a quarter of the vertices take part, in the order
-//! of the graph, which reads it sequentially (PowerPush: Wu et al., SIGMOD 2021). The threshold is
-//! lowered until ‖r‖₁ is small enough or, where that is enough, the set of the k best is proven.
+//! Lang, FOCS 2006), in the order of a queue; once a quarter of the vertices take part, in scans of
+//! the graph, which read it sequentially (PowerPush: Wu et al., SIGMOD 2021), with a threshold that
+//! follows the residual that is left. The threshold is lowered until ‖r‖₁ is small enough or, where that is enough, the set of the k best is proven.
 
 use std::collections::VecDeque;
 
@@ -18,6 +18,8 @@ use rayon::prelude::*;
 const FALL: f64 = 0.25;
 /// Scans start once more than one in so many vertices was touched.
 const DENSE_SHARE: usize = 4;
+/// A scan pushes vertices with more than this share of the average residual per edge.
+const SCANNED_SHARE: f64 = 0.25;
 
 /// A graph by outgoing edges, with the strength of every vertex.
 pub struct OutEdges<'a> {
@@ -28,6 +30,7 @@ pub struct OutEdges<'a> {
     slots: Vec<u32>,
     shift: u32,
     strengths: Vec<f64>,
+    edges: usize,
 }
 
 impl<'a> OutEdges<'a> {
@@ -62,6 +65,7 @@ impl<'a> OutEdges<'a> {
             slots,
             shift,
             strengths,
+            edges: blocks.iter().map(SparseBlock::nnz).sum(),
         }
     }
 
@@ -185,7 +189,12 @@ impl Workspace {
         self.start(seeds);
         let mut threshold = self.first_threshold(graph);
         loop {
-            self.epoch(graph, seeds, pushing, threshold);
+            if self.is_dense(graph) {
+                threshold = SCANNED_SHARE * self.left / graph.edges.max(1) as f64;
+                self.scan(graph, seeds, pushing, threshold);
+            } else {
+                self.epoch(graph, seeds, pushing, threshold);
+            }
             self.left = self
                 .touched
                 .iter()
@@ -241,7 +250,11 @@ impl Workspace {
         FALL * each.fold(0.0, f64::max)
     }
 
-    /// Pushes until no residual exceeds the threshold.
+    fn is_dense(&self, graph: &OutEdges<'_>) -> bool {
+        self.touched.len() > graph.vertices() / DENSE_SHARE
+    }
+
+    /// Pushes until no residual exceeds the threshold, or until scans are better.
     fn epoch(
         &mut self,
         graph: &OutEdges<'_>,
@@ -255,16 +268,16 @@ impl Workspace {
         while let Some(vertex) = self.queue.pop_front() {
             self.marks[vertex as usize] &= !QUEUED;
             self.push_vertex(graph, seeds, pushing, vertex, Some(threshold));
-            if self.edges >= pushing.max_edges {
-                return;
+            if self.edges >= pushing.max_edges || self.is_dense(graph) {
+                break;
             }
-            if self.touched.len() > graph.vertices() / DENSE_SHARE {
-                return self.scan(graph, seeds, pushing, threshold);
-            }
+        }
+        for vertex in std::mem::take(&mut self.queue) {
+            self.marks[vertex as usize] &= !QUEUED;
         }
     }
 
-    /// As [`Self::epoch`], in the order of the graph.
+    /// Pushes every vertex that exceeds the threshold, once, in the order of the graph.
     fn scan(
         &mut self,
         graph: &OutEdges<'_>,
@@ -272,18 +285,10 @@ impl Workspace {
         pushing: &Pushing,
         threshold: f64,
     ) {
-        for vertex in std::mem::take(&mut self.queue) {
-            self.marks[vertex as usize] &= !QUEUED;
-        }
-        let mut pushed = true;
-        while pushed && self.edges < pushing.max_edges {
-            pushed = false;
-            for vertex in 0..graph.vertices() {
-                let residual = self.residual[vertex];
-                if residual > 0.0 && residual > threshold * graph.degree(vertex).max(1) as f64 {
-                    self.push_vertex(graph, seeds, pushing, vertex as u32, None);
-                    pushed = true;
-                }
+        for vertex in 0..graph.vertices() {
+            let residual = self.residual[vertex];
+            if residual > threshold && residual > threshold * graph.degree(vertex).max(1) as f64 {
+                self.push_vertex(graph, seeds, pushing, vertex as u32, None);
             }
         }
     }
