@@ -233,12 +233,12 @@ fn all_sources_continue_after_kill_9() {
     for method in ["power", "push"] {
         let flags = format!("--sources all --top-k 10 --method {method} --tol 1e-6");
         let clean = Bench::new();
-        let graph = rmat(&clean, 11);
+        let graph = rmat(&clean, 12);
         let expected = digests(&run(&clean, "ppr", &graph, &flags));
         let length = log_length(&clean);
-        for share in [4, 6] {
+        for share in [3, 5] {
             let bench = Bench::new();
-            let graph = rmat(&bench, 11);
+            let graph = rmat(&bench, 12);
             let out = bench.path("out");
             let mut arguments = vec!["ppr".to_owned()];
             arguments.extend(graph);
