@@ -309,17 +309,9 @@ impl Job {
 
     /// The files that this run writes to its output.
     fn result_files(&self) -> Vec<String> {
-        let path = |operator: &Operator| {
-            if let Operator::WriteFactors(write) = operator {
-                Some(write.path.clone())
-            } else if let Operator::WriteSpectrum(write) = operator {
-                Some(write.path.clone())
-            } else {
-                None
-            }
-        };
         let operators = self.operators.values().flatten();
-        operators.filter_map(path).collect()
+        let files = operators.flat_map(Operator::result_files);
+        files.map(str::to_owned).collect()
     }
 
     /// The job is over, and its end is in the log where `logged`.
