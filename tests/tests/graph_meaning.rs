@@ -167,6 +167,32 @@ fn a_loop_keeps_its_walks_and_a_sink_sends_them_home() {
     }
 }
 
+/// Walks run between 1 and 4; the way on to 2 and 3 has weights that are nearly nothing. The score
+/// of 3 is too small for 32-bit floats, but it belongs to the best.
+#[test]
+fn a_set_is_not_proven_while_a_score_is_rounded_to_zero() {
+    let case = Case::new(
+        vec![1i64, 4, 1, 2, 2, 3],
+        vec![4i64, 1, 2, 2, 3, 3],
+        [1.0, 1.0, 1e-30, 1.0, 1e-30, 1.0].map(Some).to_vec(),
+    );
+    let flags = ["--weight", "weight", "--sources", "1", "--method", "power"];
+    let single = case.ppr(&flags);
+    let answer = &single.answers["1"];
+    assert_eq!(
+        (answer.targets.len(), answer.proven),
+        (3, false),
+        "{answer:?}"
+    );
+    let double = case.ppr(&[&flags[..], &["--tol", "1e-9", "--overwrite"]].concat());
+    let answer = &double.answers["1"];
+    assert_eq!(
+        (answer.targets.len(), answer.proven),
+        (4, true),
+        "{answer:?}"
+    );
+}
+
 #[test]
 fn sources_come_from_files_and_missing_ones_are_named_or_left_out() {
     let case = Case::small();

@@ -189,9 +189,11 @@ impl Graph<'_> {
             let place = |index| self.order.place(index);
             let best = T::best_of_columns(x, columns.width, &indices, limit + 1, &place);
             for ((column, residual), mut best) in done.into_iter().zip(best) {
-                // A walk that reaches nothing new in a step never will.
+                // Walks that reach nothing new in a step never will, unless a score was rounded
+                // to zero.
                 let closed = sums.positive[column] == columns.positive[column]
-                    && sums.positive[column] <= limit as u64;
+                    && sums.positive[column] <= limit as u64
+                    && sums.positive[column] == best.len() as u64;
                 let next = best.get(limit).map_or(0.0, |ranked| ranked.score);
                 best.truncate(limit);
                 let gap = best.len() == limit && best[limit - 1].score - next > residual;

@@ -132,7 +132,7 @@ pub struct PowerSums {
     pub change: Vec<f64>,
     /// Σ next x over dangling vertices.
     pub dangling: Vec<f64>,
-    /// Number of positive entries of the next x.
+    /// Number of positive entries of the next x before rounding.
     pub positive: Vec<u64>,
 }
 
@@ -307,7 +307,7 @@ fn add_distance<T: Iterate>(change: &mut [f64; GROUP], sum: &[f64; GROUP], previ
 fn store<T: Iterate>(next: &mut [T; GROUP], sum: &[f64; GROUP], positive: &mut [u64; GROUP]) {
     for lane in 0..GROUP {
         next[lane] = T::round(sum[lane]);
-        positive[lane] += u64::from(next[lane] > T::default());
+        positive[lane] += u64::from(sum[lane] > 0.0);
     }
 }
 
