@@ -157,7 +157,8 @@ impl Scheduler {
             let Some((stage, index, task)) = poison else {
                 continue;
             };
-            let names: Vec<_> = task.lost_workers.values().map(WorkerId::as_str).collect();
+            let mut names: Vec<_> = task.lost_workers.values().map(WorkerId::as_str).collect();
+            names.sort_unstable();
             effects.push(Effect::FailJob {
                 job: job.clone(),
                 error: Error::new(
