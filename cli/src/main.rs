@@ -1,4 +1,4 @@
-//! `rankmill`: overnight matrix factorization on Parquet, from a laptop to a cluster.
+//! `rankmill`: overnight matrix factorization and PageRank on Parquet, from a laptop to a cluster.
 //!
 //! Parses the command line, runs one subcommand and ends with a documented exit code.
 
@@ -26,7 +26,8 @@ use crate::exit::{Failure, Outcome};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Truncated SVD and PCA of Parquet files: certified, resumable, the same bytes every time.
+/// Truncated SVD, PCA and personalized PageRank of Parquet files: certified, resumable, the same
+/// bytes every time.
 #[derive(Parser)]
 #[command(name = "rankmill", version, arg_required_else_help = true)]
 struct Cli {

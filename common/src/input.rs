@@ -21,6 +21,8 @@ pub enum Layout {
     Sparse(SparseLayout),
     /// One matrix row per Parquet row.
     Dense(DenseLayout),
+    /// One edge per Parquet row; both ends are vertices of one set.
+    Graph(GraphLayout),
 }
 
 /// Triplets: (row id, column id, value).
@@ -51,6 +53,62 @@ pub enum Ids {
         /// Rows and columns of the matrix; without it the largest indices decide.
         shape: Option<(u64, u64)>,
     },
+}
+
+/// Edges: (source id, destination id, weight).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraphLayout {
+    /// Name of the column that holds the vertex an edge leaves.
+    pub src: String,
+    /// Name of the column that holds the vertex an edge enters.
+    pub dst: String,
+    /// Name of the column that holds positive weights; without it every edge weighs one.
+    pub weight: Option<String>,
+    /// How vertex ids become indices; a dense shape is square.
+    pub ids: Ids,
+    /// What becomes of parallel edges.
+    pub duplicates: Duplicates,
+    /// Whether an edge can be followed both ways.
+    pub edges: EdgeDirection,
+}
+
+/// Whether an edge can be followed both ways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EdgeDirection {
+    /// From source to destination only.
+    #[default]
+    Directed,
+    /// Both ways: each edge counts once in either direction, a self-loop once.
+    Undirected,
+}
+
+/// Which end of an edge is the row of the matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Orientation {
+    /// Rows are the edges that enter a vertex: what scores are pulled along.
+    Incoming,
+    /// Rows are the edges that leave a vertex: what residuals are pushed and walks go along.
+    Outgoing,
+}
+
+impl GraphLayout {
+    /// The matrix of these edges as triplets.
+    pub fn triplets(&self, orientation: Orientation) -> SparseLayout {
+        let (row, col) = match orientation {
+            Orientation::Incoming => (&self.dst, &self.src),
+            Orientation::Outgoing => (&self.src, &self.dst),
+        };
+        SparseLayout {
+            row: row.clone(),
+            col: col.clone(),
+            value: self.weight.clone(),
+            ids: self.ids.clone(),
+            duplicates: self.duplicates,
+            transforms: Vec::new(),
+        }
+    }
 }
 
 /// Rows of numbers.

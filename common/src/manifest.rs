@@ -27,7 +27,7 @@ pub struct Manifest {
     /// Files of the result.
     pub files: Vec<WrittenFile>,
     /// How good the result is.
-    pub convergence: ConvergenceSummary,
+    pub convergence: Quality,
     /// What made it.
     pub versions: Versions,
     /// Time and work per stage, in order. The only part that differs between runs.
@@ -60,6 +60,70 @@ pub struct MatrixSummary {
     pub frobenius2: f64,
     /// Input rows that were left out.
     pub skipped_rows: u64,
+}
+
+/// How good a result is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Quality {
+    /// A factorization.
+    Factors(ConvergenceSummary),
+    /// PageRank.
+    Scores(ScoresSummary),
+    /// Personalized PageRank.
+    Personal(PersonalSummary),
+}
+
+impl Quality {
+    /// Whether the tolerance was met.
+    pub fn converged(&self) -> bool {
+        match self {
+            Self::Factors(summary) => summary.converged,
+            Self::Scores(summary) => summary.converged,
+            Self::Personal(summary) => summary.converged,
+        }
+    }
+}
+
+/// How good PageRank scores are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScoresSummary {
+    /// Whether the tolerance was met.
+    pub converged: bool,
+    /// Iterations.
+    pub iterations: u32,
+    /// Proven bound of ‖scores − exact‖₁.
+    pub residual: f64,
+    /// ‖last change‖₁.
+    pub change: f64,
+    /// Sum of the scores.
+    pub sum: f64,
+}
+
+/// How good personalized PageRank scores are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PersonalSummary {
+    /// Whether every source met the tolerance or, where that is enough, has a proven set of
+    /// targets.
+    pub converged: bool,
+    /// Method that was used.
+    pub method: String,
+    /// Sources in the result.
+    pub sources: u64,
+    /// Sources, or rows of a seed table, that are not in the graph and were left out.
+    pub skipped_sources: u64,
+    /// Sources whose set of targets is proven.
+    pub proven: u64,
+    /// Sources that met neither.
+    pub unconverged: u64,
+    /// The largest proven bound of ‖scores − exact‖₁ of a source.
+    pub max_residual: f64,
+    /// Most iterations of a block of sources; zero by push.
+    pub iterations: u32,
+    /// Edges that were followed.
+    pub edges: u64,
 }
 
 /// How good a factorization is.

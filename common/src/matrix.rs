@@ -24,10 +24,13 @@ pub struct BlockedMatrix {
     pub row_nnz2: f64,
     /// Blocks in row order; together they hold every row once.
     pub blocks: Vec<BlockRef>,
-    /// Row index → id.
+    /// Row index → id; of a graph with an order, place → id.
     pub row_ids: IdTable,
-    /// Column index → id.
+    /// Column index → id; of a graph with an order, place → id.
     pub column_ids: IdTable,
+    /// Where a graph's vertices are not numbered in the order of their ids.
+    #[serde(default)]
+    pub order: Option<VertexOrder>,
     /// Rows of the input that were left out under `--on-bad-row skip`.
     pub skipped_rows: u64,
 }
@@ -37,6 +40,14 @@ impl BlockedMatrix {
     pub fn bytes(&self) -> u64 {
         self.blocks.iter().map(|block| block.object.size).sum()
     }
+}
+
+/// The numbering of a graph's vertices. A vertex's place is where its id stands among all ids in
+/// ascending order; its index is its row and column.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VertexOrder {
+    /// Arrow IPC, in batches: `index: u32` of every place and `place: u32` of every index.
+    pub object: ObjectRef,
 }
 
 /// How a block stores its rows.

@@ -14,6 +14,9 @@ use crate::algorithm::JobResult;
 /// Version of the manifest's format.
 const MANIFEST_VERSION: u32 = 1;
 
+/// Folders of results.
+const FOLDERS: [&str; 4] = ["left", "right", "scores", "sources"];
+
 /// The manifest of a finished job.
 pub(crate) fn manifest(
     job_id: JobId,
@@ -119,7 +122,7 @@ pub(crate) async fn sweep_scratch(state: &Store, job: &JobId) {
 
 /// Deletes result files that no manifest names: those of a replaced or abandoned result.
 async fn sweep(store: &Store, manifest: &Manifest) -> Result<()> {
-    for folder in ["left", "right"] {
+    for folder in FOLDERS {
         for entry in store.list(folder).await? {
             let named = manifest.files.iter().any(|file| file.path == entry.key);
             if !named && is_result_file(&entry.key) {

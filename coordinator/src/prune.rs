@@ -20,6 +20,9 @@ use crate::log::{JobEntry, JobHistory, Log, Position};
 /// Deletions under way at a time.
 const REQUESTS: usize = 16;
 
+/// Age at which a half-written file has no writer any more.
+const HALF_WRITTEN: Duration = Duration::from_secs(3_600);
+
 /// What to remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -111,6 +114,7 @@ impl Plan {
         if self.dry_run {
             return Ok(self.pruned);
         }
+        self.pruned.objects += state.sweep_staging(HALF_WRITTEN).await;
         self.keys.sort_by_key(|key| !key.ends_with("/matrix.json"));
         let pointers = self
             .keys

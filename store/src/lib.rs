@@ -13,6 +13,7 @@ mod location;
 mod open;
 mod profile;
 mod retry;
+mod staging;
 mod upload;
 
 use std::fmt;
@@ -223,6 +224,19 @@ impl Store {
         let mut entries: Vec<_> = metas.into_iter().map(|meta| self.entry(meta)).collect();
         entries.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(entries)
+    }
+
+    /// Removes what killed processes have left half-written and nobody has touched for `age`.
+    /// Returns how many files that were. Remote stores keep nothing half-written but parts of
+    /// uploads, which their own lifecycle rules remove.
+    pub async fn sweep_staging(&self, age: std::time::Duration) -> u64 {
+        match self.local_path("") {
+            // A lost thread has removed nothing that mattered.
+            Some(root) => tokio::task::spawn_blocking(move || staging::sweep(&root, age))
+                .await
+                .unwrap_or(0),
+            None => 0,
+        }
     }
 
     fn path(&self, key: &str) -> Path {

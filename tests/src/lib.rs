@@ -9,6 +9,7 @@ pub mod chance;
 pub mod check;
 pub mod cluster;
 pub mod conformance;
+pub mod graph;
 pub mod input;
 pub mod log;
 pub mod program;

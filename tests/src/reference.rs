@@ -98,7 +98,7 @@ fn parse(name: &str, entry: &Value) -> Reference {
     }
 }
 
-fn locate(file: &str) -> Option<PathBuf> {
+pub(crate) fn locate(file: &str) -> Option<PathBuf> {
     let own = workspace().join(file);
     if own.exists() {
         return Some(own);

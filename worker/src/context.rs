@@ -65,6 +65,11 @@ impl TaskContext {
         }
     }
 
+    /// The same surroundings, with bytes counted in `counters`.
+    pub(crate) fn counting(self, counters: Arc<Counters>) -> Self {
+        Self { counters, ..self }
+    }
+
     /// Bytes moved so far; shared by clones of this context.
     pub fn counters(&self) -> &Arc<Counters> {
         &self.counters

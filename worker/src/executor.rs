@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 
 use crate::WorkerConfig;
 use crate::cancellation::Cancellation;
-use crate::context::TaskContext;
+use crate::context::{Counters, TaskContext};
 use crate::memory::MemoryBudget;
 use crate::operator;
 use crate::storage::Objects;
@@ -39,6 +39,8 @@ pub(crate) struct Task {
     pub(crate) objects: Objects,
     /// Whether it should stop.
     pub(crate) cancellation: Cancellation,
+    /// Where it counts what it moves.
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// How an attempt ended.
@@ -136,7 +138,8 @@ fn run(task: Task, runtime: Handle, pool: &ThreadPool) -> Outcome {
         task.output_prefix,
         memory,
         task.cancellation.flag(),
-    );
+    )
+    .counting(task.counters);
     let result = guarded(name, || {
         pool.install(|| operator::run(&context, &task.operator))
     });
@@ -195,6 +198,7 @@ mod tests {
             output_prefix: "a/0".to_owned(),
             objects: Objects::open(store, None).expect("it opens"),
             cancellation: Cancellation::default(),
+            counters: Arc::default(),
         }
     }
 

@@ -43,7 +43,7 @@ fn the_nightly_job_is_a_job() {
     let Ok(job) = JobFile::read(&file("nightly.toml")) else {
         panic!("nightly.toml is refused");
     };
-    let Ok(JobSpec::Svd(spec)) = job.svd.into_spec() else {
+    let Ok(JobSpec::Svd(spec)) = job.job.into_spec() else {
         panic!("nightly.toml is no job");
     };
     assert!(spec.output.url.starts_with("s3://"));

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use rankmill_common::ByteSize;
 use rankmill_common::estimate::{Estimate as Cost, ShapeKnowledge, StageEstimate};
 use rankmill_common::job::JobSpec;
-use rankmill_common::job::svd::Method;
 
 use crate::exit::{Failure, Format, Outcome};
-use crate::job::{JobFile, RunKeys, SvdArgs, check_local_inputs};
+use crate::job::{JobArgs, JobFile, PageRankArgs, PprArgs, RunKeys, SvdArgs, check_local_inputs};
 use crate::machine;
 use crate::text::{Align, counted, grouped, print, table};
 
@@ -16,7 +15,7 @@ use crate::text::{Align, counted, grouped, print, table};
 const NOWHERE: &str = "memory://estimate";
 
 /// Reads the input's footers and says what the job would need: memory, reads, scratch space. The
-/// same flags or job file as `rankmill svd` or `rankmill run`.
+/// same flags or job file as the job itself.
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Estimate {
@@ -33,13 +32,18 @@ pub(crate) struct Estimate {
 #[derive(clap::Subcommand)]
 enum Job {
     /// Estimate what `rankmill svd` would need with these flags
-    Svd(Box<SvdJob>),
+    Svd(Box<Flags<SvdArgs>>),
+    /// Estimate what `rankmill pagerank` would need with these flags
+    #[command(name = "pagerank")]
+    PageRank(Box<Flags<PageRankArgs>>),
+    /// Estimate what `rankmill ppr` would need with these flags
+    Ppr(Box<Flags<PprArgs>>),
 }
 
 #[derive(clap::Args)]
-struct SvdJob {
+struct Flags<A: clap::Args> {
     #[command(flatten)]
-    svd: SvdArgs,
+    args: A,
     #[command(flatten)]
     keys: RunKeys,
     /// JSON on stdout
@@ -47,60 +51,87 @@ struct SvdJob {
     json: bool,
 }
 
+impl Job {
+    fn json(&self) -> bool {
+        match self {
+            Self::Svd(flags) => flags.json,
+            Self::PageRank(flags) => flags.json,
+            Self::Ppr(flags) => flags.json,
+        }
+    }
+
+    fn split(self) -> (JobArgs, RunKeys) {
+        match self {
+            Self::Svd(flags) => (JobArgs::Svd(Box::new(flags.args)), flags.keys),
+            Self::PageRank(flags) => (JobArgs::PageRank(Box::new(flags.args)), flags.keys),
+            Self::Ppr(flags) => (JobArgs::Ppr(Box::new(flags.args)), flags.keys),
+        }
+    }
+}
+
 impl Estimate {
     pub(crate) fn format(&self) -> Format {
-        let below = self.job.as_ref().is_some_and(|Job::Svd(job)| job.json);
-        Format::json_if(self.json || below)
+        Format::json_if(self.json || self.job.as_ref().is_some_and(Job::json))
     }
 
     pub(crate) fn execute(self) -> Outcome {
         let format = self.format();
-        let (mut svd, keys) = match (self.job, self.file) {
-            (Some(Job::Svd(job)), _) => (job.svd, job.keys),
+        let (mut job, keys) = match (self.job, self.file) {
+            (Some(job), _) => job.split(),
             (None, Some(file)) => {
                 let file = JobFile::read(&file)?;
-                (file.svd, file.run)
+                (file.job, file.run)
             }
             (None, None) => {
                 return Err(Failure::usage(
-                    "what job? Name a job file, or write `rankmill estimate svd` with its flags",
+                    "what job? Name a job file, or write `rankmill estimate svd`, `pagerank` or \
+                     `ppr` with its flags",
                 ));
             }
         };
         // Nothing is written, so a job without an output can be estimated as well.
-        svd.output.get_or_insert_with(|| NOWHERE.to_owned());
-        let spec = svd.into_spec()?;
+        job.output_mut().get_or_insert_with(|| NOWHERE.to_owned());
+        let spec = job.into_spec()?;
         check_local_inputs(&spec)?;
         let inspection = rankmill_worker::inspect(spec.input())?;
-        let JobSpec::Svd(spec) = &spec;
-        let cost = rankmill_common::estimate::svd(spec, &inspection);
+        let cost = rankmill_common::estimate::job(&spec, &inspection);
         let budget = keys.memory.unwrap_or_else(machine::default_memory);
         print(&match format {
             Format::Json => json(&cost, budget),
-            Format::Text => text(&cost, budget),
+            Format::Text => text(&spec, &cost, budget),
         });
         Ok(())
     }
 }
 
-fn text(cost: &Cost, budget: ByteSize) -> String {
+fn text(spec: &JobSpec, cost: &Cost, budget: ByteSize) -> String {
     let at_most = match cost.shape {
         ShapeKnowledge::Exact => "",
         ShapeKnowledge::UpperBound => "at most ",
     };
+    let subject = match spec {
+        JobSpec::Svd(_) => format!(
+            "matrix     {at_most}{} × {}, {} entries",
+            grouped(cost.nrows),
+            grouped(cost.ncols),
+            grouped(cost.nnz)
+        ),
+        JobSpec::PageRank(_) | JobSpec::Ppr(_) => format!(
+            "graph      {at_most}{} vertices, {} edges",
+            grouped(cost.nrows),
+            grouped(cost.nnz)
+        ),
+    };
     let rows: Vec<Vec<String>> = cost.stages.iter().map(stage_row).collect();
     format!(
-        "matrix     {at_most}{} × {}, {} entries\n\
+        "{subject}\n\
          method     {}, {} expected\n\n\
          {}\n\
          memory     {} at once; {}\n\
          reading    {}\n\
          scratch    {}\n\
          result     {}\n",
-        grouped(cost.nrows),
-        grouped(cost.ncols),
-        grouped(cost.nnz),
-        name(cost.method),
+        cost.method,
         counted(cost.reads, "read"),
         table(
             &[
@@ -113,7 +144,7 @@ fn text(cost: &Cost, budget: ByteSize) -> String {
             &rows
         ),
         ByteSize(cost.peak_memory()),
-        verdict(cost, budget),
+        verdict(spec, cost, budget),
         ByteSize(cost.bytes_read()),
         ByteSize(cost.scratch()),
         ByteSize(cost.result_bytes),
@@ -122,18 +153,26 @@ fn text(cost: &Cost, budget: ByteSize) -> String {
 
 /// Whether the job fits. A bound that assumes as many ids as entries proves nothing when it does
 /// not fit.
-fn verdict(cost: &Cost, budget: ByteSize) -> String {
+fn verdict(spec: &JobSpec, cost: &Cost, budget: ByteSize) -> String {
     if cost.peak_memory() <= budget.0 {
         return format!("fits into {budget}");
     }
+    let (less, shape) = match spec {
+        JobSpec::Svd(_) => (
+            ", a smaller -k or --method subspace",
+            "--shape RxC, your guess of both counts",
+        ),
+        JobSpec::PageRank(_) => ("", "--vertices N, your guess"),
+        JobSpec::Ppr(_) => (" or --method push", "--vertices N, your guess"),
+    };
     match cost.shape {
         ShapeKnowledge::Exact => format!(
-            "does NOT fit into {budget}: --memory {}MiB, a smaller -k or --method subspace",
+            "does NOT fit into {budget}: --memory {}MiB{less}",
             cost.peak_memory().div_ceil(1 << 20)
         ),
         ShapeKnowledge::UpperBound => format!(
             "more than {budget}, but this assumes that no id occurs twice;\n           with \
-             --ids dense --shape RxC, your guess of both counts, it is exact"
+             --ids dense {shape}, it is exact"
         ),
     }
 }
@@ -146,16 +185,6 @@ fn stage_row(stage: &StageEstimate) -> Vec<String> {
         ByteSize(stage.bytes_read).to_string(),
         ByteSize(stage.scratch).to_string(),
     ]
-}
-
-fn name(method: Method) -> &'static str {
-    match method {
-        Method::Auto => "auto",
-        Method::Lanczos => "lanczos",
-        Method::Gram => "gram",
-        Method::Subspace => "subspace",
-        Method::Sketch => "sketch",
-    }
 }
 
 fn json(cost: &Cost, budget: ByteSize) -> String {
@@ -180,7 +209,7 @@ mod tests {
             ncols: 1_000,
             nnz: 1_000,
             shape: ShapeKnowledge::UpperBound,
-            method: Method::Lanczos,
+            method: "lanczos".to_owned(),
             reads: 7,
             stages: vec![StageEstimate {
                 name: "read entries".to_owned(),
@@ -193,22 +222,34 @@ mod tests {
         }
     }
 
+    fn spec() -> JobSpec {
+        let args = SvdArgs {
+            input: vec!["/ratings.parquet".to_owned()],
+            output: Some("/out".to_owned()),
+            row: Some("user".to_owned()),
+            col: Some("item".to_owned()),
+            k: Some(8),
+            ..SvdArgs::default()
+        };
+        args.into_spec().expect("a job")
+    }
+
     #[test]
     fn an_estimate_says_what_would_make_the_job_fit() {
         let exact = Cost {
             shape: ShapeKnowledge::Exact,
             ..cost()
         };
-        let text = text(&exact, ByteSize(1 << 20));
+        let text = text(&spec(), &exact, ByteSize(1 << 20));
         assert!(
             text.contains("does NOT fit into 1.0 MiB: --memory 1024MiB"),
             "{text}"
         );
         assert!(text.contains("reading    2.0 MiB"), "{text}");
-        let bound = super::text(&cost(), ByteSize(1 << 20));
+        let bound = super::text(&spec(), &cost(), ByteSize(1 << 20));
         assert!(bound.contains("at most 1 000 × 1 000"), "{bound}");
         assert!(bound.contains("no id occurs twice"), "{bound}");
-        let enough = super::text(&cost(), ByteSize(2 << 30));
+        let enough = super::text(&spec(), &cost(), ByteSize(2 << 30));
         assert!(enough.contains("fits into 2.00 GiB"), "{enough}");
     }
 

@@ -8,7 +8,10 @@ mod estimate;
 mod generate;
 mod health;
 mod import;
+mod job;
 mod jobs;
+mod page_rank;
+mod ppr;
 mod run;
 pub(crate) mod show;
 mod svd;
@@ -24,11 +27,16 @@ use crate::exit::{Format, Outcome};
 pub(crate) enum Command {
     /// Factorize a matrix: truncated SVD, or PCA with --center
     Svd(Box<svd::Svd>),
+    /// Score the vertices of a graph: PageRank, with a proven error
+    #[command(name = "pagerank")]
+    PageRank(Box<page_rank::PageRank>),
+    /// Rank the vertices of a graph for each of many sources: personalized PageRank
+    Ppr(Box<ppr::Ppr>),
     /// Run the job that a file describes
     Run(run::Run),
     /// Say what a job would need, before it runs
     Estimate(estimate::Estimate),
-    /// Show what is in a result: spectrum, residuals, files
+    /// Show what is in a result: spectrum or scores, error bounds, files
     Show(show::Show),
     /// Serve jobs: accept them and hand their tasks to workers
     Coordinator(coordinator::CoordinatorArgs),
@@ -51,6 +59,8 @@ impl Command {
     pub(crate) fn format(&self) -> Format {
         match self {
             Self::Svd(command) => command.run.format(),
+            Self::PageRank(command) => command.run.format(),
+            Self::Ppr(command) => command.run.format(),
             Self::Run(command) => command.run.format(),
             Self::Estimate(command) => command.format(),
             Self::Show(command) => Format::json_if(command.json),
@@ -67,6 +77,8 @@ impl Command {
     pub(crate) fn execute(self) -> Outcome {
         match self {
             Self::Svd(command) => command.execute(),
+            Self::PageRank(command) => command.execute(),
+            Self::Ppr(command) => command.execute(),
             Self::Run(command) => command.execute(),
             Self::Estimate(command) => command.execute(),
             Self::Show(command) => command.execute(),

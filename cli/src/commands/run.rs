@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::svd::run_job;
+use super::job::run_job;
 use crate::exit::Outcome;
 use crate::job::{JobFile, RunArgs};
 
@@ -14,7 +14,13 @@ A job file holds the flags of the subcommand as keys:
   col = \"item\"
   value = \"rating\"
   k = 64
-  output = \"s3://bucket/factors\"";
+  output = \"s3://bucket/factors\"
+or, with job = \"pagerank\" or \"ppr\":
+  job = \"ppr\"
+  input = \"edges/\"
+  sources = \"all\"
+  top_k = 50
+  output = \"out\"";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
@@ -31,8 +37,10 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn execute(self) -> Outcome {
-        let JobFile { mut svd, run } = JobFile::read(&self.file)?;
-        svd.overwrite |= self.overwrite;
-        run_job(svd, &self.run.or(run))
+        let JobFile { mut job, run } = JobFile::read(&self.file)?;
+        if self.overwrite {
+            job.allow_overwrite();
+        }
+        run_job(job, &self.run.or(run))
     }
 }

@@ -9,14 +9,14 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::paths::distance;
-use super::{RunKeys, SvdArgs};
+use super::{JobArgs, PageRankArgs, PprArgs, RunKeys, SvdArgs};
 use crate::exit::{Failure, Outcome};
 
 /// A job file as it was read.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct JobFile {
     /// The job.
-    pub(crate) svd: SvdArgs,
+    pub(crate) job: JobArgs,
     /// Where it runs.
     pub(crate) run: RunKeys,
 }
@@ -26,10 +26,12 @@ struct Kind {
     job: JobKind,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum JobKind {
     Svd,
+    PageRank,
+    Ppr,
 }
 
 impl JobFile {
@@ -42,18 +44,23 @@ impl JobFile {
 
     fn parse(text: &str) -> Result<Self, String> {
         let read = |e: toml::de::Error| e.to_string().trim_end().to_owned();
-        let Kind { job: JobKind::Svd } = toml::from_str(text).map_err(read)?;
-        refuse_unknown_keys(text)?;
+        let Kind { job: kind } = toml::from_str(text).map_err(read)?;
+        refuse_unknown_keys(text, kind)?;
+        let job = match kind {
+            JobKind::Svd => JobArgs::Svd(toml::from_str(text).map_err(read)?),
+            JobKind::PageRank => JobArgs::PageRank(toml::from_str(text).map_err(read)?),
+            JobKind::Ppr => JobArgs::Ppr(toml::from_str(text).map_err(read)?),
+        };
         Ok(Self {
-            svd: toml::from_str(text).map_err(read)?,
+            job,
             run: toml::from_str(text).map_err(read)?,
         })
     }
 }
 
-fn refuse_unknown_keys(text: &str) -> Result<(), String> {
+fn refuse_unknown_keys(text: &str, kind: JobKind) -> Result<(), String> {
     let table = toml::de::DeTable::parse(text).map_err(|e| e.to_string())?;
-    let known = known_keys();
+    let known = known_keys(kind);
     for key in table.get_ref().keys() {
         let name: &str = key.get_ref().as_ref();
         if known.contains(&name.replace('_', "-")) {
@@ -70,8 +77,13 @@ fn refuse_unknown_keys(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn known_keys() -> Vec<String> {
-    let command = RunKeys::augment_args(SvdArgs::augment_args(clap::Command::new("keys")));
+fn known_keys(kind: JobKind) -> Vec<String> {
+    let command = clap::Command::new("keys");
+    let command = RunKeys::augment_args(match kind {
+        JobKind::Svd => SvdArgs::augment_args(command),
+        JobKind::PageRank => PageRankArgs::augment_args(command),
+        JobKind::Ppr => PprArgs::augment_args(command),
+    });
     let mut known = vec!["job".to_owned()];
     for argument in command.get_arguments() {
         known.push(argument.get_id().to_string().replace('_', "-"));
@@ -88,6 +100,40 @@ fn known_keys() -> Vec<String> {
 mod tests {
     use super::*;
     use rankmill_common::ByteSize;
+
+    fn svd(file: JobFile) -> SvdArgs {
+        match file.job {
+            JobArgs::Svd(args) => *args,
+            JobArgs::PageRank(_) | JobArgs::Ppr(_) => panic!("no svd"),
+        }
+    }
+
+    #[test]
+    fn reads_jobs_on_graphs() {
+        let file = JobFile::parse(
+            r#"
+            job = "pagerank"
+            input = "edges/"
+            weight = "w"
+            restart_prob = 0.2
+            dangling = "self-loop"
+            max-iterations = 50
+            output = "out"
+            "#,
+        )
+        .expect("a job");
+        assert!(file.job.into_spec().is_ok());
+        let file = JobFile::parse("job = 'ppr'\ninput = 'e'\noutput = 'o'\nsources = [7, 'x']");
+        let JobArgs::Ppr(ppr) = file.expect("a job").job else {
+            panic!("no ppr");
+        };
+        assert_eq!(ppr.sources, ["7", "x"]);
+        let error = JobFile::parse("job = 'pagerank'\nrow = 'user'\n").expect_err("unknown");
+        assert!(error.contains("line 2"), "{error}");
+        let file = JobFile::parse("job = 'pagerank'\ninput = 'e'\noutput = 'o'\nalpha = 0.85");
+        let refused = file.expect("a job").job.into_spec();
+        assert!(matches!(refused, Err(Failure::Usage(text)) if text.contains("--damping")));
+    }
 
     #[test]
     fn reads_the_keys_of_the_command_line() {
@@ -106,17 +152,18 @@ mod tests {
             "#,
         )
         .expect("a job");
-        assert_eq!(file.svd.input, ["ratings.parquet"]);
-        assert_eq!(file.svd.transform, ["bm25", "l2-rows"]);
-        assert_eq!((file.svd.k, file.svd.max_reads), (Some(64), Some(8)));
         assert_eq!(file.run.memory, Some(ByteSize(8 << 30)));
-        assert!(file.svd.into_spec().is_ok());
+        let svd = svd(file);
+        assert_eq!(svd.input, ["ratings.parquet"]);
+        assert_eq!(svd.transform, ["bm25", "l2-rows"]);
+        assert_eq!((svd.k, svd.max_reads), (Some(64), Some(8)));
+        assert!(svd.into_spec().is_ok());
     }
 
     #[test]
     fn a_list_of_inputs_is_fine() {
         let file = JobFile::parse("job = 'svd'\ninput = ['a', 'b']").expect("a job");
-        assert_eq!(file.svd.input, ["a", "b"]);
+        assert_eq!(svd(file).input, ["a", "b"]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ const MOST_NAMES: usize = 1000;
 ///
 /// `InvalidInput` naming the path, and a similar one where there is one.
 pub(crate) fn check_local_inputs(spec: &JobSpec) -> Result<()> {
-    for url in &spec.input().paths {
+    for url in spec.paths() {
         let place = Location::parse(url)?;
         let Some(path) = place.local_path("") else {
             continue;

@@ -6,6 +6,8 @@ use rankmill_common::input::{Duplicates, OnBadRow};
 use rankmill_common::job::svd::Method;
 use serde::{Deserialize, Deserializer};
 
+use super::words::{IdKind, one_or_many, word};
+
 /// What to factorize, how, and where the result goes.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
@@ -101,16 +103,6 @@ pub(crate) struct SvdArgs {
     pub(crate) strict: bool,
 }
 
-/// How ids become indices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum IdKind {
-    /// Any integers, strings or bytes
-    Keys,
-    /// Indices 0, 1, 2, … already
-    Dense,
-}
-
 /// Rows × columns, written `1000x200`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
@@ -139,23 +131,4 @@ impl<'de> Deserialize<'de> for Shape {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
     }
-}
-
-/// Reads one of the words of a closed enum as its serde names have it, so that flags, job files
-/// and the wire agree on them.
-fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_json::from_value(serde_json::Value::from(text)).map_err(|e| e.to_string())
-}
-
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "expected a string or a list of strings")]
-    enum Written {
-        One(String),
-        Many(Vec<String>),
-    }
-    Ok(match Written::deserialize(deserializer)? {
-        Written::One(text) => vec![text],
-        Written::Many(texts) => texts,
-    })
 }

@@ -1,13 +1,12 @@
 //! The one conversion from [`SvdArgs`] to a validated [`JobSpec`].
 
-use rankmill_common::Error;
 use rankmill_common::input::{DenseLayout, Ids, InputSpec, Layout, SparseLayout, Transform};
+use rankmill_common::job::JobSpec;
 use rankmill_common::job::svd::{Centering, Convergence, Rank, SvdSpec, defaults};
-use rankmill_common::job::{JobSpec, OutputSpec, Overwrite};
-use rankmill_store::Location;
 
-use super::overlap::refuse_overlap;
-use super::svd_args::{IdKind, SvdArgs};
+use super::places::Places;
+use super::svd_args::SvdArgs;
+use super::words::IdKind;
 use crate::exit::{Failure, Outcome};
 
 impl SvdArgs {
@@ -21,32 +20,14 @@ impl SvdArgs {
         }
         let layout = self.layout()?;
         let rank = self.rank()?;
-        let Some(output) = &self.output else {
-            return Err(Failure::usage(
-                "-o OUT is missing: where should the result go?",
-            ));
-        };
-        let output = Location::parse(output)?;
-        let inputs: Vec<Location> = self
-            .input
-            .iter()
-            .map(|input| Location::parse(input))
-            .collect::<Result<_, Error>>()?;
-        refuse_overlap(&inputs, &output)?;
+        let places = Places::of(&self.input, self.output.as_deref(), self.overwrite)?;
         let spec = JobSpec::Svd(SvdSpec {
             input: InputSpec {
-                paths: inputs.iter().map(Location::url).collect(),
+                paths: places.inputs,
                 layout,
                 on_bad_row: self.on_bad_row.unwrap_or_default(),
             },
-            output: OutputSpec {
-                url: output.url(),
-                overwrite: if self.overwrite {
-                    Overwrite::Replace
-                } else {
-                    Overwrite::Refuse
-                },
-            },
+            output: places.output,
             rank,
             oversampling: self
                 .oversample

@@ -4,6 +4,7 @@ use rankmill_common::input::{Duplicates, OnBadRow};
 use rankmill_common::job::svd::Method;
 
 use super::*;
+use rankmill_common::job::Overwrite;
 
 #[derive(Parser)]
 struct Command {
@@ -17,7 +18,9 @@ fn args(line: &str) -> SvdArgs {
 }
 
 fn spec(line: &str) -> SvdSpec {
-    let JobSpec::Svd(spec) = args(line).into_spec().expect("a specification");
+    let JobSpec::Svd(spec) = args(line).into_spec().expect("a specification") else {
+        panic!("no svd");
+    };
     spec
 }
 

@@ -1,9 +1,14 @@
 //! Job specifications: one file per kind, with its defaults and its validation.
 
+pub mod graph;
+pub mod page_rank;
+pub mod ppr;
 pub mod svd;
 
 use serde::{Deserialize, Serialize};
 
+pub use page_rank::PageRankSpec;
+pub use ppr::PprSpec;
 pub use svd::SvdSpec;
 
 use crate::input::InputSpec;
@@ -15,6 +20,11 @@ use crate::{Digest, JobId, Result};
 pub enum JobSpec {
     /// Truncated singular value decomposition.
     Svd(SvdSpec),
+    /// PageRank.
+    #[serde(rename = "pagerank")]
+    PageRank(PageRankSpec),
+    /// Personalized PageRank.
+    Ppr(PprSpec),
 }
 
 /// Where results go and what may be replaced there.
@@ -42,6 +52,26 @@ impl JobSpec {
     pub fn input(&self) -> &InputSpec {
         match self {
             Self::Svd(spec) => &spec.input,
+            Self::PageRank(spec) => &spec.input,
+            Self::Ppr(spec) => &spec.input,
+        }
+    }
+
+    /// Every file, directory or glob that the job reads.
+    pub fn paths(&self) -> impl Iterator<Item = &String> {
+        let more = match self {
+            Self::Svd(_) | Self::PageRank(_) => &[],
+            Self::Ppr(spec) => spec.seed_paths(),
+        };
+        self.input().paths.iter().chain(more)
+    }
+
+    /// What happens when the tolerance is not met.
+    pub fn convergence(&self) -> svd::Convergence {
+        match self {
+            Self::Svd(spec) => spec.convergence,
+            Self::PageRank(spec) => spec.convergence,
+            Self::Ppr(spec) => spec.convergence,
         }
     }
 
@@ -49,6 +79,8 @@ impl JobSpec {
     pub fn output(&self) -> &OutputSpec {
         match self {
             Self::Svd(spec) => &spec.output,
+            Self::PageRank(spec) => &spec.output,
+            Self::Ppr(spec) => &spec.output,
         }
     }
 
@@ -56,6 +88,8 @@ impl JobSpec {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Svd(_) => "svd",
+            Self::PageRank(_) => "pagerank",
+            Self::Ppr(_) => "ppr",
         }
     }
 
@@ -67,6 +101,8 @@ impl JobSpec {
     pub fn validate(&self) -> Result<()> {
         match self {
             Self::Svd(spec) => spec.validate(),
+            Self::PageRank(spec) => spec.validate(),
+            Self::Ppr(spec) => spec.validate(),
         }
     }
 
@@ -74,9 +110,12 @@ impl JobSpec {
     /// may be replaced does not.
     pub fn digest(&self) -> Digest {
         let mut identity = self.clone();
-        match &mut identity {
-            Self::Svd(spec) => spec.output.overwrite = Overwrite::Refuse,
-        }
+        let output = match &mut identity {
+            Self::Svd(spec) => &mut spec.output,
+            Self::PageRank(spec) => &mut spec.output,
+            Self::Ppr(spec) => &mut spec.output,
+        };
+        output.overwrite = Overwrite::Refuse;
         Digest::of_value(&identity)
     }
 

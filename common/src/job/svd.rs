@@ -77,6 +77,19 @@ pub enum Method {
     Sketch,
 }
 
+impl Method {
+    /// The word that people write.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Lanczos => "lanczos",
+            Self::Gram => "gram",
+            Self::Subspace => "subspace",
+            Self::Sketch => "sketch",
+        }
+    }
+}
+
 /// Whether column means are subtracted from A.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -191,6 +204,9 @@ impl SvdSpec {
                 Err(Error::invalid_input("--vector names no column"))
             }
             Layout::Dense(_) => Ok(()),
+            Layout::Graph(_) => Err(Error::invalid_input(
+                "svd reads a matrix: name its columns with --row and --col, or --vector",
+            )),
         }
     }
 }

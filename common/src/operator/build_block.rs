@@ -18,7 +18,7 @@ pub struct BuildBlock {
     pub rows: RowRange,
     /// Columns of the whole matrix.
     pub ncols: u64,
-    /// Width of a column segment; at most 65,536, so that local indices fit 16 bits.
+    /// Width of a column segment; up to 65,536 local indices have 16 bits, above 32.
     pub segment_width: u32,
     /// Entries of every piece, in file order.
     pub pieces: Vec<PartitionedEntries>,

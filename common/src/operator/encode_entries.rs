@@ -19,6 +19,18 @@ pub struct EncodeEntries {
     pub layout: SparseLayout,
     /// What to do with a bad row.
     pub on_bad_row: OnBadRow,
+    /// Which values make sense.
+    pub sign: Sign,
+}
+
+/// Which values make sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sign {
+    /// All that the transforms can take.
+    Any,
+    /// Positive ones: weights of edges.
+    Positive,
 }
 
 /// An encoded piece.

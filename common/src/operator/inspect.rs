@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TASK_OVERHEAD;
 use crate::Digest;
-use crate::input::InputSpec;
+use crate::input::{InputSpec, Orientation};
 use crate::table::IdType;
 
 /// Parameters of `inspect`.
@@ -101,6 +101,13 @@ impl Inspection {
             .map(|file| (&file.url, file.size, &file.version))
             .collect();
         Digest::of_value(&(FORMAT, files, &input.layout, input.on_bad_row))
+    }
+
+    /// Identifies the matrix that a graph's edges make in this orientation.
+    pub fn graph_digest(&self, input: &InputSpec, orientation: Orientation) -> Digest {
+        /// Raised whenever ingest would make other bytes of the same edges.
+        const FORMAT: u32 = 1;
+        Digest::of_value(&(FORMAT, self.matrix_digest(input), orientation))
     }
 
     /// Cuts the input into pieces of about `target` rows, whatever the cluster looks like.

@@ -20,12 +20,24 @@ pub struct MergeIds {
     pub shards: u32,
     /// Entries after which a block of rows should end; absent for columns.
     pub block_entries: Option<u64>,
+    /// Whether the table keeps how many entries each id has.
+    pub counts: Counts,
+}
+
+/// Whether an id table keeps how many entries each id has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counts {
+    /// No.
+    Drop,
+    /// As `count: u64` beside the ids.
+    Keep,
 }
 
 /// One shard of an id table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MergedIds {
-    /// Arrow IPC: `id` in the users' type, ascending.
+    /// Arrow IPC: `id` in the users' type, ascending, and `count: u64` where it was asked for.
     pub object: ObjectRef,
     /// Number of ids.
     pub count: u64,

@@ -9,15 +9,22 @@ pub mod column_residuals;
 pub mod column_sums;
 pub mod combine;
 pub mod encode_entries;
+pub mod find_sources;
 pub mod gram;
 pub mod inspect;
 pub mod merge_ids;
 pub mod normal_multiply;
+pub mod order_vertices;
+pub mod page_rank_step;
 pub mod partition_entries;
+pub mod power_scores;
 pub mod published_matrix;
+pub mod push_scores;
+mod result_files;
 pub mod small_factorization;
 pub mod transform_block;
 pub mod write_factors;
+pub mod write_scores;
 pub mod write_spectrum;
 
 use serde::{Deserialize, Serialize};
@@ -27,15 +34,21 @@ pub use column_residuals::{ColumnResiduals, ResidualParts};
 pub use column_sums::{ColumnSums, ColumnSumsParts};
 pub use combine::{Combine, Combined};
 pub use encode_entries::{EncodeEntries, EncodedEntries};
+pub use find_sources::{FindSources, FoundSources};
 pub use gram::{Gram, GramPart};
 pub use inspect::{Inspect, Inspection};
 pub use merge_ids::{MergeIds, MergedIds};
 pub use normal_multiply::{NormalMultiply, NormalProduct};
+pub use order_vertices::{OrderVertices, OrderedVertices};
+pub use page_rank_step::{PageRankStep, PageRankStepped};
 pub use partition_entries::{PartitionEntries, PartitionedEntries};
+pub use power_scores::{PersonalScores, PowerScores};
 pub use published_matrix::{FindMatrix, FoundMatrix, PublishMatrix};
+pub use push_scores::PushScores;
 pub use small_factorization::{SmallFactorization, SmallFactors};
 pub use transform_block::TransformBlock;
 pub use write_factors::{WriteFactors, WrittenFile};
+pub use write_scores::WriteScores;
 pub use write_spectrum::{Spectrum, WriteSpectrum};
 
 use crate::{Error, Result};
@@ -91,6 +104,8 @@ operators! {
     EncodeEntries => EncodedEntries,
     /// Merges the pieces' ids into one shard of the id table.
     MergeIds => MergedIds,
+    /// Numbers a graph's vertices by descending degree.
+    OrderVertices => OrderedVertices,
     /// Replaces local codes by indices; sorts entries by block.
     PartitionEntries => PartitionedEntries,
     /// Builds one sparse block.
@@ -119,6 +134,16 @@ operators! {
     WriteFactors => WrittenFile,
     /// The table of singular values.
     WriteSpectrum => Spectrum,
+    /// Steps of PageRank over some blocks of a graph.
+    PageRankStep => PageRankStepped,
+    /// One Parquet file of scores.
+    WriteScores => WrittenFile,
+    /// Finds the sources of personalized PageRank in the graph.
+    FindSources => FoundSources,
+    /// Personalized PageRank of some sources by power iteration.
+    PowerScores => PersonalScores,
+    /// Personalized PageRank of some sources by forward push.
+    PushScores => PersonalScores,
 }
 
 macro_rules! reports {
@@ -159,6 +184,8 @@ reports! {
     EncodedEntries,
     /// A shard of an id table.
     MergedIds,
+    /// A numbering of vertices.
+    OrderedVertices,
     /// Entries sorted by block.
     PartitionedEntries,
     /// A block.
@@ -183,6 +210,12 @@ reports! {
     WrittenFile,
     /// Singular values and how good they are.
     Spectrum,
+    /// Scores after some steps.
+    PageRankStepped,
+    /// Sources and where they start.
+    FoundSources,
+    /// Scores of some sources.
+    PersonalScores,
 }
 
 /// The report of an operator that has nothing to say.

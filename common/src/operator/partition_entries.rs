@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::TASK_OVERHEAD;
 use super::encode_entries::{EncodedEntries, PieceIds};
 use crate::ObjectRef;
-use crate::matrix::RowRange;
+use crate::matrix::{RowRange, VertexOrder};
 use crate::table::IdTable;
 
 /// Parameters of `partition_entries`.
@@ -19,6 +19,20 @@ pub struct PartitionEntries {
     pub column_ids: IdTable,
     /// Rows of each block, in order.
     pub blocks: Vec<RowRange>,
+    /// The numbering of rows and columns, where it is not that of the ids.
+    pub order: Option<VertexOrder>,
+    /// Whether an entry also stands at its mirrored place.
+    pub mirror: Mirror,
+}
+
+/// Whether an entry also stands at its mirrored place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mirror {
+    /// No.
+    Off,
+    /// Yes, unless that is the same place; right behind the entry itself.
+    On,
 }
 
 /// A piece's entries, sorted by block and, within a block, kept in file order.
@@ -34,8 +48,14 @@ pub struct PartitionedEntries {
 impl PartitionEntries {
     pub(super) fn memory(&self) -> u64 {
         let ids = |ids: &Option<PieceIds>| ids.as_ref().map_or(0, |ids| 16 * ids.count);
+        let order = self.order.as_ref().map_or(0, |order| order.object.size);
+        let copies = match self.mirror {
+            Mirror::Off => 1,
+            Mirror::On => 2,
+        };
         TASK_OVERHEAD
-            + 40 * self.piece.count
+            + order
+            + 40 * copies * self.piece.count
             + ids(&self.piece.row_ids)
             + ids(&self.piece.column_ids)
     }

@@ -1,10 +1,9 @@
 //! From right vectors to result files: one last read of A gives Y = A V and Z = AᵀY, and from
 //! them orthonormal U, σ and true residuals of the vectors as written.
 
-use rankmill_common::Digest;
 use rankmill_common::Result;
 use rankmill_common::job::svd::SvdSpec;
-use rankmill_common::manifest::{ConvergenceSummary, InputFile, MatrixSummary};
+use rankmill_common::manifest::{ConvergenceSummary, InputFile, MatrixSummary, Quality};
 use rankmill_common::matrix::{BlockedMatrix, Precision, RowRange, SmallMatrix, TallMatrix};
 use rankmill_common::operator::combine::{Coefficients, Products};
 use rankmill_common::operator::normal_multiply::Product;
@@ -14,11 +13,11 @@ use rankmill_common::operator::{
 };
 use rankmill_common::table::IdTable;
 
-use super::JobResult;
 use super::ingest::Ingested;
 use super::operand::{self, Operand};
 use super::svd::RightVectors;
 use super::tall::{self, Combination, Made};
+use super::{JobResult, tag};
 use crate::stages::Stages;
 
 /// Bytes of vectors in one result file.
@@ -61,19 +60,16 @@ pub(super) struct Triplets {
 }
 
 impl<'a> Output<'a> {
-    /// The output of a job. File names carry a digest of the run (of its specification, and how
-    /// often it was tried) and of the input: files of two different results never meet, and
-    /// whoever cleans up after a run that failed never meets those of the next.
+    /// The output of a job.
     pub(super) fn new(
         stages: &Stages,
         spec: &SvdSpec,
         ingested: &'a Ingested,
         method: &'static str,
     ) -> Self {
-        let identity = (stages.job(), ingested.matrix.digest);
         Self {
             url: spec.output.url.clone(),
-            tag: Digest::of_value(&identity).short(),
+            tag: tag(stages, &ingested.matrix.digest),
             matrix: &ingested.matrix,
             inputs: &ingested.inputs,
             method,
@@ -339,13 +335,13 @@ pub(super) async fn write(
         inputs: output.inputs.to_vec(),
         matrix: summary(output.matrix, a.frobenius2),
         files,
-        convergence: convergence(
+        convergence: Quality::Factors(convergence(
             &spectrum,
             a.reads,
             output,
             triplets.numerical_rank,
             triplets.converged,
-        ),
+        )),
     })
 }
 

@@ -7,7 +7,9 @@ use rankmill_common::input::{DenseLayout, Ids, InputSpec, Layout, SparseLayout, 
 use rankmill_common::manifest::InputFile;
 use rankmill_common::matrix::{BlockFormat, BlockRef, BlockedMatrix, RowRange};
 use rankmill_common::operator::build_block::{Statistics, Values};
-use rankmill_common::operator::encode_entries::PieceIds;
+use rankmill_common::operator::encode_entries::{PieceIds, Sign};
+use rankmill_common::operator::merge_ids::Counts;
+use rankmill_common::operator::partition_entries::Mirror;
 use rankmill_common::operator::{
     BuildBlock, BuildDenseBlock, BuiltBlock, EncodeEntries, EncodedEntries, FindMatrix, Inspect,
     Inspection, MergeIds, MergedIds, PartitionEntries, PublishMatrix, TransformBlock,
@@ -18,9 +20,9 @@ use rankmill_common::{Digest, Error, ObjectRef, Result};
 use crate::stages::Stages;
 
 /// Parquet rows of one ingest task.
-const PIECE_ROWS: u64 = 1 << 21;
+pub(super) const PIECE_ROWS: u64 = 1 << 21;
 /// Entries after which a block ends.
-const BLOCK_ENTRIES: u64 = 1 << 22;
+pub(super) const BLOCK_ENTRIES: u64 = 1 << 22;
 /// Rows after which a block ends, however few entries they have.
 const BLOCK_ROWS: u64 = 1 << 18;
 /// Numbers of one dense block.
@@ -60,6 +62,7 @@ pub(super) async fn ingest(stages: &Stages, input: &InputSpec) -> Result<Ingeste
     let matrix = match &input.layout {
         Layout::Sparse(layout) => sparse(stages, input, layout, &inspection, digest).await?,
         Layout::Dense(layout) => dense(stages, input, layout, &inspection, digest).await?,
+        Layout::Graph(_) => return Err(Error::internal("a factorization of a graph")),
     };
     check(&matrix)?;
     let publish = PublishMatrix {
@@ -69,7 +72,7 @@ pub(super) async fn ingest(stages: &Stages, input: &InputSpec) -> Result<Ingeste
     Ok(Ingested { matrix, inputs })
 }
 
-fn input_file(file: &rankmill_common::operator::inspect::PinnedFile) -> InputFile {
+pub(super) fn input_file(file: &rankmill_common::operator::inspect::PinnedFile) -> InputFile {
     InputFile {
         url: file.url.clone(),
         size: file.size,
@@ -151,7 +154,10 @@ fn dense_row_ids(layout: &DenseLayout, inspection: &Inspection, built: &[BuiltBl
     dictionary(inspection.row_id_type, parts)
 }
 
-fn dictionary(id_type: IdType, parts: impl Iterator<Item = (ObjectRef, u64)>) -> IdTable {
+pub(super) fn dictionary(
+    id_type: IdType,
+    parts: impl Iterator<Item = (ObjectRef, u64)>,
+) -> IdTable {
     let mut start = 0;
     let shards = parts
         .map(|(object, count)| {
@@ -181,6 +187,7 @@ async fn sparse(
             piece,
             layout: layout.clone(),
             on_bad_row: input.on_bad_row,
+            sign: Sign::Any,
         });
     let pieces = stages.run("read entries", operators.collect()).await?;
     let (row_ids, column_ids, blocks) = match &layout.ids {
@@ -202,6 +209,8 @@ async fn sparse(
         row_ids: row_ids.clone(),
         column_ids: column_ids.clone(),
         blocks: blocks.clone(),
+        order: None,
+        mirror: Mirror::Off,
     });
     let partitioned = stages.run("sort entries", operators.collect()).await?;
     let (local, global) = split_transforms(&layout.transforms);
@@ -248,8 +257,12 @@ async fn dictionaries(
             .filter_map(|piece| ids(piece).clone())
             .collect()
     };
-    let rows = merge_operators(side(|piece| &piece.row_ids), Some(BLOCK_ENTRIES));
-    let columns = merge_operators(side(|piece| &piece.column_ids), None);
+    let rows = merge_operators(
+        side(|piece| &piece.row_ids),
+        Some(BLOCK_ENTRIES),
+        Counts::Drop,
+    );
+    let columns = merge_operators(side(|piece| &piece.column_ids), None, Counts::Drop);
     let (rows, columns) = futures::try_join!(
         stages.run_for_matrix(digest, "merge row ids", rows),
         stages.run_for_matrix(digest, "merge column ids", columns),
@@ -268,7 +281,11 @@ async fn dictionaries(
     ))
 }
 
-fn merge_operators(pieces: Vec<PieceIds>, block_entries: Option<u64>) -> Vec<MergeIds> {
+pub(super) fn merge_operators(
+    pieces: Vec<PieceIds>,
+    block_entries: Option<u64>,
+    counts: Counts,
+) -> Vec<MergeIds> {
     let ids: u64 = pieces.iter().map(|piece| piece.count).sum();
     let shards = ids.div_ceil(SHARD_IDS).max(1) as u32;
     (0..shards)
@@ -277,6 +294,7 @@ fn merge_operators(pieces: Vec<PieceIds>, block_entries: Option<u64>) -> Vec<Mer
             shard,
             shards,
             block_entries,
+            counts,
         })
         .collect()
 }
@@ -293,6 +311,22 @@ fn block_rows(shards: &[MergedIds]) -> Vec<RowRange> {
     }
     push_block(&mut ranges, start, offset);
     ranges
+}
+
+/// Blocks of `nrows` rows that end at `cuts`, or before where they would have too many rows.
+pub(super) fn cut_rows(cuts: &[u64], nrows: u64) -> Vec<RowRange> {
+    let (mut ranges, mut start) = (Vec::new(), 0);
+    for &end in cuts.iter().chain([&nrows]) {
+        push_block(&mut ranges, start, end);
+        start = end;
+    }
+    ranges
+}
+
+/// The output of a stage of one task.
+pub(super) fn only<T>(outputs: Vec<T>, stage: &str) -> Result<T> {
+    let output = outputs.into_iter().next();
+    output.ok_or_else(|| Error::internal(format!("stage {stage} of one task has no output")))
 }
 
 fn push_block(ranges: &mut Vec<RowRange>, start: u64, end: u64) {
@@ -387,7 +421,7 @@ async fn transform(
     Ok(built)
 }
 
-fn assemble(
+pub(super) fn assemble(
     digest: Digest,
     format: BlockFormat,
     ncols: u64,
@@ -406,6 +440,7 @@ fn assemble(
         blocks: Vec::with_capacity(built.len()),
         row_ids,
         column_ids,
+        order: None,
         skipped_rows: skipped,
     };
     for part in built {

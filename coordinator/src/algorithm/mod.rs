@@ -1,25 +1,29 @@
 //! Algorithms: async functions over operators that read like the papers they come from.
 //!
-//! One file per job kind (`svd`) and per way of doing it (`lanczos`, `gram`, `subspace`,
-//! `sketch`), with the pieces they share: `ingest` (files to blocks), `operand` (reads of A),
-//! `tall` (linear combinations in shards), `factors` (from right vectors to files). No I/O, no
-//! clock; the same answers always lead to the same questions.
+//! One file per job kind (`svd`, `page_rank`, `ppr`) and per way of doing it (`lanczos`, `gram`,
+//! `subspace`, `sketch`), with the pieces they share: `ingest` (files to blocks), `graph` (edges to
+//! blocks), `operand` (reads of A), `tall` (linear combinations in shards), `factors` (from right
+//! vectors to files). No I/O, no clock; the same answers always lead to the same questions.
 
 mod convergence;
 mod factors;
 mod gram;
+mod graph;
 mod ingest;
 mod lanczos;
 mod operand;
+mod page_rank;
+mod ppr;
 mod sketch;
 mod subspace;
 mod svd;
 mod tall;
 
-use rankmill_common::Result;
 use rankmill_common::job::JobSpec;
-use rankmill_common::manifest::{ConvergenceSummary, InputFile, MatrixSummary};
+use rankmill_common::manifest::{InputFile, MatrixSummary, Quality};
 use rankmill_common::operator::WrittenFile;
+use rankmill_common::{Digest, Result};
+use serde::Serialize;
 
 use crate::stages::Stages;
 
@@ -33,7 +37,7 @@ pub struct JobResult {
     /// Files of the result.
     pub files: Vec<WrittenFile>,
     /// How good the result is.
-    pub convergence: ConvergenceSummary,
+    pub convergence: Quality,
 }
 
 /// Runs the algorithm of a job.
@@ -44,5 +48,14 @@ pub struct JobResult {
 pub async fn run(stages: Stages, spec: JobSpec) -> Result<JobResult> {
     match spec {
         JobSpec::Svd(spec) => svd::svd(&stages, &spec).await,
+        JobSpec::PageRank(spec) => page_rank::page_rank(&stages, &spec).await,
+        JobSpec::Ppr(spec) => ppr::ppr(&stages, &spec).await,
     }
+}
+
+/// Part of the names of a result's files: a digest of the run (of its specification, and how often
+/// it was tried) and of what was read. Files of two different results never meet, and whoever
+/// cleans up after a run that failed never meets those of the next.
+fn tag(stages: &Stages, read: &impl Serialize) -> String {
+    Digest::of_value(&(stages.job(), read)).short()
 }

@@ -30,7 +30,7 @@ pub(super) async fn svd(stages: &Stages, spec: &SvdSpec) -> Result<JobResult> {
     let spec = fit_rank(spec, &ingested.matrix)?;
     let mut a = Operand::open(stages, &ingested.matrix, spec.centering).await?;
     let method = choose(&spec, &ingested.matrix)?;
-    let output = factors::Output::new(stages, &spec, &ingested, name(method));
+    let output = factors::Output::new(stages, &spec, &ingested, method.name());
     let right = match method {
         Method::Auto | Method::Lanczos => lanczos::leading(stages, &mut a, &spec).await?,
         Method::Gram => gram::leading(stages, &mut a, &spec).await?,
@@ -84,14 +84,5 @@ fn choose(spec: &SvdSpec, matrix: &BlockedMatrix) -> Result<Method> {
         Ok(Method::Gram)
     } else {
         Ok(Method::Lanczos)
-    }
-}
-
-fn name(method: Method) -> &'static str {
-    match method {
-        Method::Auto | Method::Lanczos => "lanczos",
-        Method::Gram => "gram",
-        Method::Subspace => "subspace",
-        Method::Sketch => "sketch",
     }
 }

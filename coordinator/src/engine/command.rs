@@ -43,6 +43,7 @@ pub(crate) enum Command {
     Heartbeat {
         worker: WorkerId,
         attempts: Vec<AttemptId>,
+        bytes: Vec<u64>,
         reply: oneshot::Sender<Result<Vec<String>>>,
     },
     Report {

@@ -309,17 +309,9 @@ impl Job {
 
     /// The files that this run writes to its output.
     fn result_files(&self) -> Vec<String> {
-        let path = |operator: &Operator| {
-            if let Operator::WriteFactors(write) = operator {
-                Some(write.path.clone())
-            } else if let Operator::WriteSpectrum(write) = operator {
-                Some(write.path.clone())
-            } else {
-                None
-            }
-        };
         let operators = self.operators.values().flatten();
-        operators.filter_map(path).collect()
+        let files = operators.flat_map(Operator::result_files);
+        files.map(str::to_owned).collect()
     }
 
     /// The job is over, and its end is in the log where `logged`.
@@ -362,24 +354,24 @@ impl Job {
         self.error = error;
     }
 
-    pub(super) fn status(&self, workers: u32) -> JobStatus {
+    pub(super) fn status(&self, workers: u32, under_way: u64) -> JobStatus {
         JobStatus {
             id: self.id.clone(),
             kind: self.spec.kind().to_owned(),
             state: self.state,
             output: self.spec.output().url.clone(),
-            progress: self.progress(),
+            progress: self.progress(under_way),
             error: self.error.clone(),
             workers,
         }
     }
 
     /// Tells the watchers, if there is something new.
-    pub(super) fn publish_status(&self, workers: u32) {
+    pub(super) fn publish_status(&self, workers: u32, under_way: u64) {
         if self.withdrawing {
             return;
         }
-        let status = self.status(workers);
+        let status = self.status(workers, under_way);
         self.status.send_if_modified(|current| {
             let changed = *current != status;
             if changed {
@@ -389,7 +381,7 @@ impl Job {
         });
     }
 
-    fn progress(&self) -> Option<Progress> {
+    fn progress(&self, under_way: u64) -> Option<Progress> {
         let (stage, timing) = self
             .timings
             .iter()
@@ -401,7 +393,7 @@ impl Job {
             name: timing.name.clone(),
             tasks: timing.tasks,
             done: timing.done,
-            bytes: self.timings.values().map(bytes).sum(),
+            bytes: self.timings.values().map(bytes).sum::<u64>() + under_way,
             note: self.stages.current_note(),
         })
     }

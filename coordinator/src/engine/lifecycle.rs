@@ -103,7 +103,8 @@ impl Engine {
     }
 
     pub(super) fn status_of(&self, job: &Job) -> JobStatus {
-        job.status(self.scheduler.workers() as u32)
+        let under_way = self.scheduler.bytes_under_way(job.id());
+        job.status(self.scheduler.workers() as u32, under_way)
     }
 
     /// Jobs whose end the log does not hold: the next coordinator has to look at them.

@@ -193,6 +193,7 @@ impl Engine {
             Command::Heartbeat {
                 worker,
                 attempts,
+                bytes,
                 reply,
             } => {
                 let request = self.await_reply(Reply::Pulse(reply));
@@ -200,6 +201,7 @@ impl Engine {
                     request,
                     worker,
                     attempts,
+                    bytes,
                 });
             }
             Command::Report {
@@ -290,7 +292,7 @@ impl Engine {
         }
         let workers = self.scheduler.workers() as u32;
         for job in self.jobs.values_mut() {
-            job.publish_status(workers);
+            job.publish_status(workers, self.scheduler.bytes_under_way(job.id()));
         }
         self.publish_metrics();
     }

@@ -229,7 +229,7 @@ fn is_plain(id: &JobId) -> bool {
 /// Refuses an output that the input would cover, and one that covers the input.
 fn check_places(spec: &JobSpec) -> Result<()> {
     let output = Location::parse(&spec.output().url)?;
-    for path in &spec.input().paths {
+    for path in spec.paths() {
         let (folder, pattern) = split_glob(path);
         let folder = Location::parse(folder)?;
         let covered = match pattern {

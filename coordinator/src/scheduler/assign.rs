@@ -127,6 +127,7 @@ impl Scheduler {
         let held = Held {
             key: key.clone(),
             named: now,
+            bytes: 0,
         };
         let worker = self.workers.get_mut(worker)?;
         worker.leases.insert(attempt.clone(), held);

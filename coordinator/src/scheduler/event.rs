@@ -43,6 +43,8 @@ pub enum Event {
         worker: WorkerId,
         /// What it is running.
         attempts: Vec<AttemptId>,
+        /// Bytes that each of these has moved so far.
+        bytes: Vec<u64>,
     },
     /// An attempt ended.
     TaskReported {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use rankmill_common::{AttemptId, Error, ErrorKind, WorkerId};
+use rankmill_common::{AttemptId, Error, ErrorKind, JobId, WorkerId};
 
 use super::event::{Effect, RequestId};
 use super::state::{Held, Scheduler, Task, TaskKey};
@@ -34,6 +34,33 @@ impl Scheduler {
             .filter(|attempt| !self.is_wanted(worker, attempt));
         let cancelled = Some(unwanted.collect());
         effects.push(Effect::Pulse { request, cancelled });
+    }
+
+    pub(super) fn note_progress(
+        &mut self,
+        worker: &WorkerId,
+        attempts: &[AttemptId],
+        bytes: &[u64],
+    ) {
+        let Some(state) = self.workers.get_mut(worker) else {
+            return;
+        };
+        for (attempt, bytes) in attempts.iter().zip(bytes) {
+            if let Some(held) = state.leases.get_mut(attempt) {
+                held.bytes = *bytes;
+            }
+        }
+    }
+
+    /// Bytes that the running attempts of a job have moved, as far as they have said.
+    pub(crate) fn bytes_under_way(&self, job: &JobId) -> u64 {
+        let held = self
+            .workers
+            .values()
+            .flat_map(|state| state.leases.values());
+        held.filter(|held| held.key.job == *job)
+            .map(|held| held.bytes)
+            .sum()
     }
 
     fn is_wanted(&self, worker: &WorkerId, attempt: &AttemptId) -> bool {
@@ -130,7 +157,8 @@ impl Scheduler {
             let Some((stage, index, task)) = poison else {
                 continue;
             };
-            let names: Vec<_> = task.lost_workers.values().map(WorkerId::as_str).collect();
+            let mut names: Vec<_> = task.lost_workers.values().map(WorkerId::as_str).collect();
+            names.sort_unstable();
             effects.push(Effect::FailJob {
                 job: job.clone(),
                 error: Error::new(

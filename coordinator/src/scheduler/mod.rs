@@ -56,7 +56,11 @@ impl Scheduler {
                 request,
                 worker,
                 attempts,
-            } => self.heartbeat(now, request, &worker, attempts, &mut effects),
+                bytes,
+            } => {
+                self.note_progress(&worker, &attempts, &bytes);
+                self.heartbeat(now, request, &worker, attempts, &mut effects);
+            }
             Event::TaskReported {
                 request,
                 worker,

@@ -63,6 +63,8 @@ pub(super) struct Held {
     pub(super) key: TaskKey,
     /// When the worker last said that it runs the attempt, or was told to.
     pub(super) named: u64,
+    /// Bytes that it has moved, as far as it has said.
+    pub(super) bytes: u64,
 }
 
 /// A worker that waits for a task.

@@ -13,6 +13,7 @@ pub(super) async fn call(
         .ask(|reply| Command::Heartbeat {
             worker: WorkerId::new(request.worker_id),
             attempts: request.attempts.into_iter().map(AttemptId::new).collect(),
+            bytes: request.bytes,
             reply,
         })
         .await??;

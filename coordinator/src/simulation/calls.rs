@@ -105,6 +105,7 @@ impl Call for Heartbeat {
         Command::Heartbeat {
             worker: self.worker.clone(),
             attempts: self.attempts.clone(),
+            bytes: vec![0; self.attempts.len()],
             reply,
         }
     }

@@ -12,12 +12,12 @@ use futures::future::BoxFuture;
 use rankmill_common::input::{Duplicates, Ids, InputSpec, Layout, OnBadRow, SparseLayout};
 use rankmill_common::job::svd::{Centering, Convergence, Method, Rank};
 use rankmill_common::job::{JobSpec, OutputSpec, Overwrite, SvdSpec};
-use rankmill_common::manifest::{ConvergenceSummary, MatrixSummary};
+use rankmill_common::manifest::{ConvergenceSummary, MatrixSummary, Quality};
 use rankmill_common::matrix::{Precision, RowRange, Shard, SmallMatrix, TallMatrix};
 use rankmill_common::operator::combine::{Coefficients, Products, Source, Term};
 use rankmill_common::operator::{Combine, Combined, Operator, Report, WriteFactors, WrittenFile};
 use rankmill_common::table::{IdTable, IdType};
-use rankmill_common::{Digest, JobId, ObjectRef, Result};
+use rankmill_common::{Digest, Error, JobId, ObjectRef, Result};
 
 use crate::algorithm::JobResult;
 use crate::stages::Stages;
@@ -59,8 +59,15 @@ pub(super) fn spec(index: usize, size: u64) -> JobSpec {
 
 /// The algorithm, as the engine starts it.
 pub(super) fn algorithm(stages: Stages, spec: JobSpec) -> BoxFuture<'static, Result<JobResult>> {
-    let JobSpec::Svd(spec) = spec;
-    Box::pin(async move { chain(&stages, &spec).await })
+    Box::pin(async move {
+        match spec {
+            JobSpec::Svd(spec) => chain(&stages, &spec).await,
+            other @ (JobSpec::PageRank(_) | JobSpec::Ppr(_)) => Err(Error::internal(format!(
+                "no simulated job is a {}",
+                other.kind()
+            ))),
+        }
+    })
 }
 
 async fn chain(stages: &Stages, spec: &SvdSpec) -> Result<JobResult> {
@@ -78,7 +85,7 @@ async fn chain(stages: &Stages, spec: &SvdSpec) -> Result<JobResult> {
         });
     }
     let Some(matrix) = matrix else {
-        return Err(rankmill_common::Error::internal("a chain has links"));
+        return Err(Error::internal("a chain has links"));
     };
     let side = |name: &str, tasks: u64| {
         let files = ranges(tasks).map(|rows| write(rows, name, stages, spec, &matrix));
@@ -98,7 +105,7 @@ async fn chain(stages: &Stages, spec: &SvdSpec) -> Result<JobResult> {
             skipped_rows: 0,
         },
         files: left.into_iter().chain(right).collect(),
-        convergence: ConvergenceSummary {
+        convergence: Quality::Factors(ConvergenceSummary {
             converged: true,
             method: "chain".to_owned(),
             reads: 1,
@@ -107,7 +114,7 @@ async fn chain(stages: &Stages, spec: &SvdSpec) -> Result<JobResult> {
             captured_energy: 1.0,
             components: 1,
             numerical_rank: 1,
-        },
+        }),
     })
 }
 

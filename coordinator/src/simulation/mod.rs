@@ -29,6 +29,7 @@ mod job;
 mod nemesis;
 mod network;
 mod process;
+mod results;
 mod store;
 mod witness;
 mod worker;

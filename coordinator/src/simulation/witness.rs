@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::job::{self, STATE};
 use super::process::Process;
+use super::results::{files_are_there, is_expected, is_named, is_published, url};
 use super::store::Disk;
 use crate::engine::Assignment;
 use crate::log::{ClusterEntry, JobEntry};
@@ -461,50 +462,6 @@ impl<'a> Object<'a> {
             _ => Self::Other,
         }
     }
-}
-
-fn url(output: &str) -> String {
-    format!("memory://simulation/{output}")
-}
-
-/// Whether the manifest of `output` names `path`.
-fn is_named(disk: &Disk, output: &str, path: &str) -> bool {
-    let manifest = disk.read(&format!("{output}/_manifest.json"));
-    let manifest = manifest.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
-    manifest.is_some_and(|manifest| manifest.files.iter().any(|file| file.path == path))
-}
-
-fn is_published(disk: &Disk, url: &str, manifest: &Manifest) -> Verdict {
-    let output = url.trim_start_matches("memory://simulation/");
-    let found = disk
-        .read(&format!("{output}/_manifest.json"))
-        .ok_or_else(|| format!("{output} has no manifest"))?;
-    let found: Manifest = serde_json::from_slice(&found).map_err(|e| e.to_string())?;
-    if found != *manifest {
-        return Err(format!("{output} holds another result"));
-    }
-    files_are_there(disk, output, manifest)
-}
-
-/// The same files as the undisturbed run's, whatever their run is called.
-fn is_expected(expected: Option<&Vec<WrittenFile>>, files: &[WrittenFile]) -> bool {
-    let same = |(a, b): (&WrittenFile, &WrittenFile)| {
-        job::part_of(&a.path) == job::part_of(&b.path) && a.blake3 == b.blake3 && a.size == b.size
-    };
-    expected.is_some_and(|expected| {
-        expected.len() == files.len() && expected.iter().zip(files).all(same)
-    })
-}
-
-fn files_are_there(disk: &Disk, output: &str, manifest: &Manifest) -> Verdict {
-    for file in &manifest.files {
-        let path = format!("{output}/{}", file.path);
-        match disk.read(&path) {
-            Some(bytes) if Digest::of(&bytes) == file.blake3 => {}
-            Some(_) | None => return Err(format!("{path} is in the manifest and is not there")),
-        }
-    }
-    Ok(())
 }
 
 /// Whether a job may fail so, in a world where processes die and calls fail.

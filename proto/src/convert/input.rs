@@ -1,7 +1,8 @@
 //! `Input` ↔ [`InputSpec`].
 
 use rankmill_common::input::{
-    DenseLayout, Duplicates, Ids, InputSpec, Layout, OnBadRow, SparseLayout, Transform,
+    DenseLayout, Duplicates, EdgeDirection, GraphLayout, Ids, InputSpec, Layout, OnBadRow,
+    SparseLayout, Transform,
 };
 use rankmill_common::{Error, Result};
 
@@ -18,6 +19,7 @@ impl TryFrom<pb::Input> for InputSpec {
                 id: layout.id,
                 vector: layout.vector,
             }),
+            pb::input::Layout::Graph(layout) => Layout::Graph(layout.into()),
         };
         Ok(Self {
             paths: input.paths,
@@ -39,6 +41,7 @@ impl From<InputSpec> for pb::Input {
                 id: layout.id,
                 vector: layout.vector,
             }),
+            Layout::Graph(layout) => pb::input::Layout::Graph(layout.into()),
         };
         Self {
             paths: input.paths,
@@ -53,12 +56,7 @@ impl TryFrom<pb::SparseLayout> for SparseLayout {
 
     fn try_from(layout: pb::SparseLayout) -> Result<Self> {
         let duplicates = duplicates(layout.duplicates());
-        let ids = match layout.dense_ids {
-            None => Ids::Dictionary,
-            Some(dense) => Ids::Dense {
-                shape: dense.shape.map(|shape| (shape.nrows, shape.ncols)),
-            },
-        };
+        let ids = ids(layout.dense_ids);
         Ok(Self {
             row: layout.row,
             col: layout.col,
@@ -76,12 +74,7 @@ impl TryFrom<pb::SparseLayout> for SparseLayout {
 
 impl From<SparseLayout> for pb::SparseLayout {
     fn from(layout: SparseLayout) -> Self {
-        let dense_ids = match layout.ids {
-            Ids::Dictionary => None,
-            Ids::Dense { shape } => Some(pb::DenseIds {
-                shape: shape.map(|(nrows, ncols)| pb::Shape { nrows, ncols }),
-            }),
-        };
+        let dense_ids = wire_ids(&layout.ids);
         Self {
             row: layout.row,
             col: layout.col,
@@ -90,6 +83,55 @@ impl From<SparseLayout> for pb::SparseLayout {
             duplicates: wire_duplicates(layout.duplicates).into(),
             transforms: layout.transforms.iter().map(wire_transform).collect(),
         }
+    }
+}
+
+impl From<pb::GraphLayout> for GraphLayout {
+    fn from(layout: pb::GraphLayout) -> Self {
+        let duplicates = duplicates(layout.duplicates());
+        Self {
+            src: layout.src,
+            dst: layout.dst,
+            weight: layout.weight,
+            ids: ids(layout.dense_ids),
+            duplicates,
+            edges: if layout.undirected {
+                EdgeDirection::Undirected
+            } else {
+                EdgeDirection::Directed
+            },
+        }
+    }
+}
+
+impl From<GraphLayout> for pb::GraphLayout {
+    fn from(layout: GraphLayout) -> Self {
+        Self {
+            src: layout.src,
+            dst: layout.dst,
+            weight: layout.weight,
+            dense_ids: wire_ids(&layout.ids),
+            duplicates: wire_duplicates(layout.duplicates).into(),
+            undirected: layout.edges == EdgeDirection::Undirected,
+        }
+    }
+}
+
+fn ids(dense: Option<pb::DenseIds>) -> Ids {
+    match dense {
+        None => Ids::Dictionary,
+        Some(dense) => Ids::Dense {
+            shape: dense.shape.map(|shape| (shape.nrows, shape.ncols)),
+        },
+    }
+}
+
+fn wire_ids(ids: &Ids) -> Option<pb::DenseIds> {
+    match ids {
+        Ids::Dictionary => None,
+        Ids::Dense { shape } => Some(pb::DenseIds {
+            shape: shape.map(|(nrows, ncols)| pb::Shape { nrows, ncols }),
+        }),
     }
 }
 

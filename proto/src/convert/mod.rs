@@ -1,5 +1,6 @@
 //! Wire messages to domain types (`TryFrom`, checked) and back (`From`).
 
+pub mod graph;
 pub mod input;
 pub mod status;
 pub mod svd;
@@ -17,6 +18,8 @@ use crate::pb;
 pub fn job_spec(request: pb::SubmitJobRequest) -> Result<JobSpec> {
     let spec = match required(request.job, "job")? {
         pb::submit_job_request::Job::Svd(job) => JobSpec::Svd(job.try_into()?),
+        pb::submit_job_request::Job::PageRank(job) => JobSpec::PageRank(job.try_into()?),
+        pb::submit_job_request::Job::Ppr(job) => JobSpec::Ppr(job.try_into()?),
     };
     spec.validate()?;
     Ok(spec)
@@ -26,6 +29,8 @@ pub fn job_spec(request: pb::SubmitJobRequest) -> Result<JobSpec> {
 pub fn submission(spec: JobSpec, submission_id: String) -> pb::SubmitJobRequest {
     let job = match spec {
         JobSpec::Svd(spec) => pb::submit_job_request::Job::Svd(spec.into()),
+        JobSpec::PageRank(spec) => pb::submit_job_request::Job::PageRank(spec.into()),
+        JobSpec::Ppr(spec) => pb::submit_job_request::Job::Ppr(spec.into()),
     };
     pb::SubmitJobRequest {
         job: Some(job),

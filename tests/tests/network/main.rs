@@ -167,6 +167,7 @@ fn simulate(
     let mut spec = spec.clone();
     match &mut spec {
         JobSpec::Svd(svd) => svd.output.url = format!("file://{}", out.display()),
+        JobSpec::PageRank(_) | JobSpec::Ppr(_) => unreachable!("the job is an svd"),
     }
     sim.client("client", async move {
         let _ = ended.send(submit_and_watch(spec).await);

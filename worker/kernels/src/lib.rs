@@ -8,6 +8,7 @@
 pub mod block;
 pub mod dense;
 pub mod eigen_top;
+pub mod graph;
 pub mod panel;
 pub mod random;
 mod reduce;

@@ -89,7 +89,7 @@ pub(crate) struct SegmentRows<'a, C, W> {
 
 impl<'a, C: LocalColumn, W: Weights> SegmentRows<'a, C, W> {
     #[inline(always)]
-    fn row(&self, row: usize) -> (&'a [C], W) {
+    pub(crate) fn row(&self, row: usize) -> (&'a [C], W) {
         let (start, end) = (self.offsets[row] as usize, self.offsets[row + 1] as usize);
         (&self.columns[start..end], self.weights.cut(start, end))
     }

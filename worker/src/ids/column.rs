@@ -62,6 +62,11 @@ impl IdColumn {
         Self { id_type, gathered }
     }
 
+    /// Whether its ids are of this type.
+    pub(crate) fn is_of(&self, id_type: IdType) -> bool {
+        self.id_type == id_type
+    }
+
     /// Appends a batch. Nulls are appended as some id or other; the caller drops those rows.
     pub(crate) fn push(&mut self, array: &ArrayRef) -> Result<()> {
         let Gathered::Bytes { interner, rows } = &mut self.gathered else {

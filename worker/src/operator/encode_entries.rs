@@ -9,7 +9,7 @@ use arrow::array::{ArrayRef, Float32Array, RecordBatch, UInt32Array};
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use rankmill_common::input::{Ids, SparseLayout, Transform};
-use rankmill_common::operator::encode_entries::{EncodeEntries, EncodedEntries, PieceIds};
+use rankmill_common::operator::encode_entries::{EncodeEntries, EncodedEntries, PieceIds, Sign};
 use rankmill_common::{Error, ObjectRef, Result};
 
 use crate::context::TaskContext;
@@ -33,6 +33,9 @@ pub(crate) fn run(context: &TaskContext, operator: &EncodeEntries) -> Result<Enc
     reader.check_unchanged()?;
     let skipped = columns.drop_bad_rows(&reader, operator)?;
     columns.check_signs(&reader, &operator.layout)?;
+    if operator.sign == Sign::Positive {
+        columns.check_weights(&reader)?;
+    }
     context.check_cancelled()?;
     match operator.layout.ids {
         Ids::Dictionary => dictionary(context, columns, skipped),
@@ -149,17 +152,35 @@ impl Columns {
         let Some(transform) = refuses_negatives(&layout.transforms) else {
             return Ok(());
         };
-        let negative = |values: &Vec<f32>| values.iter().position(|&value| value < 0.0);
-        let Some(place) = self.values.as_ref().and_then(negative) else {
+        self.refuse_value(reader, |value| value < 0.0, || {
+            format!(
+                "{} has no meaning for negative values; correct it, or choose another transform",
+                transform.name()
+            )
+        })
+    }
+
+    /// Errs at the first weight that is not positive as f32.
+    fn check_weights(&self, reader: &PieceReader) -> Result<()> {
+        self.refuse_value(
+            reader,
+            |value| value <= 0.0,
+            || "weights of edges are positive; correct it, or leave the edge out".to_owned(),
+        )
+    }
+
+    fn refuse_value(
+        &self,
+        reader: &PieceReader,
+        wrong: impl Fn(f32) -> bool,
+        why: impl Fn() -> String,
+    ) -> Result<()> {
+        let values = self.values.as_deref().unwrap_or_default();
+        let Some(place) = values.iter().position(|&value| wrong(value)) else {
             return Ok(());
         };
-        let value = self.values.as_ref().map_or(0.0, |values| values[place]);
         let row = original_row(place, &self.dropped);
-        let what = format!(
-            "is {value}: {} has no meaning for negative values; correct it, or choose another \
-             transform",
-            transform.name()
-        );
+        let what = format!("is {}: {}", values[place], why());
         Err(reader.error_at(row, &self.names[2], &what))
     }
 }
@@ -226,7 +247,10 @@ fn dense(
             return Ok(codes);
         };
         let reason = if shape.is_some() {
-            format!("index {id} is out of the declared shape of {limit} {what}; raise --shape")
+            format!(
+                "index {id} is out of the declared shape of {limit} {what}; raise --shape, or \
+                 --vertices of a graph"
+            )
         } else {
             format!(
                 "index {id} is not between 0 and {}; leave --ids dense out",

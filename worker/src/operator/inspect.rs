@@ -4,7 +4,9 @@
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
-use rankmill_common::input::{DenseLayout, Ids, InputSpec, Layout, SparseLayout};
+use rankmill_common::input::{
+    DenseLayout, GraphLayout, Ids, InputSpec, Layout, Orientation, SparseLayout,
+};
 use rankmill_common::operator::inspect::{Inspect, Inspection, Piece, PinnedFile, RowGroup};
 use rankmill_common::table::IdType;
 use rankmill_common::{Error, Result};
@@ -51,7 +53,24 @@ fn columns(footer: &Footer, input: &InputSpec) -> Result<Vec<Column>> {
     match &input.layout {
         Layout::Sparse(layout) => sparse_columns(footer, layout),
         Layout::Dense(layout) => dense_columns(footer, layout),
+        Layout::Graph(layout) => graph_columns(footer, layout),
     }
+}
+
+/// Both ends of an edge are looked up in one table of vertices, so their types must agree.
+fn graph_columns(footer: &Footer, layout: &GraphLayout) -> Result<Vec<Column>> {
+    let columns = sparse_columns(footer, &layout.triplets(Orientation::Outgoing))?;
+    if let [src, dst, ..] = columns.as_slice()
+        && id_type(&src.data_type) != id_type(&dst.data_type)
+    {
+        let wanted = format!(
+            "but {:?} is of type {}: vertices have ids of one type; cast one of the two columns",
+            src.name,
+            type_name(&src.data_type)
+        );
+        return Err(wrong_type(footer, dst, &wanted));
+    }
+    Ok(columns)
 }
 
 fn sparse_columns(footer: &Footer, layout: &SparseLayout) -> Result<Vec<Column>> {
@@ -177,7 +196,9 @@ fn describe(
             .unwrap_or(IdType::Int64)
     };
     let (row_id_type, column_id_type, vector_length) = match &input.layout {
-        Layout::Sparse(_) => (type_of(columns.first()), type_of(columns.get(1)), None),
+        Layout::Sparse(_) | Layout::Graph(_) => {
+            (type_of(columns.first()), type_of(columns.get(1)), None)
+        }
         Layout::Dense(layout) => {
             let (ids, vectors) = columns.split_at(usize::from(layout.id.is_some()));
             let length = match vectors {

@@ -8,10 +8,10 @@ use std::collections::BinaryHeap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt64Array};
 use arrow::compute::interleave;
 use arrow::datatypes::{DataType, Field, Schema, UInt32Type};
-use rankmill_common::operator::merge_ids::{MergeIds, MergedIds};
+use rankmill_common::operator::merge_ids::{Counts, MergeIds, MergedIds};
 use rankmill_common::{Error, Result};
 
 use crate::context::TaskContext;
@@ -86,7 +86,7 @@ impl Visitor for Merge<'_> {
                 shard.next_id(piece, index)?;
                 last = Some(key);
             }
-            shard.entries += u64::from(self.counts[piece][index]);
+            shard.add_entries(u64::from(self.counts[piece][index]));
         }
         shard.finish()
     }
@@ -149,6 +149,8 @@ struct Shard<'a> {
     picks: Vec<(usize, usize)>,
     block_entries: Option<u64>,
     count: u64,
+    /// Entries of the picked ids, where they are kept.
+    id_counts: Option<Vec<u64>>,
     cuts: Vec<u64>,
     /// Entries since the last cut.
     entries: u64,
@@ -160,7 +162,15 @@ impl<'a> Shard<'a> {
             .arrays
             .first()
             .map_or(DataType::Int64, |array| array.data_type().clone());
-        let schema = Arc::new(Schema::new(vec![Field::new("id", id_type, false)]));
+        let mut fields = vec![Field::new("id", id_type, false)];
+        let id_counts = match merge.operator.counts {
+            Counts::Drop => None,
+            Counts::Keep => {
+                fields.push(Field::new("count", DataType::UInt64, false));
+                Some(Vec::with_capacity(BATCH_IDS))
+            }
+        };
+        let schema = Arc::new(Schema::new(fields));
         Ok(Self {
             sources: merge.arrays.iter().map(AsRef::as_ref).collect(),
             writer: IpcWriter::create(merge.context, "ids.arrow", &schema)?,
@@ -168,6 +178,7 @@ impl<'a> Shard<'a> {
             picks: Vec::with_capacity(BATCH_IDS),
             block_entries: merge.operator.block_entries,
             count: 0,
+            id_counts,
             cuts: Vec::new(),
             entries: 0,
         })
@@ -182,12 +193,24 @@ impl<'a> Shard<'a> {
             self.cuts.push(self.count);
             self.entries = 0;
         }
-        self.picks.push((piece, index));
-        self.count += 1;
+        // Not before: entries of the last id may still have come.
         if self.picks.len() == BATCH_IDS {
             self.flush()?;
         }
+        self.picks.push((piece, index));
+        self.count += 1;
+        if let Some(counts) = &mut self.id_counts {
+            counts.push(0);
+        }
         Ok(())
+    }
+
+    /// Counts entries of the last id.
+    fn add_entries(&mut self, count: u64) {
+        self.entries += count;
+        if let Some(last) = self.id_counts.as_mut().and_then(|counts| counts.last_mut()) {
+            *last += count;
+        }
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -197,7 +220,11 @@ impl<'a> Shard<'a> {
         let internal = |e: arrow::error::ArrowError| Error::internal(e.to_string());
         let ids = interleave(&self.sources, &self.picks).map_err(internal)?;
         self.picks.clear();
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), vec![ids]).map_err(internal)?;
+        let mut columns = vec![ids];
+        if let Some(counts) = &mut self.id_counts {
+            columns.push(Arc::new(UInt64Array::from(std::mem::take(counts))));
+        }
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(internal)?;
         self.writer.write(&batch)
     }
 

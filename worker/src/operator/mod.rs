@@ -9,17 +9,24 @@ mod column_residuals;
 mod column_sums;
 mod combine;
 mod encode_entries;
+mod find_sources;
 mod gram;
 mod inspect;
 mod merge_ids;
 mod normal_multiply;
+mod order_vertices;
+mod page_rank_step;
 mod partition_entries;
+mod personal;
+mod power_scores;
 mod published_matrix;
+mod push_scores;
 mod small_factorization;
 mod small_matrix;
 mod tall_matrix;
 mod transform_block;
 mod write_factors;
+mod write_scores;
 mod write_spectrum;
 
 pub(crate) use inspect::run as inspect;
@@ -34,6 +41,7 @@ pub(crate) fn run(context: &TaskContext, operator: &Operator) -> Result<Report> 
         Operator::Inspect(parameters) => inspect::run(context, parameters)?.into(),
         Operator::EncodeEntries(parameters) => encode_entries::run(context, parameters)?.into(),
         Operator::MergeIds(parameters) => merge_ids::run(context, parameters)?.into(),
+        Operator::OrderVertices(parameters) => order_vertices::run(context, parameters)?.into(),
         Operator::PartitionEntries(parameters) => {
             partition_entries::run(context, parameters)?.into()
         }
@@ -56,6 +64,11 @@ pub(crate) fn run(context: &TaskContext, operator: &Operator) -> Result<Report> 
         Operator::ColumnResiduals(parameters) => column_residuals::run(context, parameters)?.into(),
         Operator::WriteFactors(parameters) => write_factors::run(context, parameters)?.into(),
         Operator::WriteSpectrum(parameters) => write_spectrum::run(context, parameters)?.into(),
+        Operator::PageRankStep(parameters) => page_rank_step::run(context, parameters)?.into(),
+        Operator::WriteScores(parameters) => write_scores::run(context, parameters)?.into(),
+        Operator::FindSources(parameters) => find_sources::run(context, parameters)?.into(),
+        Operator::PowerScores(parameters) => power_scores::run(context, parameters)?.into(),
+        Operator::PushScores(parameters) => push_scores::run(context, parameters)?.into(),
     })
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A piece's ids and the id table are both sorted, so indices come from one pass over both; where
 //! the piece has few of the ids the pass leaps. Entries are sorted batch by batch, in parallel,
-//! and the batches' parts of a block are joined in file order.
+//! and the batches' parts of a block are joined in file order. A graph's vertices are renumbered
+//! on the way, and undirected edges mirrored.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{Float32Type, UInt32Type};
 use rankmill_common::matrix::RowRange;
 use rankmill_common::operator::encode_entries::PieceIds;
-use rankmill_common::operator::partition_entries::{PartitionEntries, PartitionedEntries};
+use rankmill_common::operator::partition_entries::{Mirror, PartitionEntries, PartitionedEntries};
 use rankmill_common::table::IdTable;
 use rankmill_common::{Error, Result};
 use rayon::prelude::*;
@@ -20,6 +21,7 @@ use super::encode_entries::{entries_batch, entries_schema};
 use crate::context::TaskContext;
 use crate::ids::sorted::{SortedIds, Visitor, visit};
 use crate::storage::ipc::{IpcFile, IpcWriter};
+use crate::storage::order::Order;
 use crate::stripes::gather::Entries;
 
 pub(crate) fn run(
@@ -31,23 +33,48 @@ pub(crate) fn run(
         || Lookup::new(context, piece.row_ids.as_ref(), &operator.row_ids),
         || Lookup::new(context, piece.column_ids.as_ref(), &operator.column_ids),
     );
-    let rows = RowPlaces::new(&rows?, &operator.blocks)?;
-    let cols = cols?.narrow()?;
+    let (rows, cols) = (rows?, cols?);
     let entries = IpcFile::open(context, &piece.entries)?;
     let values = entries.schema().column_with_name("value").is_some();
-    let parts = (0..entries.len())
+    let blocks = operator.blocks.len();
+    let parts = match (&operator.order, operator.mirror) {
+        (None, Mirror::Off) => {
+            let rows = RowPlaces::new(&rows, &operator.blocks)?;
+            let cols = cols.narrow()?;
+            sort(context, &entries, |batch| {
+                Part::of(batch, &rows, cols.as_deref(), blocks)
+            })?
+        }
+        (order, mirror) => {
+            let count = operator.row_ids.count();
+            let order = Order::open(context, order.as_ref(), count)?;
+            let edges = Edges {
+                sources: rows.reorder(&order)?,
+                targets: cols.reorder(&order)?,
+                order,
+                count,
+                finder: BlockFinder::new(&operator.blocks, count)?,
+                mirror,
+            };
+            sort(context, &entries, |batch| edges.sort(batch, blocks))?
+        }
+    };
+    write(context, &parts, blocks, values)
+}
+
+/// Sorts every batch, side by side.
+fn sort(
+    context: &TaskContext,
+    entries: &IpcFile,
+    part: impl Fn(&RecordBatch) -> Result<Part> + Sync,
+) -> Result<Vec<Part>> {
+    (0..entries.len())
         .into_par_iter()
         .map(|batch| {
             context.check_cancelled()?;
-            Part::of(
-                &entries.batch(batch)?,
-                &rows,
-                cols.as_deref(),
-                operator.blocks.len(),
-            )
+            part(&entries.batch(batch)?)
         })
-        .collect::<Result<Vec<_>>>()?;
-    write(context, &parts, operator.blocks.len(), values)
+        .collect()
 }
 
 /// Index of every code of a piece.
@@ -92,6 +119,15 @@ impl Lookup {
             )));
         }
         Ok(Self::Table(indices))
+    }
+
+    /// As indices under a numbering; `None` where codes are places.
+    fn reorder(self, order: &Order) -> Result<Option<Vec<u32>>> {
+        let mut places = self.narrow()?;
+        for place in places.iter_mut().flatten() {
+            *place = order.index(*place);
+        }
+        Ok(places)
     }
 
     /// As 32-bit indices; `None` where codes are indices already.
@@ -266,8 +302,18 @@ impl Part {
             .iter()
             .map(|&code| rows.of(code))
             .collect::<Result<Vec<_>>>()?;
+        let cols = entries
+            .cols
+            .iter()
+            .map(|&code| column(cols, code))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self::sorted(&places, &cols, entries.values, blocks))
+    }
+
+    /// Entries with (block, row within it), column and value, sorted by block.
+    fn sorted(places: &[(u32, u32)], cols: &[u32], values: Option<&[f32]>, blocks: usize) -> Self {
         let mut starts = vec![0u32; blocks + 1];
-        for &(block, _) in &places {
+        for &(block, _) in places {
             starts[block as usize + 1] += 1;
         }
         for block in 0..blocks {
@@ -277,26 +323,72 @@ impl Part {
         let mut part = Self {
             rows: vec![0; places.len()],
             cols: vec![0; places.len()],
-            values: entries.values.map(|values| vec![0.0; values.len()]),
+            values: values.map(|values| vec![0.0; values.len()]),
             starts,
         };
         for (place, &(block, row)) in places.iter().enumerate() {
             let slot = &mut next[block as usize];
             let target = *slot as usize;
             *slot += 1;
-            let code = entries.cols[place];
             part.rows[target] = row;
-            part.cols[target] = match cols {
-                None => code,
-                Some(indices) => *indices
-                    .get(code as usize)
-                    .ok_or_else(|| Error::internal(format!("column code {code} has no id")))?,
-            };
-            if let (Some(target_values), Some(values)) = (&mut part.values, entries.values) {
+            part.cols[target] = cols[place];
+            if let (Some(target_values), Some(values)) = (&mut part.values, values) {
                 target_values[target] = values[place];
             }
         }
-        Ok(part)
+        part
+    }
+}
+
+fn column(indices: Option<&[u32]>, code: u32) -> Result<u32> {
+    match indices {
+        None => Ok(code),
+        Some(indices) => indices
+            .get(code as usize)
+            .copied()
+            .ok_or_else(|| Error::internal(format!("column code {code} has no id"))),
+    }
+}
+
+/// Edges whose ends are vertices of one set.
+struct Edges {
+    /// Index by row code; absent where codes are places.
+    sources: Option<Vec<u32>>,
+    /// Index by column code.
+    targets: Option<Vec<u32>>,
+    order: Order,
+    count: u64,
+    finder: BlockFinder,
+    mirror: Mirror,
+}
+
+impl Edges {
+    fn sort(&self, batch: &RecordBatch, blocks: usize) -> Result<Part> {
+        let entries = entries_of(batch)?;
+        let (mut places, mut cols) = (Vec::new(), Vec::new());
+        let mut values = entries.values.map(|_| Vec::new());
+        for (entry, (&row, &col)) in entries.rows.iter().zip(entries.cols).enumerate() {
+            let row = self.index(self.sources.as_deref(), row)?;
+            let col = self.index(self.targets.as_deref(), col)?;
+            let mirrored = self.mirror == Mirror::On && row != col;
+            let both = [(row, col), (col, row)];
+            for &(row, col) in &both[..1 + usize::from(mirrored)] {
+                places.push(self.finder.of(u64::from(row))?);
+                cols.push(col);
+                if let (Some(kept), Some(values)) = (&mut values, entries.values) {
+                    kept.push(values[entry]);
+                }
+            }
+        }
+        Ok(Part::sorted(&places, &cols, values.as_deref(), blocks))
+    }
+
+    fn index(&self, indices: Option<&[u32]>, code: u32) -> Result<u32> {
+        match indices {
+            None if u64::from(code) < self.count => Ok(self.order.index(code)),
+            None => Err(Error::internal(format!("vertex {code} of {}", self.count))),
+            Some(_) => column(indices, code),
+        }
     }
 }
 

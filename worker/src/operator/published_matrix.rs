@@ -81,7 +81,8 @@ async fn is_there(store: &Store, object: &ObjectRef) -> Result<bool> {
 fn objects(matrix: &BlockedMatrix) -> impl Iterator<Item = &ObjectRef> {
     let blocks = matrix.blocks.iter().map(|block| &block.object);
     let ids = [&matrix.row_ids, &matrix.column_ids].into_iter();
-    blocks.chain(ids.flat_map(|table| {
+    let order = matrix.order.iter().map(|order| &order.object);
+    blocks.chain(order).chain(ids.flat_map(|table| {
         let shards = match table {
             IdTable::Dictionary { shards, .. } => &shards[..],
             IdTable::Range { .. } | IdTable::Names { .. } => &[],

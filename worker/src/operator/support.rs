@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::context::TaskContext;
-use crate::storage::block::{SparseBlockWriter, StoredValues, write_dense};
+use crate::storage::block::{SparseBlockWriter, StoredColumn, StoredValues, write_dense};
 use crate::storage::{Objects, small, tall};
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
@@ -133,7 +133,7 @@ impl Bench {
             .map(|range| {
                 let part = &rows[range.start as usize..range.end() as usize];
                 let object = match format {
-                    BlockFormat::Sparse => self.sparse_block(part),
+                    BlockFormat::Sparse => self.sparse_block::<u16>(part, 3),
                     BlockFormat::Dense => {
                         let numbers = part.concat().iter().map(|&x| x as f32).collect();
                         let name = self.name();
@@ -151,25 +151,38 @@ impl Bench {
             .collect()
     }
 
-    /// Segments of three columns, so that several are needed.
-    fn sparse_block(&self, rows: &[Vec<f64>]) -> rankmill_common::ObjectRef {
-        const WIDTH: usize = 3;
+    /// `rows` as blocks of one segment each, as graphs have them, with 32-bit columns.
+    pub(super) fn wide_blocks(&self, rows: &Rows, block_rows: usize) -> Vec<BlockRef> {
+        let part = |(index, part): (usize, &[Vec<f64>])| BlockRef {
+            start: (index * block_rows) as u64,
+            nrows: part.len() as u64,
+            nnz: part.iter().flatten().filter(|&&x| x != 0.0).count() as u64,
+            object: self.sparse_block::<u32>(part, 1 << 17),
+        };
+        rows.chunks(block_rows).enumerate().map(part).collect()
+    }
+
+    fn sparse_block<C: StoredColumn>(
+        &self,
+        rows: &[Vec<f64>],
+        width: usize,
+    ) -> rankmill_common::ObjectRef {
         let ncols = rows[0].len();
         let mut writer = SparseBlockWriter::create(
             &self.context,
             &self.name(),
             rows.len(),
             ncols as u64,
-            WIDTH,
+            width,
             StoredValues::Floats,
         )
         .unwrap();
-        for first in (0..ncols).step_by(WIDTH) {
+        for first in (0..ncols).step_by(width) {
             let (mut offsets, mut columns, mut values) = (vec![0], Vec::new(), Vec::new());
             for row in rows {
-                let segment = row[first..ncols.min(first + WIDTH)].iter().enumerate();
+                let segment = row[first..ncols.min(first + width)].iter().enumerate();
                 for (column, &value) in segment.filter(|(_, value)| **value != 0.0) {
-                    columns.push(column as u16);
+                    columns.push(C::narrow(column as u32));
                     values.push(value as f32);
                 }
                 offsets.push(columns.len() as i32);

@@ -4,53 +4,65 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cancellation::Cancellation;
+use crate::context::Counters;
 
 /// Running attempts by their id: those whose lease must be kept.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Attempts {
-    running: Arc<Mutex<BTreeMap<String, Cancellation>>>,
+    running: Arc<Mutex<BTreeMap<String, Running>>>,
+}
+
+/// What the outside holds of a running attempt.
+#[derive(Clone, Debug, Default)]
+struct Running {
+    cancellation: Cancellation,
+    counters: Arc<Counters>,
 }
 
 /// One running attempt; it ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Attempt {
     id: String,
-    cancellation: Cancellation,
+    running: Running,
     attempts: Attempts,
 }
 
 impl Attempts {
     /// Notes that attempt `id` runs.
     pub(super) fn start(&self, id: String) -> Attempt {
-        let cancellation = Cancellation::default();
-        self.lock().insert(id.clone(), cancellation.clone());
+        let running = Running::default();
+        self.lock().insert(id.clone(), running.clone());
         Attempt {
             id,
-            cancellation,
+            running,
             attempts: self.clone(),
         }
     }
 
-    /// Ids of all running attempts.
-    pub(super) fn ids(&self) -> Vec<String> {
-        self.lock().keys().cloned().collect()
+    /// Ids of all running attempts, and the bytes that each has moved so far.
+    pub(super) fn progress(&self) -> (Vec<String>, Vec<u64>) {
+        let moved = |running: &Running| running.counters.read() + running.counters.written();
+        self.lock()
+            .iter()
+            .map(|(id, running)| (id.clone(), moved(running)))
+            .unzip()
     }
 
     /// Asks attempt `id` to stop, if it still runs.
     pub(super) fn cancel(&self, id: &str) {
-        if let Some(cancellation) = self.lock().get(id) {
-            cancellation.cancel();
+        if let Some(running) = self.lock().get(id) {
+            running.cancellation.cancel();
         }
     }
 
     /// Asks every attempt to stop.
     pub(super) fn cancel_all(&self) {
-        for cancellation in self.lock().values() {
-            cancellation.cancel();
+        for running in self.lock().values() {
+            running.cancellation.cancel();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Cancellation>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -58,7 +70,12 @@ impl Attempts {
 impl Attempt {
     /// What the operator asks whether it should stop.
     pub(super) fn cancellation(&self) -> &Cancellation {
-        &self.cancellation
+        &self.running.cancellation
+    }
+
+    /// Where the operator counts what it moves.
+    pub(super) fn counters(&self) -> &Arc<Counters> {
+        &self.running.counters
     }
 }
 
@@ -77,13 +94,13 @@ mod tests {
         let attempts = Attempts::default();
         let first = attempts.start("a".to_owned());
         let second = attempts.start("b".to_owned());
-        assert_eq!(attempts.ids(), ["a", "b"]);
+        assert_eq!(attempts.progress().0, ["a", "b"]);
         attempts.cancel("b");
         assert!(!first.cancellation().is_cancelled());
         assert!(second.cancellation().is_cancelled());
         drop(second);
         attempts.cancel("b");
-        assert_eq!(attempts.ids(), ["a"]);
+        assert_eq!(attempts.progress().0, ["a"]);
         attempts.cancel_all();
         assert!(first.cancellation().is_cancelled());
     }

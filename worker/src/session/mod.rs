@@ -237,9 +237,11 @@ impl Session {
         due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             due.tick().await;
+            let (attempts, bytes) = self.attempts.progress();
             let request = HeartbeatRequest {
                 worker_id: self.worker_id.clone(),
-                attempts: self.attempts.ids(),
+                attempts,
+                bytes,
             };
             match self.coordinator.heartbeat(request).await {
                 Ok(response) => {

@@ -83,6 +83,7 @@ async fn work(session: &Session, lease: Lease) {
                 output_prefix: lease.output_prefix.clone(),
                 objects: session.objects.clone(),
                 cancellation: attempt.cancellation().clone(),
+                counters: Arc::clone(attempt.counters()),
             };
             session.executor.execute(task).await
         }

@@ -1,8 +1,8 @@
 //! Blocks of the input matrix: Arrow IPC whose list layout is compressed sparse rows.
 //!
 //! A sparse block has one record batch per column segment, in ascending order of columns:
-//! `indices: List<UInt16>`, counted from the segment's first column, and `values: List<Float32>`
-//! unless all are one. The schema's metadata holds `ncols` and `segment_width`. A dense block has
+//! `indices: List<UInt16>`, or `List<UInt32>` where segments are wider than 65,536 columns, counted
+//! from the segment's first column, and `values: List<Float32>` unless all are one. The schema's metadata holds `ncols` and `segment_width`. A dense block has
 //! one batch, `vector: FixedSizeList<Float32>`.
 //!
 //! Invariant: a block's offsets and columns are checked once per process before kernels see them.
@@ -10,7 +10,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, Float32Array, GenericListArray, ListArray, RecordBatch, UInt16Array};
+use arrow::array::{
+    Array, ArrayRef, Float32Array, GenericListArray, ListArray, RecordBatch, UInt16Array,
+    UInt32Array,
+};
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use rankmill_common::matrix::{BlockFormat, BlockRef};
@@ -22,7 +25,56 @@ use super::vectors::{self, Numbers};
 use crate::context::TaskContext;
 
 /// Widest segment whose local columns fit 16 bits.
-pub(crate) const MAX_SEGMENT_WIDTH: usize = 1 << 16;
+pub(crate) const NARROW_SEGMENT_WIDTH: usize = 1 << 16;
+/// Widest segment.
+pub(crate) const MAX_SEGMENT_WIDTH: usize = u32::MAX as usize;
+
+/// A column index as a segment stores it, local to the segment.
+pub(crate) trait StoredColumn: Copy + Default + Send + Sync + 'static {
+    /// Its Arrow type.
+    const DATA_TYPE: DataType;
+
+    /// `column`, which is below the segment's width.
+    fn narrow(column: u32) -> Self;
+
+    /// Undoes [`Self::narrow`].
+    fn index(self) -> usize;
+
+    /// As an array.
+    fn array(columns: Vec<Self>) -> ArrayRef;
+}
+
+impl StoredColumn for u16 {
+    const DATA_TYPE: DataType = DataType::UInt16;
+
+    fn narrow(column: u32) -> Self {
+        column as Self
+    }
+
+    fn index(self) -> usize {
+        usize::from(self)
+    }
+
+    fn array(columns: Vec<Self>) -> ArrayRef {
+        Arc::new(UInt16Array::new(ScalarBuffer::from(columns), None))
+    }
+}
+
+impl StoredColumn for u32 {
+    const DATA_TYPE: DataType = DataType::UInt32;
+
+    fn narrow(column: u32) -> Self {
+        column
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn array(columns: Vec<Self>) -> ArrayRef {
+        Arc::new(UInt32Array::new(ScalarBuffer::from(columns), None))
+    }
+}
 
 /// A sparse block being written, segment by segment.
 pub(crate) struct SparseBlockWriter {
@@ -50,7 +102,12 @@ impl SparseBlockWriter {
         segment_width: usize,
         values: StoredValues,
     ) -> Result<Self> {
-        let mut fields = vec![Field::new("indices", list_of(DataType::UInt16), false)];
+        let width = if segment_width <= NARROW_SEGMENT_WIDTH {
+            u16::DATA_TYPE
+        } else {
+            u32::DATA_TYPE
+        };
+        let mut fields = vec![Field::new("indices", list_of(width), false)];
         if values == StoredValues::Floats {
             fields.push(Field::new("values", list_of(DataType::Float32), false));
         }
@@ -66,11 +123,12 @@ impl SparseBlockWriter {
         })
     }
 
-    /// Appends the next segment. `values` are there if and only if the block stores them.
-    pub(crate) fn segment(
+    /// Appends the next segment. `values` are there if and only if the block stores them; columns
+    /// have 16 bits if and only if segments are that narrow.
+    pub(crate) fn segment<C: StoredColumn>(
         &mut self,
         offsets: Vec<i32>,
-        columns: Vec<u16>,
+        columns: Vec<C>,
         values: Option<Vec<f32>>,
     ) -> Result<()> {
         let internal = |e: arrow::error::ArrowError| Error::internal(e.to_string());
@@ -78,14 +136,9 @@ impl SparseBlockWriter {
             return Err(Error::internal("a segment with other rows than its block"));
         }
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-        let columns = UInt16Array::new(ScalarBuffer::from(columns), None);
-        let indices = ListArray::try_new(
-            item(DataType::UInt16),
-            offsets.clone(),
-            Arc::new(columns),
-            None,
-        );
-        let mut arrays: Vec<arrow::array::ArrayRef> = vec![Arc::new(indices.map_err(internal)?)];
+        let indices =
+            ListArray::try_new(item(C::DATA_TYPE), offsets.clone(), C::array(columns), None);
+        let mut arrays: Vec<ArrayRef> = vec![Arc::new(indices.map_err(internal)?)];
         if let Some(values) = values {
             let values = Float32Array::new(ScalarBuffer::from(values), None);
             let values =
@@ -212,7 +265,12 @@ impl OpenBlock {
         self.segment_width
     }
 
-    fn sparse(&self) -> Result<SparseBlock<'_>, String> {
+    /// The rows of a sparse block as kernels take them.
+    ///
+    /// # Errors
+    ///
+    /// Says what is missing; never for a sparse block that [`open`] returned.
+    pub(crate) fn sparse(&self) -> Result<SparseBlock<'_>, String> {
         let segments = self
             .batches
             .iter()
@@ -234,11 +292,14 @@ impl OpenBlock {
             .map(|left| left.min(self.segment_width))
             .ok_or_else(|| format!("segment {index} lies behind its {} columns", self.ncols))?;
         let indices = list(batch, "indices").ok_or("it has no indices")?;
-        let columns = indices
-            .values()
-            .as_any()
-            .downcast_ref::<UInt16Array>()
-            .ok_or("its indices are not 16 bits wide")?;
+        let local = indices.values().as_any();
+        let columns = match local.downcast_ref::<UInt16Array>() {
+            Some(narrow) => Columns::U16(narrow.values()),
+            None => local
+                .downcast_ref::<UInt32Array>()
+                .map(|wide| Columns::U32(wide.values()))
+                .ok_or("its indices have neither 16 nor 32 bits")?,
+        };
         let values = match list(batch, "values") {
             None => None,
             Some(values) if values.offsets() != indices.offsets() => {
@@ -253,7 +314,7 @@ impl OpenBlock {
             first_column,
             width,
             offsets: indices.offsets(),
-            columns: Columns::U16(columns.values()),
+            columns,
             values,
         })
     }

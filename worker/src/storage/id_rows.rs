@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, ArrowPrimitiveType, PrimitiveArray, StringArray, new_empty_array};
+use arrow::array::{
+    ArrayRef, ArrowPrimitiveType, PrimitiveArray, StringArray, UInt32Array, new_empty_array,
+};
 use arrow::compute::{cast, concat};
 use arrow::datatypes::{
     DataType, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type,
@@ -11,6 +13,7 @@ use arrow::datatypes::{
 use rankmill_common::matrix::RowRange;
 use rankmill_common::table::{IdShard, IdTable, IdType};
 use rankmill_common::{Error, Result};
+use rayon::prelude::*;
 
 use super::ipc::IpcFile;
 use crate::context::TaskContext;
@@ -42,7 +45,7 @@ pub(crate) fn read(context: &TaskContext, table: &IdTable, rows: RowRange) -> Re
     }
     match table {
         IdTable::Dictionary { id_type, shards } => dictionary(context, *id_type, shards, rows),
-        IdTable::Range { id_type, .. } => range(*id_type, rows),
+        IdTable::Range { id_type, .. } => indices(*id_type, rows.start..rows.end()),
         IdTable::Names { names } => {
             let names = &names[rows.start as usize..rows.end() as usize];
             Ok(Arc::new(StringArray::from_iter_values(names)))
@@ -83,11 +86,7 @@ fn dictionary(
             start = end;
         }
     }
-    let parts: Vec<_> = parts.iter().map(AsRef::as_ref).collect();
-    let ids = match parts.as_slice() {
-        [] => new_empty_array(wanted),
-        parts => concat(parts).map_err(|e| Error::internal(e.to_string()))?,
-    };
+    let ids = concat_ids(&parts, wanted)?;
     if ids.len() as u64 != rows.count {
         let found = ids.len();
         return Err(Error::internal(format!(
@@ -98,8 +97,93 @@ fn dictionary(
     Ok(ids)
 }
 
+/// Ids at some places, in any order, repeated or not. Memory grows with the places, not with the
+/// table.
+///
+/// # Errors
+///
+/// As [`read`].
+pub(crate) fn take(context: &TaskContext, table: &IdTable, places: &[u32]) -> Result<ArrayRef> {
+    let mut wanted = places.to_vec();
+    wanted.par_sort_unstable();
+    wanted.dedup();
+    if wanted
+        .last()
+        .is_some_and(|&last| u64::from(last) >= table.count())
+    {
+        return Err(Error::internal(format!(
+            "a place behind {} ids",
+            table.count()
+        )));
+    }
+    let distinct = match table {
+        IdTable::Dictionary { id_type, shards } => {
+            take_from_shards(context, *id_type, shards, &wanted)?
+        }
+        IdTable::Range { id_type, .. } => {
+            indices(*id_type, wanted.iter().map(|&place| u64::from(place)))?
+        }
+        IdTable::Names { names } => {
+            let names = wanted.iter().map(|&place| &names[place as usize]);
+            Arc::new(StringArray::from_iter_values(names))
+        }
+    };
+    let picks = places
+        .iter()
+        .map(|place| wanted.partition_point(|other| other < place) as u32);
+    let picks = UInt32Array::from_iter_values(picks);
+    arrow::compute::take(&distinct, &picks, None).map_err(|e| Error::internal(e.to_string()))
+}
+
+/// Ids at ascending, distinct places.
+fn take_from_shards(
+    context: &TaskContext,
+    id_type: IdType,
+    shards: &[IdShard],
+    wanted: &[u32],
+) -> Result<ArrayRef> {
+    let internal = |e: arrow::error::ArrowError| Error::internal(e.to_string());
+    let mut parts = Vec::new();
+    let mut rest = wanted;
+    for shard in shards {
+        if rest
+            .first()
+            .is_none_or(|&next| u64::from(next) >= shard.start + shard.count)
+        {
+            continue;
+        }
+        let file = IpcFile::open(context, &shard.object)?;
+        let mut start = shard.start;
+        for batch in file.batches() {
+            let batch = batch?;
+            let end = start + batch.num_rows() as u64;
+            let (here, later) = rest.split_at(rest.partition_point(|&p| u64::from(p) < end));
+            rest = later;
+            if !here.is_empty() {
+                let rows = here.iter().map(|&place| (u64::from(place) - start) as u32);
+                let rows = UInt32Array::from_iter_values(rows);
+                let ids = batch.column_by_name("id").ok_or_else(|| {
+                    Error::internal(format!("object {} holds no ids", shard.object.key))
+                })?;
+                let ids = arrow::compute::take(ids, &rows, None).map_err(internal)?;
+                parts.push(cast(&ids, &arrow_type(id_type)).map_err(internal)?);
+            }
+            start = end;
+        }
+    }
+    concat_ids(&parts, &arrow_type(id_type))
+}
+
+fn concat_ids(parts: &[ArrayRef], wanted: &DataType) -> Result<ArrayRef> {
+    let parts: Vec<_> = parts.iter().map(AsRef::as_ref).collect();
+    match parts.as_slice() {
+        [] => Ok(new_empty_array(wanted)),
+        parts => concat(parts).map_err(|e| Error::internal(e.to_string())),
+    }
+}
+
 /// Ids that are the index itself.
-fn range(id_type: IdType, rows: RowRange) -> Result<ArrayRef> {
+fn indices(id_type: IdType, rows: impl Iterator<Item = u64>) -> Result<ArrayRef> {
     match id_type {
         IdType::Int8 => integers::<Int8Type>(rows),
         IdType::Int16 => integers::<Int16Type>(rows),
@@ -115,11 +199,11 @@ fn range(id_type: IdType, rows: RowRange) -> Result<ArrayRef> {
     }
 }
 
-fn integers<T: ArrowPrimitiveType>(rows: RowRange) -> Result<ArrayRef>
+fn integers<T: ArrowPrimitiveType>(rows: impl Iterator<Item = u64>) -> Result<ArrayRef>
 where
     T::Native: TryFrom<u64>,
 {
-    let ids = (rows.start..rows.end()).map(|index| {
+    let ids = rows.map(|index| {
         T::Native::try_from(index)
             .map_err(|_| Error::internal(format!("index {index} is no {}", T::DATA_TYPE)))
     });

@@ -12,6 +12,7 @@ pub(crate) mod input;
 pub(crate) mod ipc;
 mod mapped;
 mod objects;
+pub(crate) mod order;
 pub(crate) mod result;
 pub(crate) mod small;
 pub(crate) mod tall;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::Stripe;
 use crate::context::TaskContext;
-use crate::storage::block::{SparseBlockWriter, StoredValues};
+use crate::storage::block::{NARROW_SEGMENT_WIDTH, SparseBlockWriter, StoredColumn, StoredValues};
 use crate::storage::tall;
 
 /// Numbers per column: entries, their sum, sum of absolute values, sum of squares.
@@ -22,6 +22,19 @@ pub(crate) struct Shape {
 
 /// Writes the block and, where they are asked for, its column statistics.
 pub(crate) fn write(
+    context: &TaskContext,
+    stripes: &[Stripe],
+    shape: &Shape,
+    statistics: Statistics,
+) -> Result<(ObjectRef, Option<ObjectRef>)> {
+    if shape.segment_width <= NARROW_SEGMENT_WIDTH {
+        write_columns::<u16>(context, stripes, shape, statistics)
+    } else {
+        write_columns::<u32>(context, stripes, shape, statistics)
+    }
+}
+
+fn write_columns<C: StoredColumn>(
     context: &TaskContext,
     stripes: &[Stripe],
     shape: &Shape,
@@ -53,7 +66,7 @@ pub(crate) fn write(
         context.check_cancelled()?;
         let first = segment * shape.segment_width as u64;
         let end = (first + shape.segment_width as u64).min(shape.ncols);
-        let built = Segment::build(stripes, &mut cursors, first, end, shape, values)?;
+        let built = Segment::<C>::build(stripes, &mut cursors, first, end, shape, values)?;
         if statistics == Statistics::Collect {
             built.add_statistics(&mut sums[STATISTICS * first as usize..]);
         }
@@ -75,13 +88,13 @@ pub(crate) fn write(
     Ok((block, statistics))
 }
 
-struct Segment {
+struct Segment<C> {
     offsets: Vec<i32>,
-    columns: Vec<u16>,
+    columns: Vec<C>,
     values: Option<Vec<f32>>,
 }
 
-impl Segment {
+impl<C: StoredColumn> Segment<C> {
     /// Takes the entries of columns `first..end` from every row. `cursors` hold where each row
     /// goes on, and are moved behind what is taken.
     fn build(
@@ -112,7 +125,7 @@ impl Segment {
             return Err(Error::internal("a segment of more than 2^31 entries"));
         }
         let mut offsets = vec![0i32; shape.nrows + 1];
-        let mut columns = vec![0u16; total];
+        let mut columns = vec![C::default(); total];
         let mut stored = (values == StoredValues::Floats).then(|| vec![0f32; total]);
         let mut parts = Vec::with_capacity(stripes.len());
         {
@@ -158,7 +171,7 @@ impl Segment {
                 .values
                 .as_ref()
                 .map_or(1.0, |values| f64::from(values[place]));
-            let first = STATISTICS * usize::from(column);
+            let first = STATISTICS * column.index();
             let sums = &mut sums[first..first + STATISTICS];
             sums[0] += 1.0;
             sums[1] += value;
@@ -191,18 +204,18 @@ fn take<'a, T>(rest: &mut &'a mut [T], count: usize) -> &'a mut [T] {
 }
 
 /// One stripe's share of a segment.
-struct Part<'a> {
+struct Part<'a, C> {
     stripe: &'a Stripe,
     from: &'a [u32],
     to: &'a [u32],
     first: u32,
     before: i32,
     offsets: &'a mut [i32],
-    columns: &'a mut [u16],
+    columns: &'a mut [C],
     values: &'a mut [f32],
 }
 
-impl Part<'_> {
+impl<C: StoredColumn> Part<'_, C> {
     fn fill(self) {
         let mut next = 0;
         let rows = self.from.iter().zip(self.to).zip(self.offsets);
@@ -211,7 +224,7 @@ impl Part<'_> {
             let target = next..next + span.len();
             let cols = &self.stripe.cols[span.clone()];
             for (column, &col) in self.columns[target.clone()].iter_mut().zip(cols) {
-                *column = (col - self.first) as u16;
+                *column = C::narrow(col - self.first);
             }
             if !self.values.is_empty() {
                 match &self.stripe.values {

@@ -24,6 +24,18 @@ pub(crate) struct Spectrum {
     pub(crate) residual: Vec<f64>,
 }
 
+impl Spectrum {
+    /// For machines.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "component": self.component,
+            "value": self.values,
+            "explained_variance_ratio": self.explained_variance_ratio,
+            "residual": self.residual,
+        })
+    }
+}
+
 impl ResultFiles {
     /// Opens the result below `output`, a path or a URL. Makes no directory.
     pub(crate) fn open(output: &str) -> Result<Self> {
@@ -84,6 +96,8 @@ impl ResultFiles {
         let parts = [
             self.store.list("left").await,
             self.store.list("right").await,
+            self.store.list("scores").await,
+            self.store.list("sources").await,
         ];
         let message = if parts.into_iter().any(begun) {
             format!(

@@ -249,6 +249,7 @@ fn a_file_that_changes_under_the_job_is_refused() {
         piece,
         layout,
         on_bad_row: OnBadRow::Skip,
+        sign: Sign::Any,
     };
     encode_entries::run(&workshop.context(), &operator).expect("unchanged");
     with_values(&workshop, floats(vec![Some(2.0); 6]));

@@ -371,6 +371,7 @@ fn a_published_matrix_is_found_until_an_object_is_missing() {
             .collect(),
         row_ids: ingested.row_ids,
         column_ids: ingested.column_ids,
+        order: None,
         skipped_rows: 0,
     };
     let publish = |matrix: &BlockedMatrix| {

@@ -23,7 +23,9 @@ use rankmill_common::input::{
 };
 use rankmill_common::matrix::{BlockFormat, RowRange};
 use rankmill_common::operator::build_block::{Statistics, Values};
-use rankmill_common::operator::encode_entries::PieceIds;
+use rankmill_common::operator::encode_entries::{PieceIds, Sign};
+use rankmill_common::operator::merge_ids::Counts;
+use rankmill_common::operator::partition_entries::Mirror;
 use rankmill_common::operator::{
     BuildBlock, BuildDenseBlock, BuiltBlock, EncodeEntries, EncodedEntries, Inspect, Inspection,
     MergeIds, PartitionEntries, TransformBlock,
@@ -136,6 +138,7 @@ impl Workshop {
                 piece,
                 layout: layout.clone(),
                 on_bad_row: input.on_bad_row,
+                sign: Sign::Any,
             };
             pieces.push(encode_entries::run(&self.context(), &operator)?);
         }
@@ -148,6 +151,8 @@ impl Workshop {
                 row_ids: row_ids.clone(),
                 column_ids: column_ids.clone(),
                 blocks: blocks.clone(),
+                order: None,
+                mirror: Mirror::Off,
             };
             partitioned.push(partition_entries::run(&self.context(), &operator)?);
         }
@@ -269,6 +274,7 @@ impl Workshop {
                 shard,
                 shards: cut.shards,
                 block_entries: rows.then_some(cut.block_entries),
+                counts: Counts::Drop,
             };
             let merged = merge_ids::run(&self.context(), &operator)?;
             cuts.extend(merged.cuts.iter().map(|cut| start + cut));
@@ -374,7 +380,7 @@ fn triplets(path: &str, value: bool) -> InputSpec {
 fn sparse(input: &mut InputSpec) -> &mut SparseLayout {
     match &mut input.layout {
         Layout::Sparse(layout) => layout,
-        Layout::Dense(_) => panic!("a sparse input"),
+        Layout::Dense(_) | Layout::Graph(_) => panic!("a sparse input"),
     }
 }
 

@@ -99,6 +99,12 @@ impl Footer {
         }
     }
 
+    /// Names of all columns.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let fields = self.metadata.schema().fields().iter();
+        fields.map(|field| field.name().as_str()).collect()
+    }
+
     /// Number of row groups.
     pub(crate) fn row_groups(&self) -> usize {
         self.metadata.metadata().num_row_groups()

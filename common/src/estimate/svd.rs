@@ -1,10 +1,6 @@
-//! What a job will cost, before it runs: memory, reads, bytes, per stage. Pure.
-//!
-//! Footers say how many entries there are but not how many distinct ids, so for triplets with a
-//! dictionary the shape is bounded from above.
+//! The cost of a truncated SVD.
 
-use serde::{Deserialize, Serialize};
-
+use super::{Estimate, PROCESS_BYTES, ShapeKnowledge, StageEstimate, ingest};
 use crate::input::{Ids, Layout};
 use crate::job::svd::{Centering, Method, SvdSpec};
 use crate::operator::Inspection;
@@ -15,81 +11,6 @@ const TYPICAL_READS: u64 = 7;
 const SUBSPACE_READS: u64 = 12;
 /// Bytes of a stored sparse entry: a 16-bit column and an f32 value.
 const ENTRY_BYTES: u64 = 6;
-/// Memory of a worker besides its tasks.
-const PROCESS_BYTES: u64 = 64 << 20;
-
-/// The cost of a job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Estimate {
-    /// Rows, at most.
-    pub nrows: u64,
-    /// Columns, at most.
-    pub ncols: u64,
-    /// Stored entries, at most.
-    pub nnz: u64,
-    /// Whether the shape is exact or an upper bound.
-    pub shape: ShapeKnowledge,
-    /// Method that the estimate assumes.
-    pub method: Method,
-    /// Reads of A.
-    pub reads: u64,
-    /// Stages in order.
-    pub stages: Vec<StageEstimate>,
-    /// Bytes of the result files.
-    pub result_bytes: u64,
-}
-
-/// How sure the shape is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ShapeKnowledge {
-    /// Known.
-    Exact,
-    /// Ids are counted only when they are read.
-    UpperBound,
-}
-
-/// The cost of one stage, or of a run of equal ones.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StageEstimate {
-    /// What it does.
-    pub name: String,
-    /// How often it runs.
-    pub times: u64,
-    /// Bytes that the worker with the largest task holds at once.
-    pub memory: u64,
-    /// Bytes read, each time.
-    pub bytes_read: u64,
-    /// Scratch bytes written, each time.
-    pub scratch: u64,
-}
-
-impl Estimate {
-    /// The largest memory of any stage.
-    pub fn peak_memory(&self) -> u64 {
-        self.stages
-            .iter()
-            .map(|stage| stage.memory)
-            .max()
-            .unwrap_or(0)
-    }
-
-    /// Scratch bytes of all stages.
-    pub fn scratch(&self) -> u64 {
-        self.stages
-            .iter()
-            .map(|stage| stage.scratch * stage.times)
-            .sum()
-    }
-
-    /// Bytes read by all stages.
-    pub fn bytes_read(&self) -> u64 {
-        self.stages
-            .iter()
-            .map(|stage| stage.bytes_read * stage.times)
-            .sum()
-    }
-}
 
 /// Estimates a truncated SVD from its input's footers.
 pub fn svd(spec: &SvdSpec, inspection: &Inspection) -> Estimate {
@@ -127,7 +48,7 @@ pub fn svd(spec: &SvdSpec, inspection: &Inspection) -> Estimate {
         ncols,
         nnz,
         shape,
-        method,
+        method: method.name().to_owned(),
         reads: iterations + means + 1,
         stages,
         result_bytes: 4 * k * (nrows + ncols),
@@ -137,6 +58,8 @@ pub fn svd(spec: &SvdSpec, inspection: &Inspection) -> Estimate {
 fn shape(layout: &Layout, inspection: &Inspection) -> (u64, u64, ShapeKnowledge) {
     let rows = inspection.rows();
     match (layout, inspection.vector_length) {
+        // An svd of edges is refused before it comes here.
+        (Layout::Graph(_), _) => (rows, rows, ShapeKnowledge::UpperBound),
         (Layout::Dense(_), length) => (rows, length.unwrap_or(1), ShapeKnowledge::Exact),
         (Layout::Sparse(layout), _) => match layout.ids {
             Ids::Dense {
@@ -155,38 +78,6 @@ fn assumed_method(spec: &SvdSpec, ncols: u64, dense: bool) -> Method {
         Method::Auto => Method::Lanczos,
         method @ (Method::Lanczos | Method::Gram | Method::Subspace | Method::Sketch) => method,
     }
-}
-
-fn ingest(inspection: &Inspection, block_bytes: u64) -> Vec<StageEstimate> {
-    let bytes = inspection.bytes();
-    let rows = inspection.rows();
-    let piece_rows = rows.min(1 << 21);
-    let piece_bytes = (bytes * piece_rows).checked_div(rows).unwrap_or(0);
-    let stage = |name: &str, memory, bytes_read, scratch| StageEstimate {
-        name: name.into(),
-        times: 1,
-        memory: PROCESS_BYTES + memory,
-        bytes_read,
-        scratch,
-    };
-    if inspection.vector_length.is_some() {
-        return vec![stage("build blocks", 3 * piece_bytes, bytes, block_bytes)];
-    }
-    vec![
-        stage(
-            "read entries",
-            3 * piece_bytes + 24 * piece_rows,
-            bytes,
-            12 * rows + bytes / 4,
-        ),
-        stage("sort entries", 32 * piece_rows, 12 * rows, 12 * rows),
-        stage(
-            "build blocks",
-            40 * rows.min(1 << 22),
-            12 * rows,
-            block_bytes,
-        ),
-    ]
 }
 
 fn iteration(
@@ -271,7 +162,7 @@ mod tests {
     #[test]
     fn a_narrow_dense_matrix_is_read_twice() {
         let estimate = svd(&spec(Method::Auto), &dense(200_000, 512));
-        assert_eq!((estimate.method, estimate.reads), (Method::Gram, 2));
+        assert_eq!((estimate.method.as_str(), estimate.reads), ("gram", 2));
         assert_eq!(estimate.result_bytes, 4 * 64 * 200_512);
         assert_eq!(estimate.shape, ShapeKnowledge::Exact);
     }

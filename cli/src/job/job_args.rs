@@ -1,0 +1,46 @@
+//! The raw flags of any job.
+
+use rankmill_common::job::JobSpec;
+
+use super::{PageRankArgs, PprArgs, SvdArgs};
+use crate::exit::Outcome;
+
+/// What a person asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum JobArgs {
+    /// `rankmill svd`.
+    Svd(Box<SvdArgs>),
+    /// `rankmill pagerank`.
+    PageRank(Box<PageRankArgs>),
+    /// `rankmill ppr`.
+    Ppr(Box<PprArgs>),
+}
+
+impl JobArgs {
+    /// What runs.
+    pub(crate) fn into_spec(self) -> Outcome<JobSpec> {
+        match self {
+            Self::Svd(args) => args.into_spec(),
+            Self::PageRank(args) => args.into_spec(),
+            Self::Ppr(args) => args.into_spec(),
+        }
+    }
+
+    /// Where the result goes.
+    pub(crate) fn output_mut(&mut self) -> &mut Option<String> {
+        match self {
+            Self::Svd(args) => &mut args.output,
+            Self::PageRank(args) => &mut args.graph.output,
+            Self::Ppr(args) => &mut args.graph.output,
+        }
+    }
+
+    /// Allows a finished result to be replaced.
+    pub(crate) fn allow_overwrite(&mut self) {
+        match self {
+            Self::Svd(args) => args.overwrite = true,
+            Self::PageRank(args) => args.graph.overwrite = true,
+            Self::Ppr(args) => args.graph.overwrite = true,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The answer to a job on a graph.
+
+use rankmill_common::manifest::{MatrixSummary, PersonalSummary, ScoresSummary};
+
+use super::taken;
+use crate::text::{counted, grouped};
+
+/// What a person wants to know first about PageRank.
+pub(super) fn scores_summary(
+    graph: &MatrixSummary,
+    quality: &ScoresSummary,
+    place: &str,
+    elapsed: Option<f64>,
+) -> String {
+    let converged = if quality.converged {
+        "converged"
+    } else {
+        "NOT converged"
+    };
+    format!(
+        "{}\n\
+         scores     {}, {converged}; error at most {:.1e}, sum {:.12}\n\
+         result     {place}{}\n",
+        head(graph),
+        counted(u64::from(quality.iterations), "iteration"),
+        quality.residual,
+        quality.sum,
+        taken(elapsed),
+    )
+}
+
+/// What a person wants to know first about personalized PageRank.
+pub(super) fn personal_summary(
+    graph: &MatrixSummary,
+    quality: &PersonalSummary,
+    place: &str,
+    elapsed: Option<f64>,
+) -> String {
+    let skipped = match quality.skipped_sources {
+        0 => String::new(),
+        skipped => format!(", {} not in the graph", grouped(skipped)),
+    };
+    let unconverged = match quality.unconverged {
+        0 => String::new(),
+        count => format!(", {} NOT converged", grouped(count)),
+    };
+    format!(
+        "{}\n\
+         sources    {}{skipped}, by {}{unconverged}\n\
+         quality    error at most {:.1e}; {} of {} sets of targets proven\n\
+         result     {place}{}\n",
+        head(graph),
+        counted(quality.sources, "source"),
+        quality.method,
+        quality.max_residual,
+        grouped(quality.proven),
+        grouped(quality.sources),
+        taken(elapsed),
+    )
+}
+
+/// Why PageRank is not as good as it was asked to be.
+pub(super) fn scores_not_converged(quality: &ScoresSummary) -> String {
+    format!(
+        "not converged after {}; the error is at most {:.1e} (more --max-iterations or a looser \
+         --tol helps)",
+        counted(u64::from(quality.iterations), "iteration"),
+        quality.residual
+    )
+}
+
+/// Why personalized PageRank is not as good as it was asked to be.
+pub(super) fn personal_not_converged(quality: &PersonalSummary) -> String {
+    format!(
+        "{} of {} sources not converged; the largest error is at most {:.1e} (more \
+         --max-iterations or a looser --tol helps)",
+        grouped(quality.unconverged),
+        grouped(quality.sources),
+        quality.max_residual
+    )
+}
+
+fn head(graph: &MatrixSummary) -> String {
+    let skipped = match graph.skipped_rows {
+        0 => String::new(),
+        skipped => format!(", {} left out", counted(skipped, "bad input row")),
+    };
+    format!(
+        "graph      {}, {}{skipped}",
+        vertices(graph.nrows),
+        counted(graph.nnz, "edge")
+    )
+}
+
+fn vertices(count: u64) -> String {
+    match count {
+        1 => "1 vertex".to_owned(),
+        count => format!("{} vertices", grouped(count)),
+    }
+}

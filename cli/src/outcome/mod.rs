@@ -1,0 +1,131 @@
+//! The answer to a finished job: a summary from its manifest, or why there is none.
+
+mod graph;
+mod svd;
+
+use rankmill_common::job::JobSpec;
+use rankmill_common::job::svd::Convergence;
+use rankmill_common::manifest::{Manifest, Quality};
+use rankmill_common::status::{JobState, JobStatus};
+use rankmill_common::{Error, ErrorKind};
+use rankmill_store::Location;
+
+use crate::commands::show::{ResultFiles, Spectrum};
+use crate::exit::{Failure, Format, Outcome};
+use crate::progress::{Progress, seconds};
+use crate::text::print;
+
+/// Prints the answer of a job that has ended.
+///
+/// # Errors
+///
+/// The job's own error; `NotConverged` where `--strict` asks for it.
+pub(crate) async fn conclude(
+    status: JobStatus,
+    spec: Option<&JobSpec>,
+    progress: &Progress,
+    format: Format,
+) -> Outcome {
+    match status.state {
+        JobState::Succeeded => {}
+        JobState::Cancelled => {
+            let message = format!("job {} was cancelled", status.id);
+            return Err(Error::new(ErrorKind::Cancelled, message).into());
+        }
+        JobState::Failed | JobState::Queued | JobState::Running => {
+            let unknown = || Error::internal(format!("job {} ended without an answer", status.id));
+            return Err(status.error.unwrap_or_else(unknown).into());
+        }
+    }
+    let result = ResultFiles::open(&status.output)?;
+    let manifest = result.manifest().await?;
+    let spectrum = match &manifest.convergence {
+        Quality::Factors(_) => Some(result.spectrum().await?),
+        Quality::Scores(_) | Quality::Personal(_) => None,
+    };
+    // Who only watched cannot say how long it took.
+    let elapsed = spec.map(|_| progress.elapsed().as_secs_f64());
+    print(&match format {
+        Format::Json => format!(
+            "{}\n",
+            answer(&status, &manifest, spectrum.as_ref(), elapsed)
+        ),
+        Format::Text => {
+            let place = place(&status.output);
+            summary(&manifest, spectrum.as_ref(), &place, elapsed)
+        }
+    });
+    if manifest.convergence.converged() {
+        return Ok(());
+    }
+    let message = not_converged(&manifest);
+    if manifest.parameters.convergence() == Convergence::Require {
+        return Err(Failure::Failed(Error::new(
+            ErrorKind::NotConverged,
+            message,
+        )));
+    }
+    progress.say(&format!("warning: {message}"));
+    Ok(())
+}
+
+fn place(url: &str) -> String {
+    Location::parse(url).map_or_else(
+        |_| url.to_owned(),
+        |place| place.display("").trim_end_matches('/').to_owned(),
+    )
+}
+
+fn summary(
+    manifest: &Manifest,
+    spectrum: Option<&Spectrum>,
+    place: &str,
+    elapsed: Option<f64>,
+) -> String {
+    match (&manifest.convergence, spectrum) {
+        (Quality::Factors(quality), Some(spectrum)) => {
+            svd::summary(&manifest.matrix, quality, spectrum, place, elapsed)
+        }
+        // A factorization comes with its spectrum.
+        (Quality::Factors(_), None) => String::new(),
+        (Quality::Scores(quality), _) => {
+            graph::scores_summary(&manifest.matrix, quality, place, elapsed)
+        }
+        (Quality::Personal(quality), _) => {
+            graph::personal_summary(&manifest.matrix, quality, place, elapsed)
+        }
+    }
+}
+
+fn not_converged(manifest: &Manifest) -> String {
+    match (&manifest.parameters, &manifest.convergence) {
+        (JobSpec::Svd(spec), Quality::Factors(quality)) => svd::not_converged(spec, quality),
+        (_, Quality::Scores(quality)) => graph::scores_not_converged(quality),
+        (_, Quality::Personal(quality)) => graph::personal_not_converged(quality),
+        (JobSpec::PageRank(_) | JobSpec::Ppr(_), Quality::Factors(_)) => "not converged".to_owned(),
+    }
+}
+
+fn answer(
+    status: &JobStatus,
+    manifest: &Manifest,
+    spectrum: Option<&Spectrum>,
+    elapsed: Option<f64>,
+) -> serde_json::Value {
+    let mut answer = serde_json::json!({
+        "job_id": status.id,
+        "state": status.state,
+        "output": status.output,
+        "seconds": elapsed,
+        "manifest": manifest,
+    });
+    if let Some(spectrum) = spectrum {
+        answer["singular_values"] = serde_json::json!(spectrum.values);
+    }
+    answer
+}
+
+/// How long it took, where that is known.
+fn taken(elapsed: Option<f64>) -> String {
+    elapsed.map_or_else(String::new, |elapsed| format!("  ({})", seconds(elapsed)))
+}

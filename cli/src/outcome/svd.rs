@@ -1,0 +1,82 @@
+//! The answer to a factorization.
+
+use rankmill_common::job::svd::{Rank, SvdSpec};
+use rankmill_common::manifest::{ConvergenceSummary, MatrixSummary};
+
+use super::taken;
+use crate::commands::show::Spectrum;
+use crate::text::{counted, grouped};
+
+/// Singular values that the summary shows.
+const TOP_VALUES: usize = 5;
+
+/// Why the result is not as good as it was asked to be.
+pub(super) fn not_converged(spec: &SvdSpec, quality: &ConvergenceSummary) -> String {
+    let energy = match spec.rank {
+        Rank::Energy { fraction, .. } if quality.captured_energy < fraction => format!(
+            ": {} components hold {:.4} of the energy, not {fraction}",
+            quality.components, quality.captured_energy
+        ),
+        Rank::Fixed { .. } | Rank::Energy { .. } => String::new(),
+    };
+    format!(
+        "not converged after {}{energy}; the largest residual is {:.1e} of σ₁, see `rankmill show` \
+         (more --max-reads or a looser --tol helps)",
+        counted(u64::from(quality.reads), "read"),
+        quality.max_residual
+    )
+}
+
+/// What a person wants to know first.
+pub(super) fn summary(
+    matrix: &MatrixSummary,
+    quality: &ConvergenceSummary,
+    spectrum: &Spectrum,
+    place: &str,
+    elapsed: Option<f64>,
+) -> String {
+    let top: Vec<String> = spectrum
+        .values
+        .iter()
+        .take(TOP_VALUES)
+        .map(|value| format!("{value:.6}"))
+        .collect();
+    let more = if spectrum.values.len() > TOP_VALUES {
+        " …"
+    } else {
+        ""
+    };
+    let skipped = match matrix.skipped_rows {
+        0 => String::new(),
+        skipped => format!(", {} left out", counted(skipped, "bad input row")),
+    };
+    format!(
+        "matrix     {} × {}, {}{skipped}\n\
+         factors    {}, {} method, {}{}\n\
+         quality    captured energy {:.4}, largest residual {:.1e} of σ₁\n\
+         top σ      {}{more}\n\
+         result     {place}{}\n",
+        grouped(matrix.nrows),
+        grouped(matrix.ncols),
+        entries(matrix.nnz),
+        counted(u64::from(quality.components), "component"),
+        quality.method,
+        counted(u64::from(quality.reads), "read"),
+        if quality.converged {
+            ", converged"
+        } else {
+            ", NOT converged"
+        },
+        quality.captured_energy,
+        quality.max_residual,
+        top.join("  "),
+        taken(elapsed),
+    )
+}
+
+fn entries(nnz: u64) -> String {
+    match nnz {
+        1 => "1 entry".to_owned(),
+        nnz => format!("{} entries", grouped(nnz)),
+    }
+}

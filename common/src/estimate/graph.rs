@@ -1,0 +1,214 @@
+//! The cost of jobs on graphs.
+
+use super::{Estimate, PROCESS_BYTES, ShapeKnowledge, StageEstimate, ingest};
+use crate::input::{EdgeDirection, Ids, InputSpec, Layout};
+use crate::job::ppr::{PprMethod, PprSpec, Seeds};
+use crate::job::{PageRankSpec, ppr as job};
+use crate::matrix::Precision;
+use crate::operator::Inspection;
+use crate::operator::power_scores::{block_width, iteration_precision};
+
+/// Iterations to the default tolerance on directed graphs, which contract faster than damping
+/// alone does.
+const TYPICAL_ITERATIONS: u64 = 20;
+/// Bytes of a stored edge: a 32-bit column.
+const EDGE_BYTES: u64 = 4;
+/// Bytes of a stored weight.
+const WEIGHT_BYTES: u64 = 4;
+
+/// Vertices, edges and bytes of blocks, at most.
+struct Size {
+    vertices: u64,
+    edges: u64,
+    bytes: u64,
+    shape: ShapeKnowledge,
+}
+
+impl Size {
+    fn of(input: &InputSpec, inspection: &Inspection) -> Self {
+        let rows = inspection.rows();
+        let (mut vertices, mut edges) = (2 * rows, rows);
+        let (mut shape, mut entry) = (ShapeKnowledge::UpperBound, EDGE_BYTES);
+        match &input.layout {
+            Layout::Graph(layout) => {
+                if let Ids::Dense {
+                    shape: Some((count, _)),
+                } = layout.ids
+                {
+                    (vertices, shape) = (count, ShapeKnowledge::Exact);
+                }
+                edges *= match layout.edges {
+                    EdgeDirection::Directed => 1,
+                    EdgeDirection::Undirected => 2,
+                };
+                entry += layout.weight.as_ref().map_or(0, |_| WEIGHT_BYTES);
+            }
+            // A graph job on anything else is refused before it comes here.
+            Layout::Sparse(_) | Layout::Dense(_) => {}
+        }
+        Self {
+            vertices,
+            edges,
+            bytes: edges * entry + 4 * vertices,
+            shape,
+        }
+    }
+
+    fn estimate(
+        &self,
+        method: &str,
+        reads: u64,
+        stages: Vec<StageEstimate>,
+        result: u64,
+    ) -> Estimate {
+        Estimate {
+            nrows: self.vertices,
+            ncols: self.vertices,
+            nnz: self.edges,
+            shape: self.shape,
+            method: method.to_owned(),
+            reads,
+            stages,
+            result_bytes: result,
+        }
+    }
+}
+
+/// Estimates PageRank from its input's footers.
+pub fn page_rank(spec: &PageRankSpec, inspection: &Inspection) -> Estimate {
+    let size = Size::of(&spec.input, inspection);
+    let steps = TYPICAL_ITERATIONS.min(u64::from(spec.max_iterations));
+    let mut stages = ingest(inspection, size.bytes);
+    stages.push(StageEstimate {
+        name: "read edges: one step".into(),
+        times: steps,
+        memory: PROCESS_BYTES + 40 * size.vertices,
+        bytes_read: size.bytes + 8 * size.vertices,
+        scratch: 8 * size.vertices,
+    });
+    size.estimate("power", steps + 1, stages, 16 * size.vertices)
+}
+
+/// Estimates personalized PageRank from its input's footers.
+pub fn ppr(spec: &PprSpec, inspection: &Inspection) -> Estimate {
+    let size = Size::of(&spec.input, inspection);
+    let method = spec.chosen_method(size.edges);
+    let sources = match &spec.seeds {
+        Seeds::All => size.vertices,
+        Seeds::Ids { ids } => ids.len() as u64,
+        // Their files are read when the job runs.
+        Seeds::Sources { .. } | Seeds::Table { .. } => 1,
+    };
+    let mut stages = ingest(inspection, size.bytes);
+    let (memory, times) = match method {
+        PprMethod::Auto | PprMethod::Power => {
+            let precision = iteration_precision(spec.damping, spec.tol);
+            let width = u64::from(block_width(size.vertices, precision));
+            let panels = 2 * size.vertices * width.min(sources) * precision.bytes();
+            (
+                panels + 24 * size.vertices,
+                sources.div_ceil(width) * TYPICAL_ITERATIONS,
+            )
+        }
+        PprMethod::Push => (80 * size.vertices, sources),
+    };
+    stages.push(StageEstimate {
+        name: match method {
+            PprMethod::Auto | PprMethod::Power => "read edges: a block of sources".into(),
+            PprMethod::Push => "push from a source".into(),
+        },
+        times,
+        memory: PROCESS_BYTES + memory,
+        bytes_read: size.bytes,
+        scratch: 0,
+    });
+    let targets = u64::from(spec.top_k.min(job::MAX_TOP_K)).min(size.vertices);
+    let result = sources * targets * (12 + Precision::Double.bytes());
+    size.estimate(method.name(), times, stages, result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::{Duplicates, GraphLayout, OnBadRow};
+    use crate::job::graph::{Dangling, defaults};
+    use crate::job::ppr::{OnMissingSource, Stop};
+    use crate::job::svd::Convergence;
+    use crate::job::{OutputSpec, Overwrite};
+    use crate::operator::inspect::{PinnedFile, RowGroup};
+    use crate::table::IdType;
+
+    fn edges(rows: u64) -> Inspection {
+        Inspection {
+            files: vec![PinnedFile {
+                url: "file:///edges".into(),
+                size: 1,
+                version: String::new(),
+                row_groups: vec![RowGroup {
+                    rows,
+                    bytes: 16 * rows,
+                }],
+            }],
+            row_id_type: IdType::Int64,
+            column_id_type: IdType::Int64,
+            vector_length: None,
+        }
+    }
+
+    fn spec(vertices: u64, tol: f64, dangling: Dangling) -> PprSpec {
+        PprSpec {
+            input: InputSpec {
+                paths: vec!["file:///edges".into()],
+                layout: Layout::Graph(GraphLayout {
+                    src: "src".into(),
+                    dst: "dst".into(),
+                    weight: None,
+                    ids: Ids::Dense {
+                        shape: Some((vertices, vertices)),
+                    },
+                    duplicates: Duplicates::Sum,
+                    edges: EdgeDirection::Directed,
+                }),
+                on_bad_row: OnBadRow::Error,
+            },
+            output: OutputSpec {
+                url: "file:///out".into(),
+                overwrite: Overwrite::Refuse,
+            },
+            seeds: Seeds::All,
+            on_missing_source: OnMissingSource::Error,
+            damping: defaults::DAMPING,
+            dangling,
+            tol,
+            top_k: 100,
+            method: PprMethod::Auto,
+            stop: Stop::Bound,
+            max_iterations: defaults::MAX_ITERATIONS,
+            convergence: Convergence::Report,
+        }
+    }
+
+    #[test]
+    fn large_graphs_and_loose_answers_are_pushed() {
+        let method =
+            |rows, tol, dangling| ppr(&spec(rows / 16, tol, dangling), &edges(rows)).method;
+        assert_eq!(method(1 << 20, 1e-4, Dangling::Restart), "power");
+        assert_eq!(method(1 << 20, 1e-1, Dangling::Restart), "push");
+        assert_eq!(method(1 << 30, 1e-4, Dangling::Restart), "push");
+        assert_eq!(method(1 << 30, 1e-1, Dangling::Uniform), "power");
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_the_sources() {
+        let all = ppr(&spec(1 << 20, 1e-4, Dangling::Restart), &edges(1 << 24));
+        let listed = PprSpec {
+            seeds: Seeds::Ids {
+                ids: vec!["7".into(); 200],
+            },
+            ..spec(1 << 20, 1e-4, Dangling::Restart)
+        };
+        let listed = ppr(&listed, &edges(1 << 24));
+        assert_eq!(all.peak_memory(), listed.peak_memory());
+        assert!(all.result_bytes > listed.result_bytes);
+    }
+}

@@ -1,0 +1,275 @@
+//! From edges to a graph: one dictionary for both ends, vertices numbered by descending degree,
+//! rows of incoming or outgoing edges.
+
+use rankmill_common::input::{EdgeDirection, GraphLayout, Ids, InputSpec, Layout, Orientation};
+use rankmill_common::manifest::{InputFile, MatrixSummary};
+use rankmill_common::matrix::{
+    BlockFormat, BlockRef, BlockedMatrix, Precision, RowRange, TallMatrix,
+};
+use rankmill_common::operator::build_block::{Statistics, Values};
+use rankmill_common::operator::combine::Coefficients;
+use rankmill_common::operator::encode_entries::{PieceIds, Sign};
+use rankmill_common::operator::merge_ids::Counts;
+use rankmill_common::operator::order_vertices::Degrees;
+use rankmill_common::operator::partition_entries::Mirror;
+use rankmill_common::operator::{
+    BuildBlock, ColumnSums, EncodeEntries, EncodedEntries, FindMatrix, Inspect, Inspection,
+    OrderVertices, PartitionEntries, PublishMatrix,
+};
+use rankmill_common::table::IdTable;
+use rankmill_common::{Digest, Error, Result};
+
+use super::ingest::{self, BLOCK_ENTRIES, PIECE_ROWS};
+use super::tall::{self, Combination};
+use crate::stages::Stages;
+
+/// Bytes of one file of scores, about.
+const FILE_BYTES: u64 = 256 << 20;
+
+/// A graph and the files it came from.
+pub(super) struct Graph {
+    pub(super) matrix: BlockedMatrix,
+    pub(super) inputs: Vec<InputFile>,
+}
+
+/// What the input's footers say, and a handle to make the graph of it.
+pub(super) struct Edges<'a> {
+    input: &'a InputSpec,
+    layout: &'a GraphLayout,
+    inspection: Inspection,
+}
+
+impl<'a> Edges<'a> {
+    /// Pins the input.
+    pub(super) async fn inspect(stages: &Stages, input: &'a InputSpec) -> Result<Self> {
+        let layout = match &input.layout {
+            Layout::Graph(layout) => layout,
+            Layout::Sparse(_) | Layout::Dense(_) => {
+                return Err(Error::internal("a graph job whose input are no edges"));
+            }
+        };
+        let inspect = Inspect {
+            input: input.clone(),
+        };
+        let inspection = stages.run_one("inspect", inspect).await?;
+        Ok(Self {
+            input,
+            layout,
+            inspection,
+        })
+    }
+
+    /// Edges to follow, parallel ones counted apart.
+    pub(super) fn count(&self) -> u64 {
+        match self.layout.edges {
+            EdgeDirection::Directed => self.inspection.rows(),
+            EdgeDirection::Undirected => 2 * self.inspection.rows(),
+        }
+    }
+
+    /// Makes blocks of the edges, or finds those of an earlier job.
+    pub(super) async fn ingest(self, stages: &Stages, orientation: Orientation) -> Result<Graph> {
+        // Both orientations of an undirected graph are the same.
+        let orientation = match self.layout.edges {
+            EdgeDirection::Directed => orientation,
+            EdgeDirection::Undirected => Orientation::Outgoing,
+        };
+        let inputs = self
+            .inspection
+            .files
+            .iter()
+            .map(ingest::input_file)
+            .collect();
+        let digest = self.inspection.graph_digest(self.input, orientation);
+        let found = stages.run_one("find blocks", FindMatrix { digest }).await?;
+        if let Some(matrix) = found.matrix {
+            return Ok(Graph { matrix, inputs });
+        }
+        let matrix = self.build(stages, orientation, digest).await?;
+        let publish = PublishMatrix {
+            matrix: matrix.clone(),
+        };
+        stages.run_one("publish blocks", publish).await?;
+        Ok(Graph { matrix, inputs })
+    }
+
+    async fn build(
+        &self,
+        stages: &Stages,
+        orientation: Orientation,
+        digest: Digest,
+    ) -> Result<BlockedMatrix> {
+        let layout = self.layout.triplets(orientation);
+        let operators = self
+            .inspection
+            .pieces(PIECE_ROWS)
+            .into_iter()
+            .map(|piece| EncodeEntries {
+                piece,
+                layout: layout.clone(),
+                on_bad_row: self.input.on_bad_row,
+                sign: Sign::Positive,
+            });
+        let pieces = stages.run("read edges", operators.collect()).await?;
+        let skipped = pieces.iter().map(|piece| piece.skipped).sum();
+        if pieces.iter().all(|piece| piece.count == 0) {
+            return Err(Error::invalid_input(
+                "the graph has no edges: every row of the input was left out",
+            ));
+        }
+        let (ids, degrees) = self.vertices(stages, &pieces, digest).await?;
+        let count = ids.count();
+        if count >= u64::from(u32::MAX) {
+            return Err(Error::invalid_input(format!(
+                "the graph has {count} vertices; at most 4,294,967,294 are possible"
+            )));
+        }
+        let order = OrderVertices {
+            ids: ids.clone(),
+            degrees,
+            block_ends: 2 * BLOCK_ENTRIES,
+        };
+        let ordered = stages
+            .run_for_matrix(digest, "order vertices", vec![order])
+            .await?;
+        let ordered = ingest::only(ordered, "order vertices")?;
+        let blocks = ingest::cut_rows(&ordered.cuts, count);
+        let operators = pieces.into_iter().map(|piece| PartitionEntries {
+            piece,
+            row_ids: ids.clone(),
+            column_ids: ids.clone(),
+            blocks: blocks.clone(),
+            order: Some(ordered.order.clone()),
+            mirror: match self.layout.edges {
+                EdgeDirection::Directed => Mirror::Off,
+                EdgeDirection::Undirected => Mirror::On,
+            },
+        });
+        let partitioned = stages.run("sort edges", operators.collect()).await?;
+        let operators = (0..).zip(&blocks).map(|(block, rows)| BuildBlock {
+            block,
+            rows: *rows,
+            ncols: count,
+            // One segment: the hubs that most edges lead to stay in cache by themselves.
+            segment_width: count as u32,
+            pieces: partitioned.clone(),
+            duplicates: layout.duplicates,
+            transforms: Vec::new(),
+            statistics: Statistics::Skip,
+            values: match layout.value {
+                Some(_) => Values::Stored,
+                None => Values::Ones,
+            },
+        });
+        let built = stages
+            .run_for_matrix(digest, "build blocks", operators.collect())
+            .await?;
+        let tables = (ids.clone(), ids);
+        let mut matrix =
+            ingest::assemble(digest, BlockFormat::Sparse, count, built, tables, skipped);
+        matrix.order = Some(ordered.order);
+        Ok(matrix)
+    }
+
+    /// All vertices, and where their degrees stand.
+    async fn vertices(
+        &self,
+        stages: &Stages,
+        pieces: &[EncodedEntries],
+        digest: Digest,
+    ) -> Result<(IdTable, Degrees)> {
+        let id_type = self.inspection.row_id_type;
+        match &self.layout.ids {
+            Ids::Dictionary => {
+                let ends = |piece: &EncodedEntries| -> [Option<PieceIds>; 2] {
+                    [piece.row_ids.clone(), piece.column_ids.clone()]
+                };
+                let ids = pieces.iter().flat_map(ends).flatten().collect();
+                let operators = ingest::merge_operators(ids, None, Counts::Keep);
+                let merged = stages
+                    .run_for_matrix(digest, "merge vertex ids", operators)
+                    .await?;
+                let parts = merged.into_iter().map(|ids| (ids.object, ids.count));
+                Ok((ingest::dictionary(id_type, parts), Degrees::Table))
+            }
+            Ids::Dense { shape } => {
+                let largest = |piece: &EncodedEntries| piece.row_codes.max(piece.column_codes);
+                let count = match shape {
+                    Some((count, _)) => *count,
+                    None => pieces.iter().map(largest).max().unwrap_or(0),
+                };
+                let degrees = Degrees::Pieces {
+                    pieces: pieces.to_vec(),
+                };
+                Ok((IdTable::Range { id_type, count }, degrees))
+            }
+        }
+    }
+}
+
+impl Graph {
+    /// Number of vertices.
+    pub(super) fn vertices(&self) -> u64 {
+        self.matrix.nrows
+    }
+
+    /// Out-strength of every vertex of a graph of incoming edges, n × 1 f64.
+    pub(super) async fn out_strengths(&self, stages: &Stages) -> Result<TallMatrix> {
+        let operators = self.groups().into_iter().map(|blocks| ColumnSums {
+            format: self.matrix.format,
+            blocks,
+            ncols: self.matrix.ncols,
+        });
+        let mut sums = stages.run("out-strengths", operators.collect()).await?;
+        if let [_] = sums.as_slice() {
+            return Ok(sums.remove(0).sums);
+        }
+        let terms = sums
+            .into_iter()
+            .map(|part| tall::stored(part.sums, Coefficients::Identity));
+        let sum = Combination {
+            precision: Precision::Double,
+            ..Combination::new(self.vertices(), 1, terms.collect())
+        };
+        Ok(tall::combine(stages, "out-strengths", sum).await?.matrix)
+    }
+
+    /// Blocks by task: one task as long as one machine reads them faster than several could
+    /// exchange scores.
+    pub(super) fn groups(&self) -> Vec<Vec<BlockRef>> {
+        let tasks = self.matrix.nnz.div_ceil(EDGES_PER_TASK).max(1);
+        let share = self.matrix.nnz.div_ceil(tasks).max(1);
+        let mut groups: Vec<Vec<BlockRef>> = Vec::new();
+        let (mut entries, mut limit) = (0, 0);
+        for block in &self.matrix.blocks {
+            if groups.is_empty() || entries >= limit && block.nnz > 0 {
+                groups.push(Vec::new());
+                limit += share;
+            }
+            entries += block.nnz;
+            if let Some(group) = groups.last_mut() {
+                group.push(block.clone());
+            }
+        }
+        groups
+    }
+
+    /// Places of the vertices of each file of scores.
+    pub(super) fn file_places(&self) -> Vec<RowRange> {
+        const ROW_BYTES: u64 = 16;
+        RowRange::cut(self.vertices(), FILE_BYTES / ROW_BYTES)
+    }
+
+    pub(super) fn summary(&self) -> MatrixSummary {
+        MatrixSummary {
+            nrows: self.matrix.nrows,
+            ncols: self.matrix.ncols,
+            nnz: self.matrix.nnz,
+            frobenius2: self.matrix.frobenius2,
+            skipped_rows: self.matrix.skipped_rows,
+        }
+    }
+}
+
+/// Edges of one task of a step.
+const EDGES_PER_TASK: u64 = 1 << 28;

@@ -1,0 +1,191 @@
+//! Personalized PageRank of many sources: one task per run of sources, each with the whole graph,
+//! mapped. Tasks write straight into the result, so memory does not grow with the sources.
+
+use rankmill_common::Result;
+use rankmill_common::input::Orientation;
+use rankmill_common::job::PprSpec;
+use rankmill_common::job::ppr::{PprMethod, Seeds};
+use rankmill_common::manifest::{PersonalSummary, Quality};
+use rankmill_common::matrix::RowRange;
+use rankmill_common::operator::power_scores::{
+    Personal, PersonalScores, SourceList, block_width, iteration_precision,
+};
+use rankmill_common::operator::{FindSources, PowerScores, PushScores};
+
+use super::graph::{Edges, Graph};
+use super::{JobResult, tag};
+use crate::stages::Stages;
+
+/// Blocks of sources of one task by power iteration.
+const BLOCKS_PER_TASK: u64 = 4;
+/// Sources of one task by push.
+const PUSHED_PER_TASK: u64 = 256;
+/// Rows of one file of scores, at most.
+const MOST_ROWS: u64 = 1 << 24;
+/// Bytes of all workspaces of a task by push, about.
+const WORKSPACES: u64 = 2 << 30;
+/// Most sources that a task pushes from at a time.
+const MOST_LANES: u64 = 64;
+
+/// Where the sources of the job come from.
+struct Sources {
+    list: SourceList,
+    count: u64,
+    skipped: u64,
+}
+
+pub(super) async fn ppr(stages: &Stages, spec: &PprSpec) -> Result<JobResult> {
+    let edges = Edges::inspect(stages, &spec.input).await?;
+    let method = spec.chosen_method(edges.count());
+    let orientation = match method {
+        PprMethod::Auto | PprMethod::Power => Orientation::Incoming,
+        PprMethod::Push => Orientation::Outgoing,
+    };
+    let graph = edges.ingest(stages, orientation).await?;
+    let sources = find(stages, spec, &graph).await?;
+    let parts = match method {
+        PprMethod::Auto | PprMethod::Power => power(stages, spec, &graph, &sources).await?,
+        PprMethod::Push => push(stages, spec, &graph, &sources).await?,
+    };
+    Ok(result(graph, &sources, method, parts))
+}
+
+async fn find(stages: &Stages, spec: &PprSpec, graph: &Graph) -> Result<Sources> {
+    if spec.seeds == Seeds::All {
+        return Ok(Sources {
+            list: SourceList::All,
+            count: graph.vertices(),
+            skipped: 0,
+        });
+    }
+    let find = FindSources {
+        seeds: spec.seeds.clone(),
+        ids: graph.matrix.row_ids.clone(),
+        order: graph.matrix.order.clone(),
+        on_missing: spec.on_missing_source,
+    };
+    let found = stages.run_one("find sources", find).await?;
+    Ok(Sources {
+        list: SourceList::Found {
+            object: found.object,
+            names: found.names,
+        },
+        count: found.count,
+        skipped: found.skipped,
+    })
+}
+
+async fn power(
+    stages: &Stages,
+    spec: &PprSpec,
+    graph: &Graph,
+    sources: &Sources,
+) -> Result<Vec<PersonalScores>> {
+    let strengths = graph.out_strengths(stages).await?;
+    let precision = iteration_precision(spec.damping, spec.tol);
+    let width = block_width(graph.vertices(), precision);
+    let each = (BLOCKS_PER_TASK * u64::from(width)).min(most_sources(spec, u64::from(width)));
+    let personal = tasks(stages, spec, graph, sources, each);
+    let operators = personal.map(|personal| PowerScores {
+        format: graph.matrix.format,
+        blocks: graph.matrix.blocks.clone(),
+        strengths: strengths.clone(),
+        width,
+        precision,
+        max_iterations: spec.max_iterations,
+        personal,
+    });
+    stages.run("iterate sources", operators.collect()).await
+}
+
+async fn push(
+    stages: &Stages,
+    spec: &PprSpec,
+    graph: &Graph,
+    sources: &Sources,
+) -> Result<Vec<PersonalScores>> {
+    let vertices = graph.vertices();
+    let lanes = (WORKSPACES / (26 * vertices).max(1)).clamp(1, MOST_LANES) as u32;
+    let personal = tasks(
+        stages,
+        spec,
+        graph,
+        sources,
+        PUSHED_PER_TASK.min(most_sources(spec, 1)),
+    );
+    let operators = personal.map(|personal| PushScores {
+        format: graph.matrix.format,
+        blocks: graph.matrix.blocks.clone(),
+        vertices,
+        lanes,
+        max_edges: (graph.matrix.nnz + vertices).saturating_mul(u64::from(spec.max_iterations)),
+        personal,
+    });
+    stages.run("push sources", operators.collect()).await
+}
+
+/// Sources whose targets fill a file, in whole blocks of `block`.
+fn most_sources(spec: &PprSpec, block: u64) -> u64 {
+    (MOST_ROWS / u64::from(spec.top_k) / block).max(1) * block
+}
+
+/// What each task of at most `each` sources has to do.
+fn tasks<'a>(
+    stages: &Stages,
+    spec: &'a PprSpec,
+    graph: &'a Graph,
+    sources: &'a Sources,
+    each: u64,
+) -> impl Iterator<Item = Personal> + 'a {
+    let read = (&graph.matrix.digest, &sources.list);
+    let tag = tag(stages, &read);
+    let ranges = RowRange::cut(sources.count, each);
+    (0..)
+        .zip(ranges)
+        .map(move |(index, range): (u32, _)| Personal {
+            ids: graph.matrix.row_ids.clone(),
+            order: graph.matrix.order.clone(),
+            sources: sources.list.clone(),
+            range,
+            damping: spec.damping,
+            dangling: spec.dangling,
+            tol: spec.tol,
+            stop: spec.stop,
+            top_k: spec.top_k,
+            output: spec.output.url.clone(),
+            scores_path: format!("scores/part-{index:05}-{tag}.parquet"),
+            sources_path: format!("sources/part-{index:05}-{tag}.parquet"),
+        })
+}
+
+fn result(
+    graph: Graph,
+    sources: &Sources,
+    method: PprMethod,
+    parts: Vec<PersonalScores>,
+) -> JobResult {
+    let unconverged = parts.iter().map(|part| part.unconverged).sum();
+    let summary = PersonalSummary {
+        converged: unconverged == 0,
+        method: method.name().to_owned(),
+        sources: sources.count,
+        skipped_sources: sources.skipped,
+        proven: parts.iter().map(|part| part.proven).sum(),
+        unconverged,
+        max_residual: parts
+            .iter()
+            .fold(0.0, |most, part| part.max_residual.max(most)),
+        iterations: parts.iter().map(|part| part.iterations).max().unwrap_or(0),
+        edges: parts.iter().map(|part| part.edges).sum(),
+    };
+    let (scores, listed): (Vec<_>, Vec<_>) = parts
+        .into_iter()
+        .map(|part| (part.scores, part.sources))
+        .unzip();
+    JobResult {
+        matrix: graph.summary(),
+        inputs: graph.inputs,
+        files: scores.into_iter().chain(listed).collect(),
+        convergence: Quality::Personal(summary),
+    }
+}

@@ -1,0 +1,65 @@
+//! Files that a killed process left half-written in a local directory.
+//!
+//! The local backend writes `name#N` and renames it when it is whole; listings hide such files, so
+//! nobody else would ever remove them.
+
+use std::path::Path;
+use std::time::Duration;
+
+/// Removes the staged files below `root` that nobody has written to for `age`. Returns how many.
+pub(crate) fn sweep(root: &Path, age: Duration) -> u64 {
+    let mut removed = 0;
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        // A folder that goes while it is read needs no sweeping.
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            // Symbolic links are not followed.
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(path);
+            } else if is_staged(&path) && is_older(&path, age) && std::fs::remove_file(path).is_ok()
+            {
+                removed += 1;
+            }
+        }
+    }
+    removed
+}
+
+fn is_staged(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.rsplit_once('#').is_some_and(|(_, number)| {
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the age of a file decides nothing but when it goes"
+)]
+fn is_older(path: &Path, age: Duration) -> bool {
+    let modified = path.metadata().and_then(|metadata| metadata.modified());
+    modified
+        .ok()
+        .and_then(|time| std::time::SystemTime::now().duration_since(time).ok())
+        .is_some_and(|elapsed| elapsed >= age)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_staged_files_go() {
+        let root = tempfile::tempdir().expect("a directory");
+        let deep = root.path().join("jobs/a");
+        std::fs::create_dir_all(&deep).expect("made");
+        for name in ["block#12", "block", "a#b", "block#"] {
+            std::fs::write(deep.join(name), "x").expect("written");
+        }
+        assert_eq!(sweep(root.path(), Duration::from_secs(3_600)), 0);
+        assert_eq!(sweep(root.path(), Duration::ZERO), 1);
+        assert!(!deep.join("block#12").exists());
+        assert!(deep.join("a#b").exists());
+    }
+}

@@ -1,0 +1,414 @@
+//! What jobs on graphs mean and what they refuse: ids, edges, sources, seeds, bad input.
+
+use std::path::PathBuf;
+
+use arrow::datatypes::DataType;
+use rankmill_tests::graph::{PersonalFiles, ScoreFiles};
+use rankmill_tests::input::{IntoColumn, column, write_parquet};
+use rankmill_tests::program::Bench;
+
+const USAGE: i32 = 2;
+const INVALID_INPUT: i32 = 3;
+
+struct Case {
+    bench: Bench,
+    edges: PathBuf,
+}
+
+impl Case {
+    fn new<I: IntoColumn, J: IntoColumn>(src: I, dst: J, weight: Vec<Option<f64>>) -> Self {
+        let bench = Bench::new();
+        let edges = bench.path("edges.parquet");
+        let columns = vec![
+            ("src", column(src)),
+            ("dst", column(dst)),
+            ("weight", column(weight)),
+        ];
+        write_parquet(&edges, columns, 2);
+        Self { bench, edges }
+    }
+
+    /// 1 → 2 → 3, twice 3 → 1, and 4 → 4.
+    fn small() -> Self {
+        Self::new(
+            vec![1i64, 2, 3, 3, 4],
+            vec![2i64, 3, 1, 1, 4],
+            vec![Some(1.0); 5],
+        )
+    }
+
+    fn arguments(&self, job: &str, flags: &[&str]) -> Vec<String> {
+        let (edges, out) = (
+            self.edges.display().to_string(),
+            self.out().display().to_string(),
+        );
+        let mut arguments = vec![job, &edges, "-o", &out];
+        arguments.extend(flags);
+        arguments.into_iter().map(str::to_owned).collect()
+    }
+
+    fn out(&self) -> PathBuf {
+        self.bench.path("out")
+    }
+
+    fn page_rank(&self, flags: &[&str]) -> ScoreFiles {
+        self.bench.succeed(self.arguments("pagerank", flags));
+        ScoreFiles::read(&self.out())
+    }
+
+    fn ppr(&self, flags: &[&str]) -> PersonalFiles {
+        self.bench.succeed(self.arguments("ppr", flags));
+        PersonalFiles::read(&self.out())
+    }
+
+    fn refuse(&self, job: &str, flags: &[&str], code: i32, parts: &[&str]) {
+        let (found, message) = self.bench.fail(self.arguments(job, flags));
+        assert_eq!(found, code, "{flags:?}: {message}");
+        for part in parts {
+            assert!(message.contains(part), "{flags:?}: {part} in {message}");
+        }
+        assert!(!self.out().join("_manifest.json").exists());
+    }
+
+    fn table(&self, name: &str, columns: Vec<(&str, arrow::array::ArrayRef)>) -> String {
+        let path = write_parquet(&self.bench.path(name), columns, 10);
+        path.display().to_string()
+    }
+}
+
+#[test]
+fn ids_come_back_in_their_own_type_and_order() {
+    let text = Case::new(vec!["b", "ä", "a"], vec!["a", "b", "z"], vec![Some(1.0); 3]);
+    let result = text.page_rank(&[]);
+    assert_eq!(result.id_type, DataType::Utf8);
+    assert_eq!(result.order, ["a", "b", "z", "ä"]);
+    let bytes = |ids: [&'static [u8]; 2]| ids.to_vec();
+    let binary = Case::new(
+        bytes([&[0, 255], &[7]]),
+        bytes([&[7], &[0, 255]]),
+        vec![Some(1.0); 2],
+    );
+    assert_eq!(binary.page_rank(&[]).id_type, DataType::Binary);
+    let narrow = Case::new(vec![5i32, -3], vec![-3i32, 5], vec![Some(1.0); 2]);
+    let result = narrow.page_rank(&[]);
+    assert_eq!(
+        (result.id_type, result.order),
+        (DataType::Int32, vec!["-3".into(), "5".into()])
+    );
+}
+
+#[test]
+fn dense_ids_count_vertices_that_no_edge_names() {
+    let case = Case::new(vec![0i64, 4], vec![4i64, 0], vec![Some(1.0); 2]);
+    let result = case.page_rank(&["--ids", "dense", "--vertices", "7"]);
+    assert_eq!(result.order, ["0", "1", "2", "3", "4", "5", "6"]);
+    // Dangling mass is spread over all seven; three isolated ones share what restarts bring.
+    assert!((result.scores["1"] - result.scores["6"]).abs() < 1e-15);
+    assert!((result.scores.values().sum::<f64>() - 1.0).abs() < 1e-14);
+    let keys = Case::new(vec![0i64, 4], vec![4i64, 0], vec![Some(1.0); 2]);
+    assert_eq!(keys.page_rank(&[]).order, ["0", "4"]);
+}
+
+#[test]
+fn parallel_edges_merge_as_they_are_told_to() {
+    let case = || {
+        Case::new(vec![1i64, 1, 1, 2, 3], vec![2i64, 2, 3, 1, 1], {
+            [1.0, 3.0, 2.0, 1.0, 1.0].map(Some).to_vec()
+        })
+    };
+    // From 1 the weights to 2 and 3 are 4 : 2, 3 : 2 or, counted without weights, 2 : 1.
+    for (flags, share) in [
+        (&["--weight", "weight"][..], 4.0 / 6.0),
+        (&["--weight", "weight", "--duplicates", "max"], 3.0 / 5.0),
+        (&["--weight", "weight", "--duplicates", "last"], 3.0 / 5.0),
+        (&[], 2.0 / 3.0),
+        (&["--duplicates", "max"], 1.0 / 2.0),
+    ] {
+        let result = case().page_rank(flags);
+        let (two, three) = (result.scores["2"] - 0.05, result.scores["3"] - 0.05);
+        assert!(
+            (two / (two + three) - share).abs() < 1e-9,
+            "{flags:?}: {:?}",
+            result.scores
+        );
+    }
+    case().refuse(
+        "pagerank",
+        &["--duplicates", "error"],
+        INVALID_INPUT,
+        &["--duplicates"],
+    );
+}
+
+#[test]
+fn an_undirected_edge_is_followed_both_ways() {
+    let case = Case::new(vec![1i64, 2], vec![2i64, 3], vec![Some(1.0); 2]);
+    let result = case.page_rank(&["--undirected", "--tol", "1e-10"]);
+    assert_eq!(result.manifest["matrix"]["nnz"], 4);
+    assert!((result.scores["1"] - result.scores["3"]).abs() < 1e-10);
+    assert!(result.scores["2"] > result.scores["1"]);
+}
+
+#[test]
+fn a_loop_keeps_its_walks_and_a_sink_sends_them_home() {
+    let result = Case::small().ppr(&["--sources", "4,1", "--tol", "1e-10"]);
+    assert_eq!(result.answers["4"].targets.len(), 1);
+    assert!((result.answers["4"].targets[0].1 - 1.0).abs() < 1e-9);
+    assert!(result.answers["4"].proven && result.answers["1"].proven);
+    assert_eq!(result.order, ["1", "4"]);
+    for method in ["power", "push"] {
+        let case = Case::new(vec![1i64], vec![2i64], vec![Some(1.0)]);
+        let result = case.ppr(&["--sources", "1", "--method", method, "--tol", "1e-10"]);
+        // 1 : 2 = 1 : 0.85, as every walk that ends at 2 starts anew at 1.
+        let expected = [1.0 / 1.85, 0.85 / 1.85];
+        for ((_, score), expected) in result.answers["1"].targets.iter().zip(expected) {
+            assert!((score - expected).abs() < 1e-9, "{method}: {score}");
+        }
+    }
+}
+
+/// Walks run between 1 and 4; the way on to 2 and 3 has weights that are nearly nothing. The score
+/// of 3 is too small for 32-bit floats, but it belongs to the best.
+#[test]
+fn a_set_is_not_proven_while_a_score_is_rounded_to_zero() {
+    let case = Case::new(
+        vec![1i64, 4, 1, 2, 2, 3],
+        vec![4i64, 1, 2, 2, 3, 3],
+        [1.0, 1.0, 1e-30, 1.0, 1e-30, 1.0].map(Some).to_vec(),
+    );
+    let flags = ["--weight", "weight", "--sources", "1", "--method", "power"];
+    let single = case.ppr(&flags);
+    let answer = &single.answers["1"];
+    assert_eq!(
+        (answer.targets.len(), answer.proven),
+        (3, false),
+        "{answer:?}"
+    );
+    let double = case.ppr(&[&flags[..], &["--tol", "1e-9", "--overwrite"]].concat());
+    let answer = &double.answers["1"];
+    assert_eq!(
+        (answer.targets.len(), answer.proven),
+        (4, true),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn sources_come_from_files_and_missing_ones_are_named_or_left_out() {
+    let case = Case::small();
+    let some: Vec<i64> = vec![3, 99, 1, 3];
+    let file = case.table("some.parquet", vec![("user", column(some))]);
+    case.refuse(
+        "ppr",
+        &["--sources", &file],
+        INVALID_INPUT,
+        &[
+            "1 of 3 sources are not in the graph: 99",
+            "--on-missing-source skip",
+        ],
+    );
+    let result = case.ppr(&["--sources", &file, "--on-missing-source", "skip"]);
+    assert_eq!(result.order, ["1", "3"]);
+    assert_eq!(result.manifest["convergence"]["skipped_sources"], 1);
+    let many: Vec<i64> = (100..120).collect();
+    let file = case.table(
+        "many.parquet",
+        vec![("user", column(many.clone())), ("n", column(many))],
+    );
+    let case = Case::small();
+    case.refuse(
+        "ppr",
+        &["--sources", &file],
+        INVALID_INPUT,
+        &["--source-column", "user, n"],
+    );
+    let named = ["--sources", &file, "--source-column", "user"];
+    case.refuse(
+        "ppr",
+        &named,
+        INVALID_INPUT,
+        &["20 of 20", "100, 101", "109, …"],
+    );
+    let skipped = [&named[..], &["--on-missing-source", "skip"]].concat();
+    case.refuse(
+        "ppr",
+        &skipped,
+        INVALID_INPUT,
+        &["no source is in the graph"],
+    );
+}
+
+#[test]
+fn a_seed_table_names_its_own_sources() {
+    let case = Case::small();
+    let seeds = case.table(
+        "seeds.parquet",
+        vec![
+            ("source", column(vec!["zoë", "ann", "ann", "ann"])),
+            ("vertex", column(vec![4i32, 4, 1, 1])),
+            ("weight", column(vec![5.0, 1.0, 0.5, 0.5])),
+        ],
+    );
+    for method in ["power", "push"] {
+        let case = Case::small();
+        let result = case.ppr(&["--seeds", &seeds, "--method", method, "--tol", "1e-9"]);
+        assert_eq!(result.order, ["ann", "zoë"]);
+        let ann: std::collections::BTreeMap<_, _> =
+            result.answers["ann"].targets.iter().cloned().collect();
+        // Half of the walks start at 4 and stay, half run around 1 → 2 → 3.
+        assert!((ann["4"] - 0.5).abs() < 1e-8, "{ann:?}");
+        let first = 0.5 * 0.15 / (1.0 - 0.85f64.powi(3));
+        assert!((ann["1"] - first).abs() < 1e-8, "{ann:?}");
+    }
+    let bad = case.table(
+        "bad.parquet",
+        vec![
+            ("source", column(vec!["ann", "ann"])),
+            ("vertex", column(vec![4i64, 1])),
+            ("weight", column(vec![1.0, -1.0])),
+        ],
+    );
+    case.refuse(
+        "ppr",
+        &["--seeds", &bad],
+        INVALID_INPUT,
+        &["bad.parquet", "row 1", "-1"],
+    );
+    case.refuse(
+        "ppr",
+        &["--seeds", &bad, "--sources", "1"],
+        USAGE,
+        &["--seeds", "--sources"],
+    );
+}
+
+#[test]
+fn bad_edges_are_refused_with_their_place() {
+    for (weight, part) in [
+        (Some(0.0), "weights of edges are positive"),
+        (Some(-2.0), "is -2"),
+        (Some(f64::NAN), "NaN"),
+        (Some(f64::INFINITY), "infinite"),
+        (None, "null"),
+    ] {
+        let weights = vec![Some(1.0), Some(1.0), weight];
+        let case = Case::new(vec![1i64, 2, 3], vec![2i64, 3, 1], weights);
+        let parts = ["row group 1, row 0", "\"weight\"", part];
+        case.refuse("pagerank", &["--weight", "weight"], INVALID_INPUT, &parts);
+    }
+    let skipped = Case::new(
+        vec![1i64, 2],
+        vec![2i64, 1],
+        vec![Some(f64::NAN), Some(1.0)],
+    );
+    let result = skipped.page_rank(&["--weight", "weight", "--on-bad-row", "skip"]);
+    assert_eq!(result.manifest["matrix"]["skipped_rows"], 1);
+    let nothing = Case::new(vec![1i64], vec![2i64], vec![None]);
+    let flags = ["--weight", "weight", "--on-bad-row", "skip"];
+    nothing.refuse("pagerank", &flags, INVALID_INPUT, &["no edges"]);
+    let mixed = Case::new(vec!["a", "b"], vec![1i64, 2], vec![Some(1.0); 2]);
+    mixed.refuse("pagerank", &[], INVALID_INPUT, &["\"dst\"", "one type"]);
+    let empty = Case::new(Vec::<i64>::new(), Vec::<i64>::new(), Vec::new());
+    empty.refuse("pagerank", &[], INVALID_INPUT, &["no rows"]);
+    Case::small().refuse(
+        "pagerank",
+        &["--src", "from"],
+        INVALID_INPUT,
+        &["no column \"from\"", "\"dst\" (int64)"],
+    );
+}
+
+#[test]
+fn parameters_that_make_no_sense_are_refused() {
+    let case = Case::small();
+    for damping in ["0", "1", "-0.5", "1.5", "nan"] {
+        case.refuse(
+            "pagerank",
+            &["--damping", damping],
+            INVALID_INPUT,
+            &["--damping"],
+        );
+    }
+    for job in [&["pagerank"][..], &["ppr", "--sources", "1"]] {
+        let flags = [&job[1..], &["--alpha", "0.85"]].concat();
+        case.refuse(job[0], &flags, USAGE, &["--damping", "--restart-prob"]);
+    }
+    case.refuse("pagerank", &["--tol", "0"], INVALID_INPUT, &["--tol"]);
+    case.refuse("pagerank", &["--vertices", "9"], USAGE, &["--ids dense"]);
+    case.refuse(
+        "ppr",
+        &["--sources", "1", "--top-k", "0"],
+        INVALID_INPUT,
+        &["--top-k"],
+    );
+    case.refuse(
+        "ppr",
+        &["--sources", "one"],
+        INVALID_INPUT,
+        &["\"one\"", "Int64"],
+    );
+    case.refuse("ppr", &[], USAGE, &["--sources"]);
+    let uniform = [
+        "--sources",
+        "1",
+        "--method",
+        "push",
+        "--dangling",
+        "uniform",
+    ];
+    case.refuse("ppr", &uniform, INVALID_INPUT, &["--method power"]);
+    case.refuse(
+        "ppr",
+        &["--sources", "/no/such.parquet"],
+        INVALID_INPUT,
+        &["no such file"],
+    );
+}
+
+#[test]
+fn too_few_iterations_are_said_and_strict_makes_them_an_error() {
+    let case = Case::new(vec![1i64, 2, 3], vec![2i64, 3, 2], vec![Some(1.0); 3]);
+    let result = case.page_rank(&["--max-iterations", "3"]);
+    let quality = &result.manifest["convergence"];
+    assert_eq!(
+        (&quality["converged"], &quality["iterations"]),
+        (&false.into(), &3.into())
+    );
+    assert!(quality["residual"].as_f64() > Some(1e-6));
+    let strict = ["--max-iterations", "3", "--strict", "--overwrite"];
+    let (code, message) = case.bench.fail(case.arguments("pagerank", &strict));
+    assert_eq!(code, 8, "{message}");
+    let flags = [
+        "--sources",
+        "1",
+        "--max-iterations",
+        "2",
+        "--strict",
+        "--overwrite",
+    ];
+    let (code, message) = case.bench.fail(case.arguments("ppr", &flags));
+    assert_eq!(code, 8, "{message}");
+}
+
+#[test]
+fn results_and_costs_are_shown() {
+    let case = Case::small();
+    let json = case.bench.succeed(case.arguments("pagerank", &["--json"]));
+    let answer: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(answer["manifest"]["convergence"]["converged"], true);
+    let out = case.out().display().to_string();
+    let shown = case.bench.succeed(["show", "--verify", &out]).stdout;
+    let shown = String::from_utf8(shown).expect("text");
+    for part in ["4 vertices, 4 edges", "damping 0.85", "checked by blake3"] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    let edges = case.edges.display().to_string();
+    for flags in [&["pagerank"][..], &["ppr", "--sources", "all"]] {
+        let arguments = [&["estimate"], flags, &[&edges]].concat();
+        let cost = String::from_utf8(case.bench.succeed(arguments).stdout).expect("text");
+        assert!(
+            cost.contains("10 vertices") && cost.contains("fits into"),
+            "{cost}"
+        );
+    }
+}

@@ -1,0 +1,271 @@
+//! PageRank and personalized PageRank against scipy, networkx and igraph; the same bytes whoever
+//! computes them; killed and continued.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rankmill_tests::cluster::Cluster;
+use rankmill_tests::graph::{self, GraphReference, Leading, PersonalFiles, ScoreFiles};
+use rankmill_tests::program::{Bench, Process, wait_until};
+use rankmill_tests::result::digests;
+
+/// What elimination and power iteration leave of the references' own digits.
+const REFERENCE_ERROR: f64 = 1e-11;
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Calls `check` with every reference that is at hand; says loudly what is not.
+fn for_each_reference(check: impl Fn(&GraphReference, &Bench, Vec<String>)) {
+    let mut checked = 0;
+    for reference in graph::all() {
+        let bench = Bench::new();
+        let Some(arguments) = reference.arguments(&bench) else {
+            eprintln!(
+                "SKIPPED {}: its data is not on this machine",
+                reference.name
+            );
+            continue;
+        };
+        check(&reference, &bench, arguments);
+        checked += 1;
+    }
+    assert!(checked >= 7, "only {checked} references were checked");
+}
+
+/// Runs a job that writes to `out` in `bench`.
+fn run(bench: &Bench, job: &str, graph: &[String], flags: &str) -> std::path::PathBuf {
+    let out = bench.path("out");
+    let mut arguments = vec![job.to_owned()];
+    arguments.extend(graph.iter().cloned());
+    arguments.extend(words(flags));
+    arguments.extend([
+        "--overwrite".to_owned(),
+        "-o".to_owned(),
+        out.display().to_string(),
+    ]);
+    bench.succeed(&arguments);
+    out
+}
+
+/// The part of ‖found − exact‖₁ that the reference shows.
+fn shown_distance(found: &BTreeMap<String, f64>, exact: &Leading) -> f64 {
+    let scores = exact.ids.iter().zip(&exact.scores);
+    scores
+        .map(|(id, score)| (found.get(id).copied().unwrap_or(0.0) - score).abs())
+        .sum()
+}
+
+#[test]
+fn page_rank_agrees_with_scipy_networkx_and_igraph() {
+    for_each_reference(|reference, bench, arguments| {
+        let out = run(bench, "pagerank", &arguments, "--tol 1e-9");
+        let result = ScoreFiles::read(&out);
+        let name = &reference.name;
+        assert_eq!(result.scores.len() as u64, reference.vertices, "{name}");
+        assert_eq!(result.manifest["matrix"]["nnz"], reference.edges, "{name}");
+        let quality = &result.manifest["convergence"];
+        let residual = quality["residual"].as_f64().expect("a residual");
+        assert!(
+            quality["converged"] == true && residual <= 1e-9,
+            "{name}: {quality}"
+        );
+        let sum: f64 = result.scores.values().sum();
+        assert!((sum - 1.0).abs() < 1e-12, "{name}: scores sum to {sum}");
+        let distance = shown_distance(&result.scores, &reference.pagerank);
+        assert!(
+            distance <= residual + REFERENCE_ERROR,
+            "{name}: {distance} > {residual}"
+        );
+    });
+}
+
+#[test]
+fn personalized_page_rank_agrees_by_every_method_and_precision() {
+    for_each_reference(|reference, bench, arguments| {
+        for (method, tol) in [
+            ("power", 1e-4),
+            ("power", 1e-8),
+            ("push", 1e-3),
+            ("push", 1e-7),
+        ] {
+            if method == "push" && reference.dangling() == "uniform" {
+                continue;
+            }
+            check_personal(reference, bench, &arguments, method, tol);
+        }
+    });
+}
+
+fn check_personal(
+    reference: &GraphReference,
+    bench: &Bench,
+    arguments: &[String],
+    method: &str,
+    tol: f64,
+) {
+    const K: usize = 8;
+    let sources: Vec<&str> = reference.ppr.keys().map(String::as_str).collect();
+    let flags = format!(
+        "--method {method} --tol {tol} --top-k {K} --sources {}",
+        sources.join(",")
+    );
+    let result = PersonalFiles::read(&run(bench, "ppr", arguments, &flags));
+    assert_eq!(result.answers.len(), reference.ppr.len());
+    assert_eq!(result.manifest["convergence"]["method"], method);
+    for (source, exact) in &reference.ppr {
+        let what = format!("{} from {source} by {method} to {tol}", reference.name);
+        let answer = &result.answers[source];
+        assert!(answer.residual <= tol, "{what}: {}", answer.residual);
+        let exact_by_id: BTreeMap<_, _> = exact.ids.iter().zip(&exact.scores).collect();
+        let least_shown = exact.scores.last().copied().unwrap_or(0.0);
+        let mut distance = 0.0;
+        for (target, score) in &answer.targets {
+            // A target that the reference does not show has at most the last score it shows.
+            distance += match exact_by_id.get(target) {
+                Some(exact) => (score - **exact).abs(),
+                None => (score - least_shown).max(0.0),
+            };
+        }
+        assert!(
+            distance <= answer.residual + REFERENCE_ERROR,
+            "{what}: {distance} > {answer:?}"
+        );
+        if answer.proven {
+            let positive = exact.scores.iter().filter(|score| **score > 1e-15).count();
+            assert_eq!(answer.targets.len(), K.min(positive), "{what}: {answer:?}");
+            let needed = exact.scores[answer.targets.len() - 1] - REFERENCE_ERROR;
+            for (target, _) in &answer.targets {
+                let exact = exact_by_id.get(target);
+                assert!(
+                    exact.is_some_and(|score| **score >= needed),
+                    "{what}: {target} is no target"
+                );
+            }
+        }
+    }
+    // Tight answers are proven where scores are apart at all.
+    let proven = result
+        .answers
+        .values()
+        .filter(|answer| answer.proven)
+        .count();
+    if tol < 1e-6 && reference.name == "wiki-Vote" {
+        assert!(proven > 0, "nothing was proven");
+    }
+}
+
+fn rmat(bench: &Bench, scale: u32) -> Vec<String> {
+    let path = bench.path("rmat.parquet");
+    let scale = scale.to_string();
+    let file = path.display().to_string();
+    bench.succeed([
+        "generate",
+        "rmat",
+        "--scale",
+        &scale,
+        "--edge-factor",
+        "8",
+        "-o",
+        &file,
+    ]);
+    vec![file]
+}
+
+/// Every kind of job on a graph, in few iterations.
+const JOBS: [(&str, &str); 5] = [
+    ("pagerank", "--tol 1e-7"),
+    ("pagerank", "--undirected --dangling self-loop"),
+    ("ppr", "--sources all --top-k 5 --method power --tol 1e-3"),
+    ("ppr", "--sources all --top-k 5 --method push --tol 1e-2"),
+    (
+        "ppr",
+        "--sources all --top-k 3 --method push --tol 1e-6 --stop-when-proven",
+    ),
+];
+
+#[test]
+fn threads_do_not_change_a_byte() {
+    for (job, flags) in JOBS {
+        let results: Vec<_> = [1, 2, 3]
+            .iter()
+            .map(|threads| {
+                let bench = Bench::new();
+                let graph = rmat(&bench, 9);
+                let flags = format!("{flags} --threads {threads}");
+                digests(&run(&bench, job, &graph, &flags))
+            })
+            .collect();
+        assert_eq!(results[0], results[1], "{job} {flags}");
+        assert_eq!(results[0], results[2], "{job} {flags}");
+    }
+}
+
+#[test]
+fn workers_do_not_change_a_byte() {
+    let alone = Bench::new();
+    let graph = rmat(&alone, 9);
+    for workers in [1, 2] {
+        let bench = Bench::new();
+        let cluster = Cluster::start(&bench, workers);
+        for (job, flags) in JOBS {
+            let expected = digests(&run(&alone, job, &graph, flags));
+            let flags = format!("{flags} --coordinator {}", cluster.url());
+            let found = digests(&run(&bench, job, &graph, &flags));
+            assert_eq!(found, expected, "{job} {flags}, {workers} workers");
+        }
+    }
+}
+
+/// Tasks whose results the only job's log holds.
+fn log_length(bench: &Bench) -> usize {
+    let Ok(jobs) = std::fs::read_dir(bench.path("state").join("jobs")) else {
+        return 0;
+    };
+    jobs.flatten()
+        .filter_map(|job| std::fs::read_dir(job.path().join("log")).ok())
+        .map(Iterator::count)
+        .sum()
+}
+
+#[test]
+fn all_sources_continue_after_kill_9() {
+    for (method, tol) in [("power", "1e-4"), ("push", "1e-1")] {
+        let flags = format!("--sources all --top-k 10 --method {method} --tol {tol}");
+        let clean = Bench::new();
+        let graph = rmat(&clean, 12);
+        let expected = digests(&run(&clean, "ppr", &graph, &flags));
+        let length = log_length(&clean);
+        for share in [3, 5] {
+            let bench = Bench::new();
+            let graph = rmat(&bench, 12);
+            let out = bench.path("out");
+            let mut arguments = vec!["ppr".to_owned()];
+            arguments.extend(graph);
+            arguments.extend(words(&flags));
+            arguments.extend(["-o".to_owned(), out.display().to_string()]);
+            let mut process = Process::start(bench.command(&arguments));
+            let target = length * share / 8;
+            wait_until("the log", Duration::from_secs(120), || {
+                log_length(&bench) >= target
+            });
+            process.kill();
+            assert!(
+                !out.join("_manifest.json").exists(),
+                "killed too late to test anything"
+            );
+            let before = log_length(&bench);
+            bench.succeed(&arguments);
+            assert_eq!(
+                digests(&out),
+                expected,
+                "{method}, killed after {target} of {length}"
+            );
+            assert!(
+                log_length(&bench) < before + length,
+                "finished tasks ran again"
+            );
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Graph operators on a plain graph: several tasks make what one makes, edges land where their
+//! vertices are.
+
+use rankmill_common::job::graph::Dangling;
+use rankmill_common::matrix::{BlockFormat, Precision, TallMatrix};
+use rankmill_common::operator::page_rank_step::{PageRankStep, PageRankStepped};
+
+use crate::operator::page_rank_step;
+use crate::operator::support::{Bench, Rows, transposed};
+
+const VERTICES: usize = 40;
+
+/// Weights of a graph with sinks and loops; row = from.
+fn weights() -> Rows {
+    let weight = |from: usize, to: usize| match (7 * from + 3 * to + from * to) % 11 {
+        0 | 4 if !from.is_multiple_of(9) => 1.0 + (from % 3) as f64,
+        _ => 0.0,
+    };
+    (0..VERTICES)
+        .map(|from| (0..VERTICES).map(|to| weight(from, to)).collect())
+        .collect()
+}
+
+struct Case {
+    bench: Bench,
+    template: PageRankStep,
+}
+
+impl Case {
+    fn new(dangling: Dangling) -> Self {
+        let bench = Bench::new();
+        let weights = weights();
+        let strengths: Rows = weights.iter().map(|row| vec![row.iter().sum()]).collect();
+        let template = PageRankStep {
+            format: BlockFormat::Sparse,
+            blocks: bench.wide_blocks(&transposed(&weights), 9),
+            vertices: VERTICES as u64,
+            strengths: bench.tall(&strengths, Precision::Double, 16),
+            scores: None,
+            damping: 0.85,
+            dangling,
+            steps: 1,
+            tol: 1e-300,
+        };
+        Self { bench, template }
+    }
+
+    /// Takes steps one by one, in `tasks` tasks.
+    fn separately(&self, tasks: usize, steps: u32) -> (Rows, Vec<PageRankStepped>) {
+        let mut scores = None;
+        let mut parts = Vec::new();
+        for step in 0..steps {
+            let share = self.template.blocks.len().div_ceil(tasks);
+            parts = (0..)
+                .zip(self.template.blocks.chunks(share))
+                .map(|(task, blocks)| {
+                    let operator = PageRankStep {
+                        blocks: blocks.to_vec(),
+                        scores: scores.clone(),
+                        ..self.template.clone()
+                    };
+                    let attempt: u32 = task;
+                    let context = self.bench.attempt(&format!("{tasks}-{step}-{attempt}"));
+                    page_rank_step::run(&context, &operator).expect("a step")
+                })
+                .collect();
+            scores = Some(TallMatrix {
+                nrows: VERTICES as u64,
+                ncols: 1,
+                precision: Precision::Double,
+                shards: parts.iter().map(|part| part.scores.clone()).collect(),
+            });
+        }
+        (self.bench.read_tall(&scores.expect("a step")), parts)
+    }
+}
+
+#[test]
+fn several_tasks_and_several_steps_make_the_same_scores() {
+    for dangling in [Dangling::Restart, Dangling::Uniform, Dangling::SelfLoop] {
+        let case = Case::new(dangling);
+        let (one, _) = case.separately(1, 6);
+        let (three, parts) = case.separately(3, 6);
+        assert_eq!(parts.len(), 3);
+        let mass: f64 = parts.iter().map(|part| part.mass).sum();
+        assert!((mass - 1.0).abs() < 1e-14);
+        let operator = PageRankStep {
+            steps: 6,
+            ..case.template.clone()
+        };
+        let context = case.bench.attempt("together");
+        let together = page_rank_step::run(&context, &operator).expect("steps");
+        assert_eq!(together.steps, 6);
+        let together = case
+            .bench
+            .read_shard(&together.scores, 1, Precision::Double);
+        for ((one, three), together) in one.iter().zip(&three).zip(&together) {
+            assert!((one[0] - three[0]).abs() < 1e-16, "{dangling:?}");
+            assert!((one[0] - together[0]).abs() < 1e-15, "{dangling:?}");
+        }
+    }
+}
+
+#[test]
+fn steps_follow_the_definition() {
+    let case = Case::new(Dangling::Restart);
+    let weights = weights();
+    let mut expected = vec![1.0 / VERTICES as f64; VERTICES];
+    for _ in 0..4 {
+        let mut next = vec![0.15 / VERTICES as f64; VERTICES];
+        for (from, row) in weights.iter().enumerate() {
+            let strength: f64 = row.iter().sum();
+            for to in 0..VERTICES {
+                next[to] += 0.85
+                    * expected[from]
+                    * if strength > 0.0 {
+                        row[to] / strength
+                    } else {
+                        1.0 / VERTICES as f64
+                    };
+            }
+        }
+        expected = next;
+    }
+    let (found, _) = case.separately(2, 4);
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!((found[0] - expected).abs() < 1e-15);
+    }
+}
+
+#[test]
+fn several_steps_need_all_rows() {
+    let case = Case::new(Dangling::Restart);
+    let operator = PageRankStep {
+        blocks: case.template.blocks[1..].to_vec(),
+        steps: 2,
+        ..case.template.clone()
+    };
+    assert!(page_rank_step::run(&case.bench.context, &operator).is_err());
+}
