@@ -4,9 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::JobId;
 use crate::job::JobSpec;
 use crate::operator::WrittenFile;
+use crate::{Digest, JobId};
 
 /// Name of the manifest below the output.
 pub const MANIFEST_NAME: &str = "_manifest.json";
@@ -72,6 +72,8 @@ pub enum Quality {
     Scores(ScoresSummary),
     /// Personalized PageRank.
     Personal(PersonalSummary),
+    /// An index.
+    Index(IndexSummary),
 }
 
 impl Quality {
@@ -81,6 +83,7 @@ impl Quality {
             Self::Factors(summary) => summary.converged,
             Self::Scores(summary) => summary.converged,
             Self::Personal(summary) => summary.converged,
+            Self::Index(_) => true,
         }
     }
 }
@@ -124,6 +127,18 @@ pub struct PersonalSummary {
     pub iterations: u32,
     /// Edges that were followed.
     pub edges: u64,
+}
+
+/// What an index is of, and how much it holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexSummary {
+    /// Digest of the graph: of its pinned files and of how they are read.
+    pub graph: Digest,
+    /// Entries of all fingerprints.
+    pub entries: u64,
+    /// Mass that did not fit into the entries of a fingerprint, on average.
+    pub missing: f64,
 }
 
 /// How good a factorization is.

@@ -7,7 +7,9 @@ use rankmill_common::estimate::{Estimate as Cost, ShapeKnowledge, StageEstimate}
 use rankmill_common::job::JobSpec;
 
 use crate::exit::{Failure, Format, Outcome};
-use crate::job::{JobArgs, JobFile, PageRankArgs, PprArgs, RunKeys, SvdArgs, check_local_inputs};
+use crate::job::{
+    JobArgs, JobFile, PageRankArgs, PprArgs, PprIndexArgs, RunKeys, SvdArgs, check_local_inputs,
+};
 use crate::machine;
 use crate::text::{Align, counted, grouped, print, table};
 
@@ -38,6 +40,8 @@ enum Job {
     PageRank(Box<Flags<PageRankArgs>>),
     /// Estimate what `rankmill ppr` would need with these flags
     Ppr(Box<Flags<PprArgs>>),
+    /// Estimate what `rankmill ppr-index` would need with these flags
+    PprIndex(Box<Flags<PprIndexArgs>>),
 }
 
 #[derive(clap::Args)]
@@ -57,6 +61,7 @@ impl Job {
             Self::Svd(flags) => flags.json,
             Self::PageRank(flags) => flags.json,
             Self::Ppr(flags) => flags.json,
+            Self::PprIndex(flags) => flags.json,
         }
     }
 
@@ -65,6 +70,7 @@ impl Job {
             Self::Svd(flags) => (JobArgs::Svd(Box::new(flags.args)), flags.keys),
             Self::PageRank(flags) => (JobArgs::PageRank(Box::new(flags.args)), flags.keys),
             Self::Ppr(flags) => (JobArgs::Ppr(Box::new(flags.args)), flags.keys),
+            Self::PprIndex(flags) => (JobArgs::PprIndex(Box::new(flags.args)), flags.keys),
         }
     }
 }
@@ -84,8 +90,8 @@ impl Estimate {
             }
             (None, None) => {
                 return Err(Failure::usage(
-                    "what job? Name a job file, or write `rankmill estimate svd`, `pagerank` or \
-                     `ppr` with its flags",
+                    "what job? Name a job file, or write `rankmill estimate svd`, `pagerank`, \
+                     `ppr` or `ppr-index` with its flags",
                 ));
             }
         };
@@ -116,7 +122,7 @@ fn text(spec: &JobSpec, cost: &Cost, budget: ByteSize) -> String {
             grouped(cost.ncols),
             grouped(cost.nnz)
         ),
-        JobSpec::PageRank(_) | JobSpec::Ppr(_) => format!(
+        JobSpec::PageRank(_) | JobSpec::Ppr(_) | JobSpec::PprIndex(_) => format!(
             "graph      {at_most}{} vertices, {} edges",
             grouped(cost.nrows),
             grouped(cost.nnz)
@@ -164,6 +170,7 @@ fn verdict(spec: &JobSpec, cost: &Cost, budget: ByteSize) -> String {
         ),
         JobSpec::PageRank(_) => ("", "--vertices N, your guess"),
         JobSpec::Ppr(_) => (" or --method push", "--vertices N, your guess"),
+        JobSpec::PprIndex(_) => (" or fewer --walks", "--vertices N, your guess"),
     };
     match cost.shape {
         ShapeKnowledge::Exact => format!(

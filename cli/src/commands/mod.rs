@@ -12,6 +12,7 @@ mod job;
 mod jobs;
 mod page_rank;
 mod ppr;
+mod ppr_index;
 mod run;
 pub(crate) mod show;
 mod svd;
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     PageRank(Box<page_rank::PageRank>),
     /// Rank the vertices of a graph for each of many sources: personalized PageRank
     Ppr(Box<ppr::Ppr>),
+    /// Walk from every vertex of a graph: an index that makes `ppr` of many sources fast
+    PprIndex(Box<ppr_index::PprIndex>),
     /// Run the job that a file describes
     Run(run::Run),
     /// Say what a job would need, before it runs
@@ -61,6 +64,7 @@ impl Command {
             Self::Svd(command) => command.run.format(),
             Self::PageRank(command) => command.run.format(),
             Self::Ppr(command) => command.run.format(),
+            Self::PprIndex(command) => command.run.format(),
             Self::Run(command) => command.run.format(),
             Self::Estimate(command) => command.format(),
             Self::Show(command) => Format::json_if(command.json),
@@ -79,6 +83,7 @@ impl Command {
             Self::Svd(command) => command.execute(),
             Self::PageRank(command) => command.execute(),
             Self::Ppr(command) => command.execute(),
+            Self::PprIndex(command) => command.execute(),
             Self::Run(command) => command.execute(),
             Self::Estimate(command) => command.execute(),
             Self::Show(command) => command.execute(),

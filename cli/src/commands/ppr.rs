@@ -9,6 +9,7 @@ Examples:
   rankmill ppr edges.parquet --sources 17,42 --top-k 10 -o out
   rankmill ppr edges/ --src from --dst to --sources users.parquet --method push -o out
   rankmill ppr edges.parquet --sources all --top-k 50 -o s3://bucket/ppr
+  rankmill ppr edges.parquet --sources all --index index -o out   # see ppr-index
   rankmill ppr edges.parquet --seeds seeds.parquet -o out   # source, vertex, weight
 
 A run that was stopped continues with the same command.";

@@ -15,7 +15,7 @@ A job file holds the flags of the subcommand as keys:
   value = \"rating\"
   k = 64
   output = \"s3://bucket/factors\"
-or, with job = \"pagerank\" or \"ppr\":
+or, with job = \"pagerank\", \"ppr\" or \"ppr-index\":
   job = \"ppr\"
   input = \"edges/\"
   sources = \"all\"

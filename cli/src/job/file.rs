@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::paths::distance;
-use super::{JobArgs, PageRankArgs, PprArgs, RunKeys, SvdArgs};
+use super::{JobArgs, PageRankArgs, PprArgs, PprIndexArgs, RunKeys, SvdArgs};
 use crate::exit::{Failure, Outcome};
 
 /// A job file as it was read.
@@ -32,6 +32,8 @@ enum JobKind {
     Svd,
     PageRank,
     Ppr,
+    #[serde(rename = "ppr-index")]
+    PprIndex,
 }
 
 impl JobFile {
@@ -50,6 +52,7 @@ impl JobFile {
             JobKind::Svd => JobArgs::Svd(toml::from_str(text).map_err(read)?),
             JobKind::PageRank => JobArgs::PageRank(toml::from_str(text).map_err(read)?),
             JobKind::Ppr => JobArgs::Ppr(toml::from_str(text).map_err(read)?),
+            JobKind::PprIndex => JobArgs::PprIndex(toml::from_str(text).map_err(read)?),
         };
         Ok(Self {
             job,
@@ -83,6 +86,7 @@ fn known_keys(kind: JobKind) -> Vec<String> {
         JobKind::Svd => SvdArgs::augment_args(command),
         JobKind::PageRank => PageRankArgs::augment_args(command),
         JobKind::Ppr => PprArgs::augment_args(command),
+        JobKind::PprIndex => PprIndexArgs::augment_args(command),
     });
     let mut known = vec!["job".to_owned()];
     for argument in command.get_arguments() {
@@ -104,7 +108,7 @@ mod tests {
     fn svd(file: JobFile) -> SvdArgs {
         match file.job {
             JobArgs::Svd(args) => *args,
-            JobArgs::PageRank(_) | JobArgs::Ppr(_) => panic!("no svd"),
+            JobArgs::PageRank(_) | JobArgs::Ppr(_) | JobArgs::PprIndex(_) => panic!("no svd"),
         }
     }
 
@@ -128,6 +132,11 @@ mod tests {
             panic!("no ppr");
         };
         assert_eq!(ppr.sources, ["7", "x"]);
+        let file = JobFile::parse("job = 'ppr-index'\ninput = 'e'\noutput = 'o'\nwalks = 7");
+        let JobArgs::PprIndex(index) = file.expect("a job").job else {
+            panic!("no ppr-index");
+        };
+        assert_eq!(index.walks, Some(7));
         let error = JobFile::parse("job = 'pagerank'\nrow = 'user'\n").expect_err("unknown");
         assert!(error.contains("line 2"), "{error}");
         let file = JobFile::parse("job = 'pagerank'\ninput = 'e'\noutput = 'o'\nalpha = 0.85");

@@ -2,7 +2,7 @@
 
 use rankmill_common::job::JobSpec;
 
-use super::{PageRankArgs, PprArgs, SvdArgs};
+use super::{PageRankArgs, PprArgs, PprIndexArgs, SvdArgs};
 use crate::exit::Outcome;
 
 /// What a person asks for.
@@ -14,6 +14,8 @@ pub(crate) enum JobArgs {
     PageRank(Box<PageRankArgs>),
     /// `rankmill ppr`.
     Ppr(Box<PprArgs>),
+    /// `rankmill ppr-index`.
+    PprIndex(Box<PprIndexArgs>),
 }
 
 impl JobArgs {
@@ -23,6 +25,7 @@ impl JobArgs {
             Self::Svd(args) => args.into_spec(),
             Self::PageRank(args) => args.into_spec(),
             Self::Ppr(args) => args.into_spec(),
+            Self::PprIndex(args) => args.into_spec(),
         }
     }
 
@@ -32,6 +35,7 @@ impl JobArgs {
             Self::Svd(args) => &mut args.output,
             Self::PageRank(args) => &mut args.graph.output,
             Self::Ppr(args) => &mut args.graph.output,
+            Self::PprIndex(args) => &mut args.graph.output,
         }
     }
 
@@ -41,6 +45,7 @@ impl JobArgs {
             Self::Svd(args) => args.overwrite = true,
             Self::PageRank(args) => args.graph.overwrite = true,
             Self::Ppr(args) => args.graph.overwrite = true,
+            Self::PprIndex(args) => args.graph.overwrite = true,
         }
     }
 }

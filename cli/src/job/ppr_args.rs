@@ -5,6 +5,7 @@ use std::path::Path;
 use rankmill_common::job::JobSpec;
 use rankmill_common::job::graph::defaults;
 use rankmill_common::job::ppr::{OnMissingSource, PprMethod, PprSpec, Seeds, Stop};
+use rankmill_common::job::ppr_index::INDEXED_TOL;
 use serde::Deserialize;
 
 use super::graph_args::GraphArgs;
@@ -68,6 +69,10 @@ pub(crate) struct PprArgs {
     /// power (blocks of sources), push (one by one, as far as needed), auto [default: auto]
     #[arg(long, value_name = "METHOD", value_parser = word::<PprMethod>)]
     pub(crate) method: Option<PprMethod>,
+    /// Result of `rankmill ppr-index` with the same edges: push, and complete what is left from its
+    /// fingerprints; --tol is then 0.5 unless given
+    #[arg(long, value_name = "INDEX")]
+    pub(crate) index: Option<String>,
     /// By push: leave a source as soon as its set of targets is proven, whatever --tol says; its
     /// scores are then as good as its residual says
     #[arg(long)]
@@ -83,7 +88,14 @@ impl PprArgs {
             Seeds::All | Seeds::Ids { .. } => &[],
             Seeds::Sources { paths, .. } | Seeds::Table { paths, .. } => paths,
         };
-        let (job, files) = self.graph.job(files)?;
+        let mut files = files.to_vec();
+        files.extend(self.index.clone());
+        let (job, mut files) = self.graph.job(&files)?;
+        let index = self.index.as_ref().and_then(|_| files.pop());
+        let tol = match index {
+            None => defaults::PERSONAL_TOL,
+            Some(_) => INDEXED_TOL,
+        };
         let spec = JobSpec::Ppr(PprSpec {
             input: job.input,
             output: job.output,
@@ -91,9 +103,10 @@ impl PprArgs {
             on_missing_source: self.on_missing_source.unwrap_or_default(),
             damping: job.damping,
             dangling: job.dangling,
-            tol: self.graph.tol.unwrap_or(defaults::PERSONAL_TOL),
+            tol: self.graph.tol.unwrap_or(tol),
             top_k: self.top_k.unwrap_or(TOP_K),
             method: self.method.unwrap_or_default(),
+            index,
             stop: if self.stop_when_proven {
                 Stop::BoundOrProven
             } else {
@@ -247,6 +260,29 @@ mod tests {
         }
         both.graph.damping = Some(0.8);
         assert!(refused(both).contains("give one of them"));
+    }
+
+    #[test]
+    fn an_index_is_completed_by_push_alone() {
+        let mut indexed = args(&["all"]);
+        indexed.index = Some("/index".to_owned());
+        match indexed.clone().into_spec() {
+            Ok(JobSpec::Ppr(spec)) => {
+                assert!(
+                    spec.index
+                        .as_ref()
+                        .is_some_and(|url| url.ends_with("/index"))
+                );
+                assert_eq!(spec.chosen_method(1), PprMethod::Push);
+                assert!((spec.tol - INDEXED_TOL).abs() < 1e-15);
+            }
+            Ok(_) | Err(_) => panic!("no ppr job"),
+        }
+        indexed.method = Some(PprMethod::Power);
+        assert!(refused(indexed.clone()).contains("--method power"));
+        indexed.method = None;
+        indexed.stop_when_proven = true;
+        assert!(refused(indexed).contains("--stop-when-proven"));
     }
 
     #[test]

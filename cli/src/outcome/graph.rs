@@ -1,6 +1,7 @@
 //! The answer to a job on a graph.
 
-use rankmill_common::manifest::{MatrixSummary, PersonalSummary, ScoresSummary};
+use rankmill_common::ByteSize;
+use rankmill_common::manifest::{IndexSummary, MatrixSummary, PersonalSummary, ScoresSummary};
 
 use super::taken;
 use crate::text::{counted, grouped};
@@ -55,6 +56,26 @@ pub(super) fn personal_summary(
         quality.max_residual,
         grouped(quality.proven),
         grouped(quality.sources),
+        taken(elapsed),
+    )
+}
+
+/// What a person wants to know first about an index.
+pub(super) fn index_summary(
+    graph: &MatrixSummary,
+    (quality, bytes): (&IndexSummary, u64),
+    place: &str,
+    elapsed: Option<f64>,
+) -> String {
+    format!(
+        "{}\n\
+         index      {} entries, {:.1} a vertex, in {}; {:.2} % of the walks' visits left out\n\
+         result     {place}{}\n",
+        head(graph),
+        grouped(quality.entries),
+        quality.entries as f64 / graph.nrows.max(1) as f64,
+        ByteSize(bytes),
+        100.0 * quality.missing,
         taken(elapsed),
     )
 }

@@ -41,7 +41,7 @@ pub(crate) async fn conclude(
     let manifest = result.manifest().await?;
     let spectrum = match &manifest.convergence {
         Quality::Factors(_) => Some(result.spectrum().await?),
-        Quality::Scores(_) | Quality::Personal(_) => None,
+        Quality::Scores(_) | Quality::Personal(_) | Quality::Index(_) => None,
     };
     // Who only watched cannot say how long it took.
     let elapsed = spec.map(|_| progress.elapsed().as_secs_f64());
@@ -94,6 +94,10 @@ fn summary(
         (Quality::Personal(quality), _) => {
             graph::personal_summary(&manifest.matrix, quality, place, elapsed)
         }
+        (Quality::Index(quality), _) => {
+            let bytes = manifest.files.iter().map(|file| file.size).sum();
+            graph::index_summary(&manifest.matrix, (quality, bytes), place, elapsed)
+        }
     }
 }
 
@@ -102,7 +106,7 @@ fn not_converged(manifest: &Manifest) -> String {
         (JobSpec::Svd(spec), Quality::Factors(quality)) => svd::not_converged(spec, quality),
         (_, Quality::Scores(quality)) => graph::scores_not_converged(quality),
         (_, Quality::Personal(quality)) => graph::personal_not_converged(quality),
-        (JobSpec::PageRank(_) | JobSpec::Ppr(_), Quality::Factors(_)) => "not converged".to_owned(),
+        (_, Quality::Factors(_) | Quality::Index(_)) => "not converged".to_owned(),
     }
 }
 

@@ -3,10 +3,11 @@
 use super::{Estimate, PROCESS_BYTES, ShapeKnowledge, StageEstimate, ingest};
 use crate::input::{EdgeDirection, Ids, InputSpec, Layout};
 use crate::job::ppr::{PprMethod, PprSpec, Seeds};
-use crate::job::{PageRankSpec, ppr as job};
+use crate::job::{PageRankSpec, PprIndexSpec, ppr as job};
 use crate::matrix::Precision;
 use crate::operator::Inspection;
 use crate::operator::power_scores::{block_width, iteration_precision};
+use crate::operator::walk::{fingerprint_bytes, vertices_per_file};
 
 /// Iterations to the default tolerance on directed graphs, which contract faster than damping
 /// alone does.
@@ -127,6 +128,37 @@ pub fn ppr(spec: &PprSpec, inspection: &Inspection) -> Estimate {
     size.estimate(method.name(), times, stages, result)
 }
 
+/// Estimates an index from its input's footers.
+pub fn ppr_index(spec: &PprIndexSpec, inspection: &Inspection) -> Estimate {
+    let size = Size::of(&spec.input, inspection);
+    let mut stages = ingest(inspection, size.bytes);
+    let sums = match &spec.input.layout {
+        Layout::Graph(layout) if layout.weight.is_some() => 8 * size.edges,
+        Layout::Graph(_) | Layout::Sparse(_) | Layout::Dense(_) => 0,
+    };
+    let held = vertices_per_file(spec.entries).min(size.vertices);
+    stages.push(StageEstimate {
+        name: "walk from vertices".into(),
+        times: size
+            .vertices
+            .div_ceil(vertices_per_file(spec.entries))
+            .max(1),
+        memory: PROCESS_BYTES
+            + 16 * size.vertices
+            + sums
+            + 3 * held * (fingerprint_bytes(spec.entries) + 64)
+            + 512 * spec.visits(),
+        bytes_read: size.bytes,
+        scratch: 0,
+    });
+    // Walks meet no more vertices than they make visits.
+    let entries = u64::from(spec.entries)
+        .min(spec.visits())
+        .min(size.vertices);
+    let result = size.vertices * fingerprint_bytes(entries as u32);
+    size.estimate("walks", 1, stages, result)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,6 +214,7 @@ mod tests {
             tol,
             top_k: 100,
             method: PprMethod::Auto,
+            index: None,
             stop: Stop::Bound,
             max_iterations: defaults::MAX_ITERATIONS,
             convergence: Convergence::Report,

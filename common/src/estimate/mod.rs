@@ -8,7 +8,7 @@ mod svd;
 
 use serde::{Deserialize, Serialize};
 
-pub use graph::{page_rank, ppr};
+pub use graph::{page_rank, ppr, ppr_index};
 pub use svd::svd;
 
 use crate::job::JobSpec;
@@ -23,6 +23,7 @@ pub fn job(spec: &JobSpec, inspection: &Inspection) -> Estimate {
         JobSpec::Svd(spec) => svd(spec, inspection),
         JobSpec::PageRank(spec) => page_rank(spec, inspection),
         JobSpec::Ppr(spec) => ppr(spec, inspection),
+        JobSpec::PprIndex(spec) => ppr_index(spec, inspection),
     }
 }
 

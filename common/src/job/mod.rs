@@ -3,12 +3,14 @@
 pub mod graph;
 pub mod page_rank;
 pub mod ppr;
+pub mod ppr_index;
 pub mod svd;
 
 use serde::{Deserialize, Serialize};
 
 pub use page_rank::PageRankSpec;
 pub use ppr::PprSpec;
+pub use ppr_index::PprIndexSpec;
 pub use svd::SvdSpec;
 
 use crate::input::InputSpec;
@@ -25,6 +27,9 @@ pub enum JobSpec {
     PageRank(PageRankSpec),
     /// Personalized PageRank.
     Ppr(PprSpec),
+    /// Fingerprints for personalized PageRank.
+    #[serde(rename = "ppr-index")]
+    PprIndex(PprIndexSpec),
 }
 
 /// Where results go and what may be replaced there.
@@ -54,16 +59,17 @@ impl JobSpec {
             Self::Svd(spec) => &spec.input,
             Self::PageRank(spec) => &spec.input,
             Self::Ppr(spec) => &spec.input,
+            Self::PprIndex(spec) => &spec.input,
         }
     }
 
     /// Every file, directory or glob that the job reads.
     pub fn paths(&self) -> impl Iterator<Item = &String> {
-        let more = match self {
-            Self::Svd(_) | Self::PageRank(_) => &[],
-            Self::Ppr(spec) => spec.seed_paths(),
+        let (seeds, index): (&[String], _) = match self {
+            Self::Svd(_) | Self::PageRank(_) | Self::PprIndex(_) => (&[], None),
+            Self::Ppr(spec) => (spec.seed_paths(), spec.index.as_ref()),
         };
-        self.input().paths.iter().chain(more)
+        self.input().paths.iter().chain(seeds).chain(index)
     }
 
     /// What happens when the tolerance is not met.
@@ -72,6 +78,8 @@ impl JobSpec {
             Self::Svd(spec) => spec.convergence,
             Self::PageRank(spec) => spec.convergence,
             Self::Ppr(spec) => spec.convergence,
+            // It has no tolerance.
+            Self::PprIndex(_) => svd::Convergence::Report,
         }
     }
 
@@ -81,6 +89,7 @@ impl JobSpec {
             Self::Svd(spec) => &spec.output,
             Self::PageRank(spec) => &spec.output,
             Self::Ppr(spec) => &spec.output,
+            Self::PprIndex(spec) => &spec.output,
         }
     }
 
@@ -90,6 +99,7 @@ impl JobSpec {
             Self::Svd(_) => "svd",
             Self::PageRank(_) => "pagerank",
             Self::Ppr(_) => "ppr",
+            Self::PprIndex(_) => "ppr-index",
         }
     }
 
@@ -103,6 +113,7 @@ impl JobSpec {
             Self::Svd(spec) => spec.validate(),
             Self::PageRank(spec) => spec.validate(),
             Self::Ppr(spec) => spec.validate(),
+            Self::PprIndex(spec) => spec.validate(),
         }
     }
 
@@ -114,6 +125,7 @@ impl JobSpec {
             Self::Svd(spec) => &mut spec.output,
             Self::PageRank(spec) => &mut spec.output,
             Self::Ppr(spec) => &mut spec.output,
+            Self::PprIndex(spec) => &mut spec.output,
         };
         output.overwrite = Overwrite::Refuse;
         Digest::of_value(&identity)

@@ -30,6 +30,8 @@ pub struct PprSpec {
     pub top_k: u32,
     /// How scores are found.
     pub method: PprMethod,
+    /// An index of the graph that completes what `push` leaves.
+    pub index: Option<String>,
     /// When `push` leaves a source.
     pub stop: Stop,
     /// Most iterations by `power`.
@@ -128,6 +130,9 @@ impl PprMethod {
 impl PprSpec {
     /// The method that `auto` stands for on a graph of `edges` edges.
     pub fn chosen_method(&self, edges: u64) -> PprMethod {
+        if self.index.is_some() {
+            return PprMethod::Push;
+        }
         match (self.method, self.dangling) {
             (PprMethod::Auto, Dangling::Uniform) => PprMethod::Power,
             (PprMethod::Auto, Dangling::Restart | Dangling::SelfLoop) => {
@@ -164,6 +169,7 @@ impl PprSpec {
                  self-loop",
             ));
         }
+        self.validate_index()?;
         match &self.seeds {
             Seeds::Ids { ids } if ids.is_empty() => {
                 return Err(Error::invalid_input("--sources names no vertex"));
@@ -174,5 +180,28 @@ impl PprSpec {
             Seeds::All | Seeds::Ids { .. } | Seeds::Sources { .. } | Seeds::Table { .. } => {}
         }
         graph::validate_input(&self.input)
+    }
+
+    fn validate_index(&self) -> Result<()> {
+        let reason = match (&self.index, self.method, self.dangling, self.stop) {
+            (None, _, _, _) => return Ok(()),
+            (Some(_), PprMethod::Power, _, _) => {
+                "--index completes what push leaves: leave --method power out, or --index"
+            }
+            (Some(_), _, Dangling::Uniform, _) => {
+                "no index is made with --dangling uniform: use restart or self-loop"
+            }
+            (Some(_), _, _, Stop::BoundOrProven) => {
+                "--stop-when-proven is for scores that are proven without an index: leave it or \
+                 --index out"
+            }
+            (
+                Some(_),
+                PprMethod::Auto | PprMethod::Push,
+                Dangling::Restart | Dangling::SelfLoop,
+                Stop::Bound,
+            ) => return Ok(()),
+        };
+        Err(Error::invalid_input(reason))
     }
 }

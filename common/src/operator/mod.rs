@@ -20,9 +20,11 @@ pub mod partition_entries;
 pub mod power_scores;
 pub mod published_matrix;
 pub mod push_scores;
+pub mod read_index;
 mod result_files;
 pub mod small_factorization;
 pub mod transform_block;
+pub mod walk;
 pub mod write_factors;
 pub mod write_scores;
 pub mod write_spectrum;
@@ -45,8 +47,10 @@ pub use partition_entries::{PartitionEntries, PartitionedEntries};
 pub use power_scores::{PersonalScores, PowerScores};
 pub use published_matrix::{FindMatrix, FoundMatrix, PublishMatrix};
 pub use push_scores::PushScores;
+pub use read_index::{FindIndex, FoundIndex, IndexShard, ReadIndex};
 pub use small_factorization::{SmallFactorization, SmallFactors};
 pub use transform_block::TransformBlock;
+pub use walk::{Walk, Walked};
 pub use write_factors::{WriteFactors, WrittenFile};
 pub use write_scores::WriteScores;
 pub use write_spectrum::{Spectrum, WriteSpectrum};
@@ -144,6 +148,12 @@ operators! {
     PowerScores => PersonalScores,
     /// Personalized PageRank of some sources by forward push.
     PushScores => PersonalScores,
+    /// Fingerprints of some vertices.
+    Walk => Walked,
+    /// Checks the index of an earlier job.
+    FindIndex => FoundIndex,
+    /// Makes a file of an index an object.
+    ReadIndex => IndexShard,
 }
 
 macro_rules! reports {
@@ -216,6 +226,12 @@ reports! {
     FoundSources,
     /// Scores of some sources.
     PersonalScores,
+    /// Fingerprints of some vertices.
+    Walked,
+    /// An index that fits.
+    FoundIndex,
+    /// Fingerprints as an object.
+    IndexShard,
 }
 
 /// The report of an operator that has nothing to say.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::power_scores::Personal;
+use super::read_index::IndexShard;
 use crate::matrix::{BlockFormat, BlockRef};
 
 /// Parameters of `push_scores`.
@@ -19,17 +20,22 @@ pub struct PushScores {
     pub lanes: u32,
     /// Edges to follow for one source at most.
     pub max_edges: u64,
+    /// Fingerprints of all vertices, by index, that complete what is left.
+    pub index: Option<Vec<IndexShard>>,
     /// What all methods need.
     pub personal: Personal,
 }
 
 /// Bytes per vertex of a workspace.
 const WORKSPACE: u64 = 26;
+/// Bytes per vertex of completed scores.
+const COMPLETION: u64 = 12;
 
 impl PushScores {
     pub(super) fn memory(&self) -> u64 {
         // Besides the workspaces, a row's span and strength per vertex.
         let shared = 24 * self.vertices;
-        self.personal.result_memory() + shared + u64::from(self.lanes) * WORKSPACE * self.vertices
+        let lane = WORKSPACE + self.index.as_ref().map_or(0, |_| COMPLETION);
+        self.personal.result_memory() + shared + u64::from(self.lanes) * lane * self.vertices
     }
 }

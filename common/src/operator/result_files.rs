@@ -12,6 +12,7 @@ impl Operator {
             Self::WriteFactors(write) => vec![&write.path],
             Self::WriteSpectrum(write) => vec![&write.path],
             Self::WriteScores(write) => vec![&write.path],
+            Self::Walk(walk) => vec![&walk.path],
             Self::PowerScores(PowerScores { personal, .. })
             | Self::PushScores(PushScores { personal, .. }) => {
                 vec![&personal.scores_path, &personal.sources_path]
@@ -33,7 +34,9 @@ impl Operator {
             | Self::SmallFactorization(_)
             | Self::ColumnResiduals(_)
             | Self::PageRankStep(_)
-            | Self::FindSources(_) => Vec::new(),
+            | Self::FindSources(_)
+            | Self::FindIndex(_)
+            | Self::ReadIndex(_) => Vec::new(),
         }
     }
 }

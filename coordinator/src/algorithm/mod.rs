@@ -1,6 +1,6 @@
 //! Algorithms: async functions over operators that read like the papers they come from.
 //!
-//! One file per job kind (`svd`, `page_rank`, `ppr`) and per way of doing it (`lanczos`, `gram`,
+//! One file per job kind (`svd`, `page_rank`, `ppr`, `ppr_index`) and per way of doing it (`lanczos`, `gram`,
 //! `subspace`, `sketch`), with the pieces they share: `ingest` (files to blocks), `graph` (edges to
 //! blocks), `operand` (reads of A), `tall` (linear combinations in shards), `factors` (from right
 //! vectors to files). No I/O, no clock; the same answers always lead to the same questions.
@@ -14,6 +14,7 @@ mod lanczos;
 mod operand;
 mod page_rank;
 mod ppr;
+mod ppr_index;
 mod sketch;
 mod subspace;
 mod svd;
@@ -50,6 +51,7 @@ pub async fn run(stages: Stages, spec: JobSpec) -> Result<JobResult> {
         JobSpec::Svd(spec) => svd::svd(&stages, &spec).await,
         JobSpec::PageRank(spec) => page_rank::page_rank(&stages, &spec).await,
         JobSpec::Ppr(spec) => ppr::ppr(&stages, &spec).await,
+        JobSpec::PprIndex(spec) => ppr_index::ppr_index(&stages, &spec).await,
     }
 }
 

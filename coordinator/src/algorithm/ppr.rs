@@ -10,7 +10,9 @@ use rankmill_common::matrix::RowRange;
 use rankmill_common::operator::power_scores::{
     Personal, PersonalScores, SourceList, block_width, iteration_precision,
 };
-use rankmill_common::operator::{FindSources, PowerScores, PushScores};
+use rankmill_common::operator::{
+    FindIndex, FindSources, IndexShard, PowerScores, PushScores, ReadIndex,
+};
 
 use super::graph::{Edges, Graph};
 use super::{JobResult, tag};
@@ -43,9 +45,14 @@ pub(super) async fn ppr(stages: &Stages, spec: &PprSpec) -> Result<JobResult> {
     };
     let graph = edges.ingest(stages, orientation).await?;
     let sources = find(stages, spec, &graph).await?;
+    let index = index(stages, spec, &graph).await?;
     let parts = match method {
         PprMethod::Auto | PprMethod::Power => power(stages, spec, &graph, &sources).await?,
-        PprMethod::Push => push(stages, spec, &graph, &sources).await?,
+        PprMethod::Push => push(stages, spec, &graph, &sources, index.as_ref()).await?,
+    };
+    let method = match &index {
+        None => method.name(),
+        Some(_) => "push+index",
     };
     Ok(result(graph, &sources, method, parts))
 }
@@ -75,6 +82,29 @@ async fn find(stages: &Stages, spec: &PprSpec, graph: &Graph) -> Result<Sources>
     })
 }
 
+/// The index that completes what push leaves: checked, and where every worker can map it.
+async fn index(stages: &Stages, spec: &PprSpec, graph: &Graph) -> Result<Option<Vec<IndexShard>>> {
+    let Some(index) = &spec.index else {
+        return Ok(None);
+    };
+    let find = FindIndex {
+        index: index.clone(),
+        graph: graph.matrix.digest,
+        vertices: graph.vertices(),
+        damping: spec.damping,
+        dangling: spec.dangling,
+    };
+    let found = stages.run_one("find index", find).await?;
+    let operators = found.files.into_iter().map(|file| ReadIndex {
+        index: index.clone(),
+        file,
+        vertices: graph.vertices(),
+        entries: found.entries,
+    });
+    let shards = stages.run("read index", operators.collect()).await?;
+    Ok(Some(shards))
+}
+
 async fn power(
     stages: &Stages,
     spec: &PprSpec,
@@ -85,7 +115,7 @@ async fn power(
     let precision = iteration_precision(spec.damping, spec.tol);
     let width = block_width(graph.vertices(), precision);
     let each = (BLOCKS_PER_TASK * u64::from(width)).min(most_sources(spec, u64::from(width)));
-    let personal = tasks(stages, spec, graph, sources, each);
+    let personal = tasks(stages, spec, graph, (sources, None), each);
     let operators = personal.map(|personal| PowerScores {
         format: graph.matrix.format,
         blocks: graph.matrix.blocks.clone(),
@@ -103,6 +133,7 @@ async fn push(
     spec: &PprSpec,
     graph: &Graph,
     sources: &Sources,
+    index: Option<&Vec<IndexShard>>,
 ) -> Result<Vec<PersonalScores>> {
     let vertices = graph.vertices();
     let lanes = (WORKSPACES / (26 * vertices).max(1)).clamp(1, MOST_LANES) as u32;
@@ -110,7 +141,7 @@ async fn push(
         stages,
         spec,
         graph,
-        sources,
+        (sources, index),
         PUSHED_PER_TASK.min(most_sources(spec, 1)),
     );
     let operators = personal.map(|personal| PushScores {
@@ -119,6 +150,7 @@ async fn push(
         vertices,
         lanes,
         max_edges: (graph.matrix.nnz + vertices).saturating_mul(u64::from(spec.max_iterations)),
+        index: index.cloned(),
         personal,
     });
     stages.run("push sources", operators.collect()).await
@@ -134,10 +166,10 @@ fn tasks<'a>(
     stages: &Stages,
     spec: &'a PprSpec,
     graph: &'a Graph,
-    sources: &'a Sources,
+    (sources, index): (&'a Sources, Option<&Vec<IndexShard>>),
     each: u64,
 ) -> impl Iterator<Item = Personal> + 'a {
-    let read = (&graph.matrix.digest, &sources.list);
+    let read = (&graph.matrix.digest, &sources.list, index);
     let tag = tag(stages, &read);
     let ranges = RowRange::cut(sources.count, each);
     (0..)
@@ -158,16 +190,11 @@ fn tasks<'a>(
         })
 }
 
-fn result(
-    graph: Graph,
-    sources: &Sources,
-    method: PprMethod,
-    parts: Vec<PersonalScores>,
-) -> JobResult {
+fn result(graph: Graph, sources: &Sources, method: &str, parts: Vec<PersonalScores>) -> JobResult {
     let unconverged = parts.iter().map(|part| part.unconverged).sum();
     let summary = PersonalSummary {
         converged: unconverged == 0,
-        method: method.name().to_owned(),
+        method: method.to_owned(),
         sources: sources.count,
         skipped_sources: sources.skipped,
         proven: parts.iter().map(|part| part.proven).sum(),

@@ -62,10 +62,9 @@ pub(super) fn algorithm(stages: Stages, spec: JobSpec) -> BoxFuture<'static, Res
     Box::pin(async move {
         match spec {
             JobSpec::Svd(spec) => chain(&stages, &spec).await,
-            other @ (JobSpec::PageRank(_) | JobSpec::Ppr(_)) => Err(Error::internal(format!(
-                "no simulated job is a {}",
-                other.kind()
-            ))),
+            other @ (JobSpec::PageRank(_) | JobSpec::Ppr(_) | JobSpec::PprIndex(_)) => Err(
+                Error::internal(format!("no simulated job is a {}", other.kind())),
+            ),
         }
     })
 }

@@ -1,9 +1,10 @@
-//! `PageRankJob` ↔ [`PageRankSpec`], `PprJob` ↔ [`PprSpec`].
+//! `PageRankJob` ↔ [`PageRankSpec`], `PprJob` ↔ [`PprSpec`], `PprIndexJob` ↔
+//! [`PprIndexSpec`].
 
-use rankmill_common::job::PageRankSpec;
 use rankmill_common::job::graph::Dangling;
 use rankmill_common::job::ppr::{OnMissingSource, PprMethod, PprSpec, Seeds, Stop};
 use rankmill_common::job::svd::Convergence;
+use rankmill_common::job::{PageRankSpec, PprIndexSpec};
 use rankmill_common::{Error, Result};
 
 use super::required;
@@ -59,6 +60,7 @@ impl TryFrom<pb::PprJob> for PprSpec {
             tol: job.tol,
             top_k: job.top_k,
             method,
+            index: job.index,
             stop: if job.stop_when_proven {
                 Stop::BoundOrProven
             } else {
@@ -85,6 +87,38 @@ impl From<PprSpec> for pb::PprJob {
             max_iterations: spec.max_iterations,
             require_convergence: spec.convergence == Convergence::Require,
             stop_when_proven: spec.stop == Stop::BoundOrProven,
+            index: spec.index,
+        }
+    }
+}
+
+impl TryFrom<pb::PprIndexJob> for PprIndexSpec {
+    type Error = Error;
+
+    fn try_from(job: pb::PprIndexJob) -> Result<Self> {
+        let dangling = dangling(job.dangling());
+        Ok(Self {
+            input: required(job.input, "input")?.try_into()?,
+            output: required(job.output, "output")?.into(),
+            damping: job.damping,
+            dangling,
+            walks: job.walks,
+            entries: job.entries,
+            seed: job.seed,
+        })
+    }
+}
+
+impl From<PprIndexSpec> for pb::PprIndexJob {
+    fn from(spec: PprIndexSpec) -> Self {
+        Self {
+            input: Some(spec.input.into()),
+            output: Some(spec.output.into()),
+            damping: spec.damping,
+            dangling: wire_dangling(spec.dangling).into(),
+            walks: spec.walks,
+            entries: spec.entries,
+            seed: spec.seed,
         }
     }
 }
@@ -220,6 +254,39 @@ mod tests {
     }
 
     #[test]
+    fn an_index_survives_the_wire() {
+        let index = JobSpec::PprIndex(PprIndexSpec {
+            input: input(EdgeDirection::Directed),
+            output: output(),
+            damping: 0.8,
+            dangling: Dangling::SelfLoop,
+            walks: 17,
+            entries: 33,
+            seed: 1 << 40,
+        });
+        assert_eq!(
+            job_spec(submission(index.clone(), String::new())),
+            Ok(index)
+        );
+        let user = JobSpec::Ppr(PprSpec {
+            input: input(EdgeDirection::Directed),
+            output: output(),
+            seeds: Seeds::All,
+            on_missing_source: OnMissingSource::Error,
+            damping: 0.8,
+            dangling: Dangling::SelfLoop,
+            tol: 0.5,
+            top_k: 7,
+            method: PprMethod::Auto,
+            index: Some("s3://bucket/index".into()),
+            stop: Stop::Bound,
+            max_iterations: 9,
+            convergence: Convergence::Report,
+        });
+        assert_eq!(job_spec(submission(user.clone(), String::new())), Ok(user));
+    }
+
+    #[test]
     fn personalized_page_rank_survives_the_wire() {
         let paths = vec!["file:///seeds.parquet".to_owned()];
         for seeds in [
@@ -248,6 +315,7 @@ mod tests {
                 tol: 1e-3,
                 top_k: 7,
                 method: PprMethod::Push,
+                index: None,
                 stop: Stop::BoundOrProven,
                 max_iterations: 9,
                 convergence: Convergence::Report,

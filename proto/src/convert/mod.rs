@@ -20,6 +20,7 @@ pub fn job_spec(request: pb::SubmitJobRequest) -> Result<JobSpec> {
         pb::submit_job_request::Job::Svd(job) => JobSpec::Svd(job.try_into()?),
         pb::submit_job_request::Job::PageRank(job) => JobSpec::PageRank(job.try_into()?),
         pb::submit_job_request::Job::Ppr(job) => JobSpec::Ppr(job.try_into()?),
+        pb::submit_job_request::Job::PprIndex(job) => JobSpec::PprIndex(job.try_into()?),
     };
     spec.validate()?;
     Ok(spec)
@@ -31,6 +32,7 @@ pub fn submission(spec: JobSpec, submission_id: String) -> pb::SubmitJobRequest 
         JobSpec::Svd(spec) => pb::submit_job_request::Job::Svd(spec.into()),
         JobSpec::PageRank(spec) => pb::submit_job_request::Job::PageRank(spec.into()),
         JobSpec::Ppr(spec) => pb::submit_job_request::Job::Ppr(spec.into()),
+        JobSpec::PprIndex(spec) => pb::submit_job_request::Job::PprIndex(spec.into()),
     };
     pb::SubmitJobRequest {
         job: Some(job),

@@ -167,7 +167,9 @@ fn simulate(
     let mut spec = spec.clone();
     match &mut spec {
         JobSpec::Svd(svd) => svd.output.url = format!("file://{}", out.display()),
-        JobSpec::PageRank(_) | JobSpec::Ppr(_) => unreachable!("the job is an svd"),
+        JobSpec::PageRank(_) | JobSpec::Ppr(_) | JobSpec::PprIndex(_) => {
+            unreachable!("the job is an svd")
+        }
     }
     sim.client("client", async move {
         let _ = ended.send(submit_and_watch(spec).await);

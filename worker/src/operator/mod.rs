@@ -21,10 +21,12 @@ mod personal;
 mod power_scores;
 mod published_matrix;
 mod push_scores;
+mod read_index;
 mod small_factorization;
 mod small_matrix;
 mod tall_matrix;
 mod transform_block;
+mod walk;
 mod write_factors;
 mod write_scores;
 mod write_spectrum;
@@ -69,6 +71,9 @@ pub(crate) fn run(context: &TaskContext, operator: &Operator) -> Result<Report> 
         Operator::FindSources(parameters) => find_sources::run(context, parameters)?.into(),
         Operator::PowerScores(parameters) => power_scores::run(context, parameters)?.into(),
         Operator::PushScores(parameters) => push_scores::run(context, parameters)?.into(),
+        Operator::Walk(parameters) => walk::run(context, parameters)?.into(),
+        Operator::FindIndex(parameters) => read_index::find(context, parameters)?.into(),
+        Operator::ReadIndex(parameters) => read_index::read(context, parameters)?.into(),
     })
 }
 

@@ -10,12 +10,13 @@ use rankmill_common::job::ppr::Stop;
 use rankmill_common::operator::power_scores::PersonalScores;
 use rankmill_common::operator::push_scores::PushScores;
 use rankmill_common::{Error, Result};
-use rankmill_kernels::graph::{OutEdges, Pushed, Pushing, StopAt, Workspace};
+use rankmill_kernels::graph::{Completion, OutEdges, Pushed, Pushing, StopAt, Workspace};
 use rayon::prelude::*;
 
 use super::personal::{self, Answer, Sources, Work};
 use crate::context::TaskContext;
 use crate::storage::block;
+use crate::storage::fingerprints::OpenIndex;
 use crate::storage::order::Order;
 
 pub(crate) fn run(context: &TaskContext, operator: &PushScores) -> Result<PersonalScores> {
@@ -53,6 +54,12 @@ pub(crate) fn run(context: &TaskContext, operator: &PushScores) -> Result<Person
         top_k: (personal.top_k as usize).min(graph.vertices()),
         max_edges: operator.max_edges,
     };
+    let index = operator
+        .index
+        .as_ref()
+        .map(|shards| OpenIndex::open(context, shards, operator.vertices))
+        .transpose()?;
+    let index = index.as_ref().map(OpenIndex::view).transpose()?;
     let next = AtomicUsize::new(0);
     let lanes = (operator.lanes as usize).clamp(1, rayon::current_num_threads());
     let lanes: Vec<Result<Vec<(usize, Pushed)>>> = (0..lanes)
@@ -60,6 +67,9 @@ pub(crate) fn run(context: &TaskContext, operator: &PushScores) -> Result<Person
         .with_max_len(1)
         .map(|_| {
             let mut workspace = Workspace::new(graph.vertices());
+            let mut completion = index
+                .as_ref()
+                .map(|index| (index, Completion::new(graph.vertices())));
             let mut answers = Vec::new();
             loop {
                 context.check_cancelled()?;
@@ -69,7 +79,14 @@ pub(crate) fn run(context: &TaskContext, operator: &PushScores) -> Result<Person
                 }
                 let place = |index| order.place(index);
                 let seeds = sources.seeds(source);
-                answers.push((source, workspace.push(&graph, seeds, &pushing, &place)));
+                let pushed = match &mut completion {
+                    None => workspace.push(&graph, seeds, &pushing, &place),
+                    Some((index, completion)) => {
+                        let asked = (seeds, &pushing);
+                        completion.push(&mut workspace, &graph, index, asked, &place)
+                    }
+                };
+                answers.push((source, pushed));
             }
         })
         .collect();

@@ -7,6 +7,7 @@
 
 pub(crate) mod block;
 mod cache;
+pub(crate) mod fingerprints;
 pub(crate) mod id_rows;
 pub(crate) mod input;
 pub(crate) mod ipc;

@@ -9,7 +9,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rankmill_common::Result;
 use rankmill_common::input::{EdgeDirection, Layout};
 use rankmill_common::job::ppr::Seeds;
-use rankmill_common::job::{JobSpec, PageRankSpec, PprSpec};
+use rankmill_common::job::{JobSpec, PageRankSpec, PprIndexSpec, PprSpec};
 use rankmill_common::manifest::{Manifest, Quality};
 use rankmill_common::operator::WrittenFile;
 
@@ -149,6 +149,7 @@ fn parameters(spec: &JobSpec) -> String {
             tol,
             top_k,
             seeds,
+            index,
             ..
         }) => {
             let sources = match seeds {
@@ -158,10 +159,24 @@ fn parameters(spec: &JobSpec) -> String {
                 Seeds::Table { paths, .. } => format!("seeds of {}", paths.join(", ")),
             };
             format!(
-                "damping {damping}, dangling {}, tol {tol:e}, top {top_k}; sources {sources}",
-                dangling.name()
+                "damping {damping}, dangling {}, tol {tol:e}, top {top_k}; sources {sources}{}",
+                dangling.name(),
+                index
+                    .as_ref()
+                    .map_or_else(String::new, |index| format!("; index {index}"))
             )
         }
+        JobSpec::PprIndex(PprIndexSpec {
+            damping,
+            dangling,
+            walks,
+            entries,
+            seed,
+            ..
+        }) => format!(
+            "damping {damping}, dangling {}, {walks} walks, {entries} entries, seed {seed}",
+            dangling.name()
+        ),
     }
 }
 
@@ -187,10 +202,19 @@ fn quality(quality: &Quality) -> String {
             grouped(personal.proven),
             grouped(personal.sources)
         ),
+        Quality::Index(index) => format!(
+            "{} entries, {:.2} % of the walks' visits left out; of graph {}",
+            grouped(index.entries),
+            100.0 * index.missing,
+            index.graph.short()
+        ),
     }
 }
 
 fn scores(best: &[Best]) -> String {
+    if best.is_empty() {
+        return String::new();
+    }
     let personal = best.iter().any(|row| row.source.is_some());
     let mut titles = vec![("vertex", Align::Left), ("score", Align::Right)];
     if personal {

@@ -4,15 +4,19 @@
 //! Invariant: a number depends on the graph alone. Rows are cut into chunks by their entries, each
 //! row has one owner, and partial sums are folded in the order of the chunks.
 
+mod complete;
 mod page_rank;
 mod power;
 mod push;
 mod top;
+mod walk;
 
+pub use complete::{Completion, FingerprintShard, Fingerprints};
 pub use page_rank::{PageRankStep, StepSums, inverse_strengths, page_rank_step, scale};
 pub use power::{Iterate, PowerStep, PowerSums, SeedEntry};
 pub use push::{OutEdges, Pushed, Pushing, StopAt, Workspace};
 pub use top::{Ranked, Top};
+pub use walk::{Cumulative, Fingerprint, Walker, Walking};
 
 use crate::sparse::{Segment, SparseBlock};
 use std::ops::Range;

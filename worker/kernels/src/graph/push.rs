@@ -5,7 +5,8 @@
 //! error. A vertex is pushed while r(v) exceeds a threshold times its out-edges (Andersen, Chung &
 //! Lang, FOCS 2006), in the order of a queue; once a quarter of the vertices take part, in scans of
 //! the graph, which read it sequentially (PowerPush: Wu et al., SIGMOD 2021), with a threshold that
-//! follows the residual that is left. The threshold is lowered until ‖r‖₁ is small enough or, where that is enough, the set of the k best is proven.
+//! follows the residual that is left. The threshold is lowered until ‖r‖₁ is small enough or, where
+//! that is enough, the set of the k best is proven.
 
 use std::collections::VecDeque;
 
@@ -74,12 +75,24 @@ impl<'a> OutEdges<'a> {
         self.strengths.len()
     }
 
+    /// The blocks in the order of their vertices.
+    pub(super) fn blocks(&self) -> &[&'a Segment<'a>] {
+        &self.blocks
+    }
+
+    /// The block that holds a vertex.
     #[inline]
-    fn row(&self, vertex: usize) -> (&'a Segment<'a>, std::ops::Range<usize>) {
+    pub(super) fn block_of(&self, vertex: usize) -> usize {
         let mut block = self.slots[vertex >> self.shift] as usize;
         while self.starts[block + 1] <= vertex {
             block += 1;
         }
+        block
+    }
+
+    #[inline]
+    pub(super) fn row(&self, vertex: usize) -> (&'a Segment<'a>, std::ops::Range<usize>) {
+        let block = self.block_of(vertex);
         let segment = self.blocks[block];
         (segment, segment.row(vertex - self.starts[block]))
     }
@@ -215,6 +228,15 @@ impl Workspace {
             }
             threshold *= FALL;
         }
+    }
+
+    /// Every vertex that the last source reached, with its reserve and its residual, in an order
+    /// that depends on the source alone.
+    pub(super) fn reached(&self) -> impl Iterator<Item = (u32, f64, f64)> + '_ {
+        self.touched.iter().map(|&vertex| {
+            let place = vertex as usize;
+            (vertex, self.reserve[place], self.residual[place])
+        })
     }
 
     /// Forgets the source before.
