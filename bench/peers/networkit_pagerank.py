@@ -8,7 +8,7 @@ src, dst, ids = edges(call)
 graph = nk.GraphFromCoo((src.astype(np.uint64), dst.astype(np.uint64)), n=len(ids), directed=True)
 call.lap("load")
 pagerank = nk.centrality.PageRank(
-    graph, 0.85, call.setting("tol", 1e-6), distributeSinks=nk.centrality.SinkHandling.DISTRIBUTE_SINKS
+    graph, 0.85, call.setting("tol", 1e-6), distributeSinks=nk.centrality.SinkHandling.DistributeSinks
 )
 pagerank.norm = nk.centrality.Norm.L1_NORM
 pagerank.run()
