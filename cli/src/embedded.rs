@@ -89,9 +89,7 @@ async fn follow(client: &Client, spec: &JobSpec, progress: &mut Progress) -> Res
 
 fn worker_config(keys: &RunKeys) -> WorkerConfig {
     WorkerConfig {
-        threads: keys
-            .threads
-            .map_or_else(machine::default_threads, |threads| threads as usize),
+        threads: keys.threads(),
         memory: keys.memory.unwrap_or_else(machine::default_memory),
         cache: None,
         cache_size: ByteSize(Objects::DEFAULT_CACHE_BYTES),

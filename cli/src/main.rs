@@ -11,6 +11,7 @@ mod job;
 mod local_file;
 mod machine;
 mod outcome;
+mod profile;
 mod progress;
 mod state;
 mod text;

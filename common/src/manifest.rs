@@ -186,4 +186,10 @@ pub struct StageTiming {
     pub bytes_read: u64,
     /// Bytes written to the store.
     pub bytes_written: u64,
+    /// Bytes read or written at places that an index says, cache hits included.
+    #[serde(default)]
+    pub bytes_gathered: u64,
+    /// Floating point operations.
+    #[serde(default)]
+    pub flops: u64,
 }

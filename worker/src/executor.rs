@@ -114,7 +114,7 @@ impl Executor {
 
 /// The threads that compute, shared by all tasks. While one of them waits for a part of its own
 /// task it may run the other task, on top of the first one's stack.
-fn compute_pool(threads: usize) -> Result<ThreadPool> {
+pub(crate) fn compute_pool(threads: usize) -> Result<ThreadPool> {
     const STACK_BYTES: usize = 8 << 20;
     ThreadPoolBuilder::new()
         .num_threads(threads.max(1))

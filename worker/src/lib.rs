@@ -9,6 +9,7 @@ mod context;
 mod executor;
 mod ids;
 mod inspection;
+mod limits;
 mod memory;
 mod operator;
 mod session;
@@ -17,5 +18,6 @@ mod stripes;
 
 pub use context::{Counters, TaskContext};
 pub use inspection::inspect;
+pub use limits::Limits;
 pub use session::{WorkerConfig, run};
 pub use storage::Objects;

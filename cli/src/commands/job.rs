@@ -14,28 +14,30 @@ use crate::{embedded, interrupt, outcome};
 pub(super) fn run_job(job: JobArgs, run: &RunArgs) -> Outcome {
     run.check()?;
     let spec = job.into_spec()?;
-    let format = run.format();
     match &run.keys.coordinator {
-        Some(url) => block_on(submit(&spec, url, run.detach, format)),
+        Some(url) => block_on(submit(&spec, url, run)),
         None => {
             check_local_inputs(&spec)?;
-            block_on(run_here(&spec, run, format))
+            block_on(run_here(&spec, run))
         }
     }
 }
 
-async fn run_here(spec: &JobSpec, run: &RunArgs, format: Format) -> Outcome {
+async fn run_here(spec: &JobSpec, run: &RunArgs) -> Outcome {
+    let format = run.format();
     let mut progress = Progress::new(format);
     let status = embedded::run(spec, &run.keys, &mut progress).await?;
-    outcome::conclude(status, Some(spec), &progress, format).await
+    let shown = (format, run.profile());
+    outcome::conclude(status, Some(spec), &progress, shown).await
 }
 
-async fn submit(spec: &JobSpec, url: &str, detach: bool, format: Format) -> Outcome {
+async fn submit(spec: &JobSpec, url: &str, run: &RunArgs) -> Outcome {
+    let format = run.format();
     let client = Client::new(client::dial(url)?);
     let mut progress = Progress::new(format);
     let submitted = client.submit_patiently(spec, &mut progress).await;
     let submitted = submitted.map_err(|e| client::name_coordinator(e, url))?;
-    if detach {
+    if run.detach {
         print(&match format {
             Format::Json => format!("{}\n", serde_json::json!({ "job_id": submitted.id })),
             Format::Text => format!("{}\n", submitted.id),
@@ -52,5 +54,6 @@ async fn submit(spec: &JobSpec, url: &str, detach: bool, format: Format) -> Outc
         ))),
     };
     progress.finish();
-    outcome::conclude(status, Some(spec), &progress, format).await
+    let shown = (format, run.profile());
+    outcome::conclude(status, Some(spec), &progress, shown).await
 }

@@ -23,5 +23,5 @@ pub(crate) use page_rank_args::PageRankArgs;
 pub(crate) use paths::check_local_inputs;
 pub(crate) use ppr_args::PprArgs;
 pub(crate) use ppr_index_args::PprIndexArgs;
-pub(crate) use run_args::{RunArgs, RunKeys};
+pub(crate) use run_args::{Profile, RunArgs, RunKeys};
 pub(crate) use svd_args::SvdArgs;

@@ -4,6 +4,7 @@ use rankmill_common::ByteSize;
 use serde::Deserialize;
 
 use crate::exit::{Failure, Format, Outcome};
+use crate::machine;
 
 /// Where the job runs and how the answer is shown.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -16,6 +17,10 @@ pub(crate) struct RunArgs {
     /// One JSON object on stdout, no progress
     #[arg(long)]
     pub(crate) json: bool,
+    /// Show afterwards what the time went into: time, bytes and flops per stage and, for a run
+    /// here, what this machine can do at best
+    #[arg(long, conflicts_with = "detach")]
+    pub(crate) profile: bool,
 }
 
 /// The part of [`RunArgs`] that a job file may hold.
@@ -38,9 +43,42 @@ pub(crate) struct RunKeys {
     pub(crate) coordinator: Option<String>,
 }
 
+/// What to show of a finished job's stages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Nothing.
+    Hidden,
+    /// A table of them.
+    Stages,
+    /// And the limits of this machine with so many threads.
+    StagesAndLimits {
+        /// Threads for computing.
+        threads: usize,
+    },
+}
+
+impl RunKeys {
+    /// Threads for computing here.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads
+            .map_or_else(machine::default_threads, |threads| threads as usize)
+    }
+}
+
 impl RunArgs {
     pub(crate) fn format(&self) -> Format {
         Format::json_if(self.json)
+    }
+
+    /// What to show of the job's stages.
+    pub(crate) fn profile(&self) -> Profile {
+        match (self.profile, &self.keys.coordinator) {
+            (false, _) => Profile::Hidden,
+            (true, Some(_)) => Profile::Stages,
+            (true, None) => Profile::StagesAndLimits {
+                threads: self.keys.threads(),
+            },
+        }
     }
 
     /// The same flags, with a job file's keys where the command line is silent.

@@ -9,9 +9,12 @@ use rankmill_common::manifest::{Manifest, Quality};
 use rankmill_common::status::{JobState, JobStatus};
 use rankmill_common::{Error, ErrorKind};
 use rankmill_store::Location;
+use rankmill_worker::Limits;
 
 use crate::commands::show::{ResultFiles, Spectrum};
 use crate::exit::{Failure, Format, Outcome};
+use crate::job::Profile;
+use crate::profile;
 use crate::progress::{Progress, seconds};
 use crate::text::print;
 
@@ -24,7 +27,7 @@ pub(crate) async fn conclude(
     status: JobStatus,
     spec: Option<&JobSpec>,
     progress: &Progress,
-    format: Format,
+    (format, profile): (Format, Profile),
 ) -> Outcome {
     match status.state {
         JobState::Succeeded => {}
@@ -55,6 +58,9 @@ pub(crate) async fn conclude(
             summary(&manifest, spectrum.as_ref(), &place, elapsed)
         }
     });
+    if format == Format::Text {
+        show_profile(&manifest, profile)?;
+    }
     if manifest.convergence.converged() {
         return Ok(());
     }
@@ -66,6 +72,17 @@ pub(crate) async fn conclude(
         )));
     }
     progress.say(&format!("warning: {message}"));
+    Ok(())
+}
+
+fn show_profile(manifest: &Manifest, profile: Profile) -> Outcome {
+    let limits = match profile {
+        Profile::Hidden => return Ok(()),
+        Profile::Stages => None,
+        Profile::StagesAndLimits { threads } => Some(Limits::measure(threads)?),
+    };
+    let table = profile::text(&manifest.timings, limits.as_ref());
+    print(&format!("\n{table}"));
     Ok(())
 }
 

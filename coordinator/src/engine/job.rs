@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rankmill_common::job::JobSpec;
 use rankmill_common::manifest::{Manifest, StageTiming};
-use rankmill_common::operator::{Operator, Report};
+use rankmill_common::operator::{Operator, Report, Work};
 use rankmill_common::status::{JobState, JobStatus, Progress};
 use rankmill_common::{Error, ErrorKind, JobId, Result, StageId, TaskIndex};
 use rankmill_store::Store;
@@ -69,6 +69,7 @@ struct Timing {
     busy_ms: u64,
     bytes_read: u64,
     bytes_written: u64,
+    work: Work,
 }
 
 impl Job {
@@ -173,8 +174,12 @@ impl Job {
             }
         };
         let mut timing = Timing::new(request.name, request.operators.len() as u32);
-        for done in committed.values() {
-            timing.add(done.cost);
+        for (task, done) in &committed {
+            let operator = request.operators.get(task.0 as usize);
+            timing.add(
+                done.cost,
+                operator.map(|operator| operator.work(&done.report)),
+            );
         }
         self.timings.insert(request.stage, timing);
         let plan = |(index, operator): (u32, &Operator)| TaskPlan {
@@ -199,10 +204,20 @@ impl Job {
 
     /// Writes what happened to the log and counts its cost.
     pub(super) fn commit(&mut self, entry: JobEntry, request: Option<RequestId>) {
-        if let JobEntry::TaskCommitted { stage, cost, .. } = &entry
-            && let Some(timing) = self.timings.get_mut(stage)
+        if let JobEntry::TaskCommitted {
+            stage,
+            task,
+            cost,
+            report,
+            ..
+        } = &entry
         {
-            timing.add(*cost);
+            let work = self
+                .operator(*stage, *task)
+                .map(|operator| operator.work(report));
+            if let Some(timing) = self.timings.get_mut(stage) {
+                timing.add(*cost, work);
+            }
         }
         self.journal.write(entry, request);
     }
@@ -445,10 +460,14 @@ impl Timing {
             busy_ms: 0,
             bytes_read: 0,
             bytes_written: 0,
+            work: Work::default(),
         }
     }
 
-    fn add(&mut self, cost: TaskCost) {
+    fn add(&mut self, cost: TaskCost, work: Option<Work>) {
+        let work = work.unwrap_or_default();
+        self.work.flops += work.flops;
+        self.work.bytes_gathered += work.bytes_gathered;
         self.done += 1;
         self.busy_ms += cost.busy_ms;
         self.bytes_read += cost.bytes_read;
@@ -463,6 +482,8 @@ impl Timing {
             busy_ms: self.busy_ms,
             bytes_read: self.bytes_read,
             bytes_written: self.bytes_written,
+            bytes_gathered: self.work.bytes_gathered,
+            flops: self.work.flops,
         }
     }
 }

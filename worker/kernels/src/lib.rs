@@ -9,6 +9,7 @@ pub mod block;
 pub mod dense;
 pub mod eigen_top;
 pub mod graph;
+pub mod limits;
 pub mod panel;
 pub mod random;
 mod reduce;

@@ -8,6 +8,7 @@ mod prune;
 use super::block_on;
 use crate::client::{self, Client};
 use crate::exit::{Failure, Format, Outcome};
+use crate::job::Profile;
 use crate::progress::Progress;
 use crate::text::{Align, print, table};
 use crate::{interrupt, outcome};
@@ -102,7 +103,7 @@ async fn watch(client: &Client, id: &JobId, format: Format) -> Outcome {
         }
     };
     progress.finish();
-    outcome::conclude(status, None, &progress, format).await
+    outcome::conclude(status, None, &progress, (format, Profile::Hidden)).await
 }
 
 fn list(jobs: &[JobStatus], format: Format) -> Result<String> {

@@ -14,6 +14,7 @@ pub(crate) use result::{ResultFiles, Spectrum};
 
 use super::block_on;
 use crate::exit::Outcome;
+use crate::profile;
 use crate::progress::seconds;
 use crate::text::{counted, print};
 
@@ -30,6 +31,9 @@ pub(crate) struct Show {
     /// List every component, or every source
     #[arg(long)]
     all: bool,
+    /// What the job's time went into: time, bytes and flops per stage
+    #[arg(long, conflicts_with = "json")]
+    profile: bool,
     /// The manifest and the spectrum as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -64,6 +68,9 @@ impl Show {
             } else {
                 shown + &self.files(&manifest)
             });
+            if self.profile {
+                print(&format!("\n{}", profile::text(&manifest.timings, None)));
+            }
             Ok(())
         })
     }
