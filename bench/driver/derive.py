@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 kind, source, output = sys.argv[1:]
 reader = pq.ParquetFile(source)
 
-if kind == "sources":
-    # The first 64 distinct vertices with an out-edge, as the edges have them.
-    firsts = pc.unique(next(reader.iter_batches(batch_size=1 << 16))["src"])[:64]
+if kind.endswith("sources"):
+    # The first 64, or 10,000, distinct vertices with an out-edge, as the edges have them.
+    count = 64 if kind == "sources" else 10_000
+    firsts = pc.unique(next(reader.iter_batches(batch_size=count << 10))["src"])[:count]
     pq.write_table(pa.table({"source": firsts}), output)
     sys.exit()
 

@@ -27,7 +27,8 @@ DERIVED = {
     for name in ("s", "rmat20", "quick-s", "quick-rmat")
     for kind in ("int32-zstd", "string-zstd")
 }
-DERIVED |= {f"sources-{name}": (name, "sources") for name in ("rmat20", "quick-rmat")}
+for graph in ("rmat20", "quick-rmat"):
+    DERIVED |= {f"sources-{graph}": (graph, "sources"), f"many-sources-{graph}": (graph, "many-sources")}
 
 
 class Missing(Exception):

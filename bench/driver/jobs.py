@@ -44,6 +44,8 @@ class Peer:
     figure: str = "wall_s"
     # Measured once only, for those that take minutes.
     once: bool = False
+    # A program that the peer needs, by the name of the flag that gives its place.
+    program: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def pagerank(name, data, tol):
     peers = [
         Peer(f"scipy {dtype}", "scipy_pagerank", {"tol": tol, "dtype": dtype}, SCIPY, harder),
         Peer(f"python-graphblas {dtype}", "graphblas_pagerank", {"tol": tol, "dtype": dtype},
-             ("python-graphblas", "suitesparse-graphblas"), harder),
+             GRAPHBLAS, harder),
         Peer("NetworKit", "networkit_pagerank", {"tol": tol}, ("networkit",), harder),
         Peer("igraph prpack", "igraph_pagerank", {}, ("igraph",), once=True),
         Peer("scikit-network piteration", "sknetwork_pagerank", {"tol": tol}, ("scikit-network",), once=True),
@@ -124,12 +126,33 @@ def pagerank(name, data, tol):
     )
 
 
+GRAPHBLAS = ("python-graphblas", "suitesparse-graphblas")
+
+
 def ppr(name, data, sources):
-    words = "ppr {input} --src src --dst dst --sources {sources} --method power --tol 1e-8 --top-k 100 -o {output}"
-    peer = Peer("scipy float64, 16 columns", "scipy_ppr", {"sources": "{sources}"}, SCIPY, once=True)
+    words = "ppr {input} --src src --dst dst --sources {sources} --tol 1e-8 --top-k 100 -o {output}"
+    listed = {"sources": "{sources}"}
+    power = {**listed, "program": "{program}", "algorithm": "PowForPush", "tol": 1e-8, "sample": 4}
+    peers = (
+        Peer("scipy float64, 16 columns", "scipy_ppr", listed, SCIPY, once=True),
+        Peer("python-graphblas float64, 16 columns", "graphblas_ppr", listed, GRAPHBLAS, once=True),
+        Peer("PowerPush", "speedppr", power, SCIPY, once=True, program="speedppr"),
+    )
     return Race(
-        name, "exact PPR of 64 sources to L1 1e-8", data, (Rankmill("rankmill", words), peer), "ppr",
-        {"sources": "{sources}"}, 1e-8, "L1 error of the top 100", "ppr", {"sources": sources}, "10× scipy per source",
+        name, "exact PPR of 64 sources to L1 1e-8", data, (Rankmill("rankmill", words), *peers), "ppr", listed,
+        1e-8, "L1 error of the top 100", "ppr", {"sources": sources}, "5× graphblas, 10× scipy, 50× PowerPush",
+    )
+
+
+def ppr_top(name, data, sources):
+    """The best of many sources; the reference knows the first 64."""
+    words = "ppr {input} --src src --dst dst --sources {sources} --tol 1e-4 --top-k 100 -o {output}"
+    listed = {"sources": "{sources}"}
+    speed = {**listed, "program": "{program}", "algorithm": "SpeedPPR", "epsilon": 0.5, "sample": 16}
+    peers = (Peer("SpeedPPR, epsilon 0.5, no index", "speedppr", speed, SCIPY, once=True, program="speedppr"),)
+    return Race(
+        name, "top 100 of 10,000 sources", data, (Rankmill("rankmill, proven bounds", words), *peers), "top",
+        {**listed, "first": 64}, 0.01, "1 − precision@100", "ppr", {"sources": sources}, "20× SpeedPPR",
     )
 
 
@@ -171,6 +194,18 @@ def distribution(name, data, k):
     )
 
 
+def scale_out(name, data, k, counts):
+    """What a job costs in CPU seconds with more and more workers: 1 ÷ ratio is the efficiency that
+    as many processors would give, waiting aside."""
+    words = SPARSE.replace("{k}", str(k))
+    contestants = tuple(
+        Cluster(f"{count} worker{'s' * (count > 1)} of one thread, CPU seconds", words, count, "2GiB", "cpu_s")
+        for count in counts
+    )
+    return Race(name, "CPU seconds with more workers", data, contestants, "svd", {"k": k}, 1e-4, "max rel. error of σ",
+                wanted="as few as one worker takes")
+
+
 FULL = (
     svd("svd-s", "SVD k=64, 200k×50k, 20 M entries", "s", 64, "8× ARPACK, 4× scikit-learn n_iter=4"),
     svd("svd-m", "SVD k=64, 1M×200k, 100 M entries", "m", 64, "10× ARPACK, 6× scikit-learn, within 6 GiB"),
@@ -182,6 +217,7 @@ FULL = (
     pagerank("pagerank-20-fine", "rmat20", 1e-8),
     pagerank("pagerank-22-fine", "rmat22", 1e-8),
     ppr("ppr-20", "rmat20", "sources-rmat20"),
+    ppr_top("ppr-top-20", "rmat20", "many-sources-rmat20"),
     ingest("ingest-ratings-int32", "s-int32-zstd", RATINGS, SOME_RATINGS),
     ingest("ingest-ratings-string", "s-string-zstd", RATINGS, SOME_RATINGS),
     ingest("ingest-edges-int32", "rmat20-int32-zstd", EDGES, SOME_EDGES),
@@ -189,6 +225,7 @@ FULL = (
     svd("startup", "SVD k=64, the size of ml-100k", "ml-100k-sized", 64, "0.3 s"),
     distribution("distribution-s", "s", 64),
     distribution("distribution-m", "m", 64),
+    scale_out("scale-out-s", "s", 64, (1, 2, 4, 8)),
 )
 
 QUICK = (
@@ -196,7 +233,9 @@ QUICK = (
     pca("pca-quick", "quick-d", 8),
     pagerank("pagerank-quick", "quick-rmat", 1e-6),
     ppr("ppr-quick", "quick-rmat", "sources-quick-rmat"),
+    ppr_top("ppr-top-quick", "quick-rmat", "many-sources-quick-rmat"),
     ingest("ingest-quick-string", "quick-s-string-zstd", RATINGS, SOME_RATINGS),
     ingest("ingest-quick-edges", "quick-rmat-int32-zstd", EDGES, SOME_EDGES),
     distribution("distribution-quick", "quick-s", 8),
+    scale_out("scale-out-quick", "quick-s", 8, (1, 3)),
 )

@@ -19,8 +19,10 @@ LAST_INGEST_STAGE = "publish blocks"
 class Track:
     """What a race runs on: the binary, the environment, the limits."""
 
-    def __init__(self, rankmill, environment, repetitions, limit, searches):
+    def __init__(self, rankmill, environment, repetitions, limit, searches, programs):
         self.rankmill, self.environment = rankmill, environment
+        # Peers' own programs that were built beforehand, by name.
+        self.programs = programs
         self.repetitions, self.limit = repetitions, limit
         # Whether peers are tried at harder settings until they meet the target.
         self.searches = searches
@@ -61,7 +63,7 @@ class Track:
         for contestant in race.contestants:
             entry = {"name": contestant.name, "figure": contestant.figure, "runs": []}
             record["contestants"].append(entry)
-            lacking = self.environment.lacks(contestant.packages) if isinstance(contestant, Peer) else None
+            lacking = self.lacks(contestant) if isinstance(contestant, Peer) else None
             if lacking:
                 entry["not_run"] = lacking
                 say(f"{race.name}: {contestant.name} not run: {lacking}")
@@ -76,6 +78,12 @@ class Track:
                     record["contestants"].append(twin_entry)
                     field.append((Runner(twin), twin_entry))
         return field
+
+    def lacks(self, peer):
+        """Why a peer cannot run; none if it can."""
+        if peer.program and peer.program not in self.programs:
+            return f"needs --{peer.program} PATH"
+        return self.environment.lacks(peer.packages)
 
     def harder(self, race, peer, places, reference):
         """The cheapest settings of a peer that meet the target, tried once and remembered."""
@@ -178,12 +186,19 @@ class Runner:
         contestant, log = self.contestant, SCRATCH / "log"
         match contestant:
             case Peer():
+                places = {**places, "program": track.programs.get(contestant.program, "")}
                 settings = [f"{name}={value}".format(**places) for name, value in contestant.settings.items()]
                 script = PEERS / f"{contestant.script}.py"
                 command = [track.environment.python, script, places["input"], places["output"], *settings]
                 run = measure.run(command, log, limit=track.limit)
                 detail = last_json(log)
-                run["parts_s"] = sum(detail.get("seconds", {}).values())
+                seconds = detail.get("seconds", {})
+                if "extrapolated" in detail:
+                    answered, asked = detail["extrapolated"]
+                    seconds["solve"] *= asked / answered
+                    run["measured_s"], run["wall_s"] = run["wall_s"], sum(seconds.values())
+                    run["extrapolated"] = f"{answered} of {asked} sources, the rest extrapolated"
+                run["parts_s"] = sum(seconds.values())
                 return run, detail
             case Rankmill():
                 words = [word.format(**places) for word in contestant.words.split()]

@@ -88,6 +88,7 @@ def row(entry, record):
     words = []
     if entry["figure"] != "wall_s":
         words.append(f"whole process {median['wall_s']:.2f} s")
+    words += sorted({run["extrapolated"] for run in entry["runs"] if "extrapolated" in run})
     if record["target"] and entry.get("error", 0.0) > record["target"]:
         way = entry.get("same_accuracy")
         words.append("worse answer" + (f"; to the target: {way}" if way else ""))
@@ -100,7 +101,7 @@ def noise(record):
     if not runs:
         return ""
     loads = [run["load_before"] for run in runs]
-    others = sum(run["others_cpu_s"] for run in runs) / sum(run["wall_s"] for run in runs)
+    others = sum(run["others_cpu_s"] for run in runs) / sum(run.get("measured_s", run["wall_s"]) for run in runs)
     return (
         f"Load average before the runs {min(loads):.1f}–{max(loads):.1f}; others used "
         f"{others:.2f} processors meanwhile."
