@@ -30,6 +30,10 @@ deny:
 chaos:
     RANKMILL_CHAOS_SCHEDULES=200 RANKMILL_CHAOS_MOMENTS=all cargo test --workspace --test chaos -- --nocapture --test-threads 1
 
+# Kernels, in flops and bytes per second, beside the machine's limits: some three minutes.
+kernels *group:
+    cargo bench -p rankmill-kernels -- {{group}}
+
 # The first command of the README.
 demo:
     cargo run --release -- svd examples/wordnet/relations.parquet --row source --col target --value weight -k 32 -o target/wordnet
