@@ -97,6 +97,9 @@ impl Estimate {
         };
         // Nothing is written, so a job without an output can be estimated as well.
         job.output_mut().get_or_insert_with(|| NOWHERE.to_owned());
+        if keys.coordinator.is_none() {
+            job.default_task_memory(keys.task_memory());
+        }
         let spec = job.into_spec()?;
         check_local_inputs(&spec)?;
         let inspection = rankmill_worker::inspect(spec.input())?;

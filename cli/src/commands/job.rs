@@ -11,8 +11,11 @@ use crate::text::print;
 use crate::{embedded, interrupt, outcome};
 
 /// Runs or submits the job that `job` describes.
-pub(super) fn run_job(job: JobArgs, run: &RunArgs) -> Outcome {
+pub(super) fn run_job(mut job: JobArgs, run: &RunArgs) -> Outcome {
     run.check()?;
+    if run.keys.coordinator.is_none() {
+        job.default_task_memory(run.keys.task_memory());
+    }
     let spec = job.into_spec()?;
     match &run.keys.coordinator {
         Some(url) => block_on(submit(&spec, url, run)),

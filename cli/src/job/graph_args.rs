@@ -1,5 +1,6 @@
 //! Flags that all jobs on graphs share, raw.
 
+use rankmill_common::ByteSize;
 use rankmill_common::input::{
     Duplicates, EdgeDirection, GraphLayout, Ids, InputSpec, Layout, OnBadRow,
 };
@@ -75,6 +76,11 @@ pub(crate) struct GraphArgs {
     #[arg(long, value_name = "N")]
     #[serde(alias = "max_iterations")]
     pub(crate) max_iterations: Option<u32>,
+    /// Bytes that one task may hold of the graph and of what it computes with; what does not fit is
+    /// worked on in parts [default: --memory for runs here, else 8GiB]
+    #[arg(long, value_name = "SIZE")]
+    #[serde(alias = "task_memory")]
+    pub(crate) task_memory: Option<ByteSize>,
     /// Exit with 8 if the tolerance is not met (the result is written all the same)
     #[arg(long)]
     pub(crate) strict: bool,
@@ -88,6 +94,7 @@ pub(super) struct GraphJob {
     pub(super) dangling: Dangling,
     pub(super) max_iterations: u32,
     pub(super) convergence: Convergence,
+    pub(super) task_memory: ByteSize,
 }
 
 impl GraphArgs {
@@ -118,6 +125,7 @@ impl GraphArgs {
             } else {
                 Convergence::Report
             },
+            task_memory: self.task_memory.unwrap_or(defaults::TASK_MEMORY),
         };
         Ok((job, more))
     }

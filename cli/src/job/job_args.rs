@@ -1,7 +1,9 @@
 //! The raw flags of any job.
 
+use rankmill_common::ByteSize;
 use rankmill_common::job::JobSpec;
 
+use super::graph_args::GraphArgs;
 use super::{PageRankArgs, PprArgs, PprIndexArgs, SvdArgs};
 use crate::exit::Outcome;
 
@@ -39,6 +41,16 @@ impl JobArgs {
         }
     }
 
+    /// Bytes that a task may hold where nothing was said; jobs that are not on graphs have no say.
+    pub(crate) fn default_task_memory(&mut self, bytes: ByteSize) {
+        match self {
+            Self::Svd(_) => {}
+            Self::PageRank(args) => fill(&mut args.graph, bytes),
+            Self::Ppr(args) => fill(&mut args.graph, bytes),
+            Self::PprIndex(args) => fill(&mut args.graph, bytes),
+        }
+    }
+
     /// Allows a finished result to be replaced.
     pub(crate) fn allow_overwrite(&mut self) {
         match self {
@@ -48,4 +60,8 @@ impl JobArgs {
             Self::PprIndex(args) => args.graph.overwrite = true,
         }
     }
+}
+
+fn fill(graph: &mut GraphArgs, bytes: ByteSize) {
+    graph.task_memory.get_or_insert(bytes);
 }

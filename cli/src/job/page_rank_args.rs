@@ -28,6 +28,7 @@ impl PageRankArgs {
             tol: self.graph.tol.unwrap_or(defaults::TOL),
             max_iterations: job.max_iterations,
             convergence: job.convergence,
+            task_memory: job.task_memory,
         });
         spec.validate()?;
         Ok(spec)

@@ -114,6 +114,7 @@ impl PprArgs {
             },
             max_iterations: job.max_iterations,
             convergence: job.convergence,
+            task_memory: job.task_memory,
         });
         spec.validate()?;
         Ok(spec)

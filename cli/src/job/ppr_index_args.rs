@@ -45,6 +45,7 @@ impl PprIndexArgs {
             walks: self.walks.unwrap_or(WALKS),
             entries: self.entries.unwrap_or(ENTRIES),
             seed: self.seed.unwrap_or(0),
+            task_memory: job.task_memory,
         });
         spec.validate()?;
         Ok(spec)

@@ -1,6 +1,7 @@
 //! Flags that say where and how a job runs, not what it computes.
 
 use rankmill_common::ByteSize;
+use rankmill_common::job::graph::defaults;
 use serde::Deserialize;
 
 use crate::exit::{Failure, Format, Outcome};
@@ -115,6 +116,23 @@ impl RunArgs {
     }
 }
 
+impl RunKeys {
+    /// Bytes that one task of a run here may hold.
+    pub(crate) fn task_memory(&self) -> ByteSize {
+        self.memory
+            .unwrap_or_else(|| default_task_memory(machine::default_memory()))
+    }
+}
+
+/// The same on as many machines as possible, since results of parts depend on it: less than the
+/// usual only where a machine has less, and then a power of two.
+fn default_task_memory(machine: ByteSize) -> ByteSize {
+    if machine >= defaults::TASK_MEMORY {
+        return defaults::TASK_MEMORY;
+    }
+    ByteSize(1 << machine.0.max(1).ilog2())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +154,23 @@ mod tests {
         let merged = flags.or(file).keys;
         assert_eq!(merged.threads, Some(2));
         assert_eq!(merged.memory, Some(ByteSize(1 << 30)));
+    }
+
+    #[test]
+    fn tasks_may_hold_the_same_on_most_machines() {
+        assert_eq!(
+            default_task_memory(ByteSize(40 << 30)),
+            defaults::TASK_MEMORY
+        );
+        assert_eq!(
+            default_task_memory(ByteSize((4 << 30) + 77)),
+            ByteSize(4 << 30)
+        );
+        let said = RunKeys {
+            memory: Some(ByteSize(12_345_678)),
+            ..RunKeys::default()
+        };
+        assert_eq!(said.task_memory(), ByteSize(12_345_678));
     }
 
     #[test]

@@ -218,6 +218,7 @@ mod tests {
             stop: Stop::Bound,
             max_iterations: defaults::MAX_ITERATIONS,
             convergence: Convergence::Report,
+            task_memory: defaults::TASK_MEMORY,
         }
     }
 

@@ -4,6 +4,7 @@
 //! dictionary the shape is bounded from above.
 
 mod graph;
+pub mod parts;
 mod svd;
 
 use serde::{Deserialize, Serialize};

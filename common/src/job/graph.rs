@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::input::{Ids, InputSpec, Layout};
-use crate::{Error, Result};
+use crate::{ByteSize, Error, Result};
 
 /// Where a walk goes from a vertex without out-edges. In each case scores sum to one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,10 @@ impl Dangling {
 
 /// Defaults, in one place for the command line, job files and documentation.
 pub mod defaults {
+    use crate::ByteSize;
+
+    /// Bytes that one task may hold: its part of the graph and what it computes with.
+    pub const TASK_MEMORY: ByteSize = ByteSize(8 << 30);
     /// Chance to follow an edge.
     pub const DAMPING: f64 = 0.85;
     /// L1 error bound of PageRank.
@@ -39,6 +43,11 @@ pub mod defaults {
     pub const PERSONAL_TOL: f64 = 1e-4;
     /// Most iterations.
     pub const MAX_ITERATIONS: u32 = 1000;
+}
+
+/// What specifications of an earlier version stand for.
+pub(super) fn default_task_memory() -> ByteSize {
+    defaults::TASK_MEMORY
 }
 
 /// Bounds ‖x − x*‖₁ of an iterate x = F(y) + ε by ‖F(y) − y‖₁ (`change`) and ‖ε‖₁ (`rounding`),

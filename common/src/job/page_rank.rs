@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::graph::{self, Dangling};
 use super::svd::Convergence;
-use crate::Result;
 use crate::input::InputSpec;
 use crate::job::OutputSpec;
+use crate::{ByteSize, Result};
 
 /// The stationary distribution of a walk that follows an edge with probability `damping` and
 /// starts anew at a uniform vertex otherwise.
@@ -26,6 +26,11 @@ pub struct PageRankSpec {
     pub max_iterations: u32,
     /// What happens when the tolerance is not met within `max_iterations`.
     pub convergence: Convergence,
+    /// Bytes that one task may hold of the graph and of what it computes with: what does not fit is
+    /// worked on in parts. Decides how the work is cut, so it belongs to the job and not to the
+    /// workers that happen to run it.
+    #[serde(default = "graph::default_task_memory")]
+    pub task_memory: ByteSize,
 }
 
 impl PageRankSpec {

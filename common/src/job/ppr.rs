@@ -6,7 +6,7 @@ use super::graph::{self, Dangling};
 use super::svd::Convergence;
 use crate::input::InputSpec;
 use crate::job::OutputSpec;
-use crate::{Error, Result};
+use crate::{ByteSize, Error, Result};
 
 /// For each source, the stationary distribution of a walk that follows an edge with probability
 /// `damping` and starts anew at the source otherwise; its largest scores.
@@ -38,6 +38,11 @@ pub struct PprSpec {
     pub max_iterations: u32,
     /// What happens when a source meets neither the tolerance nor a proven set of targets.
     pub convergence: Convergence,
+    /// Bytes that one task may hold of the graph and of what it computes with: what does not fit is
+    /// worked on in parts. Decides how the work is cut, so it belongs to the job and not to the
+    /// workers that happen to run it.
+    #[serde(default = "graph::default_task_memory")]
+    pub task_memory: ByteSize,
 }
 
 /// Where walks start.

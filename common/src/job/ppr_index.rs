@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::graph::{self, Dangling};
 use crate::input::InputSpec;
 use crate::job::OutputSpec;
-use crate::{Error, Result};
+use crate::{ByteSize, Error, Result};
 
 /// A fingerprint of every vertex: an estimate of the largest scores of the walks that start there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,11 @@ pub struct PprIndexSpec {
     pub entries: u32,
     /// What decides the random numbers.
     pub seed: u64,
+    /// Bytes that one task may hold of the graph and of what it computes with: what does not fit is
+    /// worked on in parts. Decides how the work is cut, so it belongs to the job and not to the
+    /// workers that happen to run it.
+    #[serde(default = "graph::default_task_memory")]
+    pub task_memory: ByteSize,
 }
 
 /// Walks from each vertex, unless said otherwise.

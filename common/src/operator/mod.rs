@@ -13,12 +13,14 @@ pub mod find_sources;
 pub mod gram;
 pub mod inspect;
 pub mod merge_ids;
+pub mod merge_scores;
 pub mod normal_multiply;
 pub mod order_vertices;
 pub mod page_rank_step;
 pub mod partition_entries;
 pub mod power_scores;
 pub mod published_matrix;
+pub mod push_part;
 pub mod push_scores;
 pub mod read_index;
 mod result_files;
@@ -41,12 +43,14 @@ pub use find_sources::{FindSources, FoundSources};
 pub use gram::{Gram, GramPart};
 pub use inspect::{Inspect, Inspection};
 pub use merge_ids::{MergeIds, MergedIds};
+pub use merge_scores::{MergeScores, MergedScores};
 pub use normal_multiply::{NormalMultiply, NormalProduct};
 pub use order_vertices::{OrderVertices, OrderedVertices};
 pub use page_rank_step::{PageRankStep, PageRankStepped};
 pub use partition_entries::{PartitionEntries, PartitionedEntries};
 pub use power_scores::{PersonalScores, PowerScores};
 pub use published_matrix::{FindMatrix, FoundMatrix, PublishMatrix};
+pub use push_part::{PushPart, PushedPart};
 pub use push_scores::PushScores;
 pub use read_index::{FindIndex, FoundIndex, IndexShard, ReadIndex};
 pub use small_factorization::{SmallFactorization, SmallFactors};
@@ -150,6 +154,10 @@ operators! {
     PowerScores => PersonalScores,
     /// Personalized PageRank of some sources by forward push.
     PushScores => PersonalScores,
+    /// A round of forward push on a part of a graph.
+    PushPart => PushedPart,
+    /// Merges the best vertices of all parts.
+    MergeScores => MergedScores,
     /// Fingerprints of some vertices.
     Walk => Walked,
     /// Checks the index of an earlier job.
@@ -228,6 +236,10 @@ reports! {
     FoundSources,
     /// Scores of some sources.
     PersonalScores,
+    /// What a round of push leaves.
+    PushedPart,
+    /// Merged scores.
+    MergedScores,
     /// Fingerprints of some vertices.
     Walked,
     /// An index that fits.

@@ -97,14 +97,14 @@ const PANEL_BYTES: u64 = 512 << 20;
 /// Sources side by side: more hardly lower the cost per source.
 const WIDEST: u64 = 64;
 /// Fewer waste the cache lines that are gathered.
-const NARROWEST: u64 = 16;
+pub const NARROWEST: u32 = 16;
 
 /// Sources that iterate side by side on a graph of so many vertices.
 pub fn block_width(vertices: u64, precision: Precision) -> u32 {
     let fitting = PANEL_BYTES / (vertices.max(1) * precision.bytes());
-    let width = fitting.clamp(NARROWEST, WIDEST);
+    let width = fitting.clamp(u64::from(NARROWEST), WIDEST) as u32;
     // Whole cache lines of f32.
-    (width - width % NARROWEST) as u32
+    width - width % NARROWEST
 }
 
 /// The width of numbers whose rounding stays well below the tolerance. Rounding moves an iterate
@@ -129,7 +129,7 @@ impl Personal {
 impl PowerScores {
     pub(super) fn memory(&self) -> u64 {
         let sources = self.personal.range.count.max(1);
-        let width = u64::from(self.width).min(sources.next_multiple_of(NARROWEST));
+        let width = u64::from(self.width).min(sources.next_multiple_of(u64::from(NARROWEST)));
         let panel = self.strengths.nrows * width * self.precision.bytes();
         self.personal.result_memory() + 2 * panel + 24 * self.strengths.nrows
     }

@@ -3,7 +3,8 @@
 //! Everything else that a task writes lies below its attempt's own prefix. These files have to be
 //! withdrawn when the job fails, whether or not the task was committed.
 
-use super::{Operator, PowerScores, PushScores};
+use super::merge_scores::Purpose;
+use super::{MergeScores, Operator, PowerScores, PushScores};
 
 impl Operator {
     /// Paths below the job's output that a task of this operator writes.
@@ -14,7 +15,12 @@ impl Operator {
             Self::WriteScores(write) => vec![&write.path],
             Self::Walk(walk) => vec![&walk.path],
             Self::PowerScores(PowerScores { personal, .. })
-            | Self::PushScores(PushScores { personal, .. }) => {
+            | Self::PushScores(PushScores { personal, .. })
+            | Self::MergeScores(MergeScores {
+                purpose: Purpose::Write { .. },
+                personal,
+                ..
+            }) => {
                 vec![&personal.scores_path, &personal.sources_path]
             }
             Self::Inspect(_)
@@ -35,6 +41,8 @@ impl Operator {
             | Self::ColumnResiduals(_)
             | Self::PageRankStep(_)
             | Self::FindSources(_)
+            | Self::PushPart(_)
+            | Self::MergeScores(_)
             | Self::FindIndex(_)
             | Self::ReadIndex(_) => Vec::new(),
         }

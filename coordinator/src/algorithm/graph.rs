@@ -1,6 +1,7 @@
 //! From edges to a graph: one dictionary for both ends, vertices numbered by descending degree,
 //! rows of incoming or outgoing edges.
 
+use rankmill_common::estimate::parts::BlockSize;
 use rankmill_common::input::{EdgeDirection, GraphLayout, Ids, InputSpec, Layout, Orientation};
 use rankmill_common::manifest::{InputFile, MatrixSummary};
 use rankmill_common::matrix::{
@@ -68,7 +69,7 @@ impl<'a> Edges<'a> {
     }
 
     /// Makes blocks of the edges, or finds those of an earlier job.
-    pub(super) async fn ingest(self, stages: &Stages, orientation: Orientation) -> Result<Graph> {
+    pub(super) async fn ingest(&self, stages: &Stages, orientation: Orientation) -> Result<Graph> {
         // Both orientations of an undirected graph are the same.
         let orientation = match self.layout.edges {
             EdgeDirection::Directed => orientation,
@@ -208,6 +209,19 @@ impl<'a> Edges<'a> {
 }
 
 impl Graph {
+    /// The sizes of the blocks, for whoever decides how they are held.
+    pub(super) fn block_sizes(&self) -> Vec<BlockSize> {
+        self.matrix.blocks.iter().map(BlockSize::from).collect()
+    }
+
+    /// The blocks that hold any of `rows`.
+    pub(super) fn blocks_of(&self, rows: RowRange) -> Vec<BlockRef> {
+        let blocks = self.matrix.blocks.iter();
+        let meets =
+            |block: &&BlockRef| block.start < rows.end() && rows.start < block.start + block.nrows;
+        blocks.filter(meets).cloned().collect()
+    }
+
     /// Number of vertices.
     pub(super) fn vertices(&self) -> u64 {
         self.matrix.nrows

@@ -1,21 +1,24 @@
 //! Personalized PageRank of many sources: one task per run of sources, each with the whole graph,
-//! mapped. Tasks write straight into the result, so memory does not grow with the sources.
+//! mapped, where a task may hold that much; else in parts (see `ppr_parts`). Tasks write straight
+//! into the result, so memory does not grow with the sources.
 
-use rankmill_common::Result;
+use rankmill_common::estimate::parts;
 use rankmill_common::input::Orientation;
 use rankmill_common::job::PprSpec;
+use rankmill_common::job::graph::Dangling;
 use rankmill_common::job::ppr::{PprMethod, Seeds};
 use rankmill_common::manifest::{PersonalSummary, Quality};
-use rankmill_common::matrix::RowRange;
+use rankmill_common::matrix::{Precision, RowRange, TallMatrix};
 use rankmill_common::operator::power_scores::{
-    Personal, PersonalScores, SourceList, block_width, iteration_precision,
+    NARROWEST, Personal, PersonalScores, SourceList, block_width, iteration_precision,
 };
 use rankmill_common::operator::{
-    FindIndex, FindSources, IndexShard, PowerScores, PushScores, ReadIndex,
+    FindIndex, FindSources, IndexShard, Operator, PowerScores, PushScores, ReadIndex,
 };
+use rankmill_common::{ByteSize, ErrorKind, Result};
 
 use super::graph::{Edges, Graph};
-use super::{JobResult, tag};
+use super::{JobResult, ppr_parts, tag};
 use crate::stages::Stages;
 
 /// Blocks of sources of one task by power iteration.
@@ -43,18 +46,25 @@ pub(super) async fn ppr(stages: &Stages, spec: &PprSpec) -> Result<JobResult> {
         PprMethod::Auto | PprMethod::Power => Orientation::Incoming,
         PprMethod::Push => Orientation::Outgoing,
     };
-    let graph = edges.ingest(stages, orientation).await?;
+    let mut graph = edges.ingest(stages, orientation).await?;
     let sources = find(stages, spec, &graph).await?;
     let index = index(stages, spec, &graph).await?;
-    let parts = match method {
-        PprMethod::Auto | PprMethod::Power => power(stages, spec, &graph, &sources).await?,
-        PprMethod::Push => push(stages, spec, &graph, &sources, index.as_ref()).await?,
-    };
-    let method = match &index {
-        None => method.name(),
-        Some(_) => "push+index",
-    };
-    Ok(result(graph, &sources, method, parts))
+    if method != PprMethod::Push {
+        match power(stages, spec, &graph, &sources).await {
+            // It fits into no task. Push can do with parts of the graph.
+            Err(error) if error.kind == ErrorKind::ResourceExhausted && may_push(spec) => {
+                graph = edges.ingest(stages, Orientation::Outgoing).await?;
+            }
+            parts => return Ok(result(graph, &sources, PprMethod::Power.name(), parts?)),
+        }
+    }
+    let (parts, method) = push(stages, spec, &graph, &sources, index.as_ref()).await?;
+    Ok(result(graph, &sources, &method, parts))
+}
+
+/// Whether push can do what was asked for.
+fn may_push(spec: &PprSpec) -> bool {
+    spec.method == PprMethod::Auto && spec.dangling != Dangling::Uniform
 }
 
 async fn find(stages: &Stages, spec: &PprSpec, graph: &Graph) -> Result<Sources> {
@@ -111,21 +121,49 @@ async fn power(
     graph: &Graph,
     sources: &Sources,
 ) -> Result<Vec<PersonalScores>> {
-    let strengths = graph.out_strengths(stages).await?;
     let precision = iteration_precision(spec.damping, spec.tol);
-    let width = block_width(graph.vertices(), precision);
-    let each = (BLOCKS_PER_TASK * u64::from(width)).min(most_sources(spec, u64::from(width)));
-    let personal = tasks(stages, spec, graph, (sources, None), each);
-    let operators = personal.map(|personal| PowerScores {
-        format: graph.matrix.format,
-        blocks: graph.matrix.blocks.clone(),
-        strengths: strengths.clone(),
-        width,
-        precision,
-        max_iterations: spec.max_iterations,
-        personal,
-    });
-    stages.run("iterate sources", operators.collect()).await
+    let mut width = block_width(graph.vertices(), precision);
+    let sizes = graph.block_sizes();
+    loop {
+        let each = (BLOCKS_PER_TASK * u64::from(width)).min(most_sources(spec, u64::from(width)));
+        let personal = tasks(stages, spec, graph, (sources, None), each);
+        let operators = personal.map(|personal| PowerScores {
+            format: graph.matrix.format,
+            blocks: graph.matrix.blocks.clone(),
+            strengths: TallMatrix {
+                nrows: graph.vertices(),
+                ncols: 1,
+                precision: Precision::Double,
+                shards: Vec::new(),
+            },
+            width,
+            precision,
+            max_iterations: spec.max_iterations,
+            personal,
+        });
+        let mut operators: Vec<_> = operators.collect();
+        let held = operators.first().map_or(0, |first| {
+            Operator::PowerScores(first.clone()).memory() + parts::bytes(&sizes)
+        });
+        if held <= spec.task_memory.0 {
+            let strengths = graph.out_strengths(stages).await?;
+            for operator in &mut operators {
+                operator.strengths = strengths.clone();
+            }
+            return stages.run("iterate sources", operators).await;
+        }
+        if width <= NARROWEST {
+            let what = "ppr by power iteration";
+            return Err(parts::refuse(
+                what,
+                &sizes,
+                ByteSize(held),
+                spec.task_memory,
+            ));
+        }
+        // Fewer sources side by side cost more per source but hold less.
+        width = (width / 2).next_multiple_of(NARROWEST);
+    }
 }
 
 async fn push(
@@ -134,9 +172,9 @@ async fn push(
     graph: &Graph,
     sources: &Sources,
     index: Option<&Vec<IndexShard>>,
-) -> Result<Vec<PersonalScores>> {
+) -> Result<(Vec<PersonalScores>, String)> {
     let vertices = graph.vertices();
-    let lanes = (WORKSPACES / (26 * vertices).max(1)).clamp(1, MOST_LANES) as u32;
+    let mut lanes = (WORKSPACES / (26 * vertices).max(1)).clamp(1, MOST_LANES) as u32;
     let personal = tasks(
         stages,
         spec,
@@ -153,7 +191,46 @@ async fn push(
         index: index.cloned(),
         personal,
     });
-    stages.run("push sources", operators.collect()).await
+    let mut operators: Vec<_> = operators.collect();
+    let sizes = graph.block_sizes();
+    let held = |first: &PushScores, lanes| {
+        let first = PushScores {
+            lanes,
+            ..first.clone()
+        };
+        Operator::PushScores(first).memory() + parts::bytes(&sizes)
+    };
+    let fits = loop {
+        let first = operators.first();
+        if first.is_none_or(|first| held(first, lanes) <= spec.task_memory.0) {
+            break true;
+        }
+        if lanes == 1 {
+            break false;
+        }
+        lanes /= 2;
+    };
+    if fits {
+        for operator in &mut operators {
+            operator.lanes = lanes;
+        }
+        let method = match index {
+            None => PprMethod::Push.name(),
+            Some(_) => "push+index",
+        };
+        let written = stages.run("push sources", operators).await?;
+        return Ok((written, method.to_owned()));
+    }
+    if let (Some(_), Some(first)) = (index, operators.first()) {
+        let what = "ppr --index, which needs the whole graph,";
+        let least = ByteSize(held(first, 1));
+        return Err(parts::refuse(what, &sizes, least, spec.task_memory));
+    }
+    let parts = parts::push_parts(&sizes, spec.task_memory)?;
+    let each = ppr_parts::batch_sources(graph).min(most_sources(spec, 1));
+    let batches = tasks(stages, spec, graph, (sources, None), each);
+    let written = ppr_parts::push(stages, spec, (graph, &parts), batches).await?;
+    Ok((written, format!("push in {} parts", parts.ranges.len())))
 }
 
 /// Sources whose targets fill a file, in whole blocks of `block`.

@@ -1,11 +1,11 @@
 //! `PageRankJob` ↔ [`PageRankSpec`], `PprJob` ↔ [`PprSpec`], `PprIndexJob` ↔
 //! [`PprIndexSpec`].
 
-use rankmill_common::job::graph::Dangling;
+use rankmill_common::job::graph::{Dangling, defaults};
 use rankmill_common::job::ppr::{OnMissingSource, PprMethod, PprSpec, Seeds, Stop};
 use rankmill_common::job::svd::Convergence;
 use rankmill_common::job::{PageRankSpec, PprIndexSpec};
-use rankmill_common::{Error, Result};
+use rankmill_common::{ByteSize, Error, Result};
 
 use super::required;
 use crate::pb;
@@ -23,6 +23,7 @@ impl TryFrom<pb::PageRankJob> for PageRankSpec {
             tol: job.tol,
             max_iterations: job.max_iterations,
             convergence: convergence(job.require_convergence),
+            task_memory: task_memory(job.task_memory),
         })
     }
 }
@@ -37,6 +38,7 @@ impl From<PageRankSpec> for pb::PageRankJob {
             tol: spec.tol,
             max_iterations: spec.max_iterations,
             require_convergence: spec.convergence == Convergence::Require,
+            task_memory: spec.task_memory.0,
         }
     }
 }
@@ -68,6 +70,7 @@ impl TryFrom<pb::PprJob> for PprSpec {
             },
             max_iterations: job.max_iterations,
             convergence: convergence(job.require_convergence),
+            task_memory: task_memory(job.task_memory),
         })
     }
 }
@@ -86,6 +89,7 @@ impl From<PprSpec> for pb::PprJob {
             method: wire_method(spec.method).into(),
             max_iterations: spec.max_iterations,
             require_convergence: spec.convergence == Convergence::Require,
+            task_memory: spec.task_memory.0,
             stop_when_proven: spec.stop == Stop::BoundOrProven,
             index: spec.index,
         }
@@ -105,6 +109,7 @@ impl TryFrom<pb::PprIndexJob> for PprIndexSpec {
             walks: job.walks,
             entries: job.entries,
             seed: job.seed,
+            task_memory: task_memory(job.task_memory),
         })
     }
 }
@@ -119,6 +124,7 @@ impl From<PprIndexSpec> for pb::PprIndexJob {
             walks: spec.walks,
             entries: spec.entries,
             seed: spec.seed,
+            task_memory: spec.task_memory.0,
         }
     }
 }
@@ -173,6 +179,13 @@ fn convergence(required: bool) -> Convergence {
         Convergence::Require
     } else {
         Convergence::Report
+    }
+}
+
+fn task_memory(bytes: u64) -> ByteSize {
+    match bytes {
+        0 => defaults::TASK_MEMORY,
+        bytes => ByteSize(bytes),
     }
 }
 
@@ -249,6 +262,7 @@ mod tests {
             tol: 1e-8,
             max_iterations: 50,
             convergence: Convergence::Require,
+            task_memory: ByteSize(3 << 30),
         });
         assert_eq!(job_spec(submission(spec.clone(), String::new())), Ok(spec));
     }
@@ -263,6 +277,7 @@ mod tests {
             walks: 17,
             entries: 33,
             seed: 1 << 40,
+            task_memory: ByteSize(5 << 20),
         });
         assert_eq!(
             job_spec(submission(index.clone(), String::new())),
@@ -282,6 +297,7 @@ mod tests {
             stop: Stop::Bound,
             max_iterations: 9,
             convergence: Convergence::Report,
+            task_memory: defaults::TASK_MEMORY,
         });
         assert_eq!(job_spec(submission(user.clone(), String::new())), Ok(user));
     }
@@ -319,6 +335,7 @@ mod tests {
                 stop: Stop::BoundOrProven,
                 max_iterations: 9,
                 convergence: Convergence::Report,
+                task_memory: ByteSize(7 << 30),
             });
             assert_eq!(job_spec(submission(spec.clone(), String::new())), Ok(spec));
         }

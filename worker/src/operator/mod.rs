@@ -13,13 +13,16 @@ mod find_sources;
 mod gram;
 mod inspect;
 mod merge_ids;
+mod merge_scores;
 mod normal_multiply;
 mod order_vertices;
 mod page_rank_step;
+mod part_rows;
 mod partition_entries;
 mod personal;
 mod power_scores;
 mod published_matrix;
+mod push_part;
 mod push_scores;
 mod read_index;
 mod small_factorization;
@@ -71,6 +74,8 @@ pub(crate) fn run(context: &TaskContext, operator: &Operator) -> Result<Report> 
         Operator::FindSources(parameters) => find_sources::run(context, parameters)?.into(),
         Operator::PowerScores(parameters) => power_scores::run(context, parameters)?.into(),
         Operator::PushScores(parameters) => push_scores::run(context, parameters)?.into(),
+        Operator::PushPart(parameters) => push_part::run(context, parameters)?.into(),
+        Operator::MergeScores(parameters) => merge_scores::run(context, parameters)?.into(),
         Operator::Walk(parameters) => walk::run(context, parameters)?.into(),
         Operator::FindIndex(parameters) => read_index::find(context, parameters)?.into(),
         Operator::ReadIndex(parameters) => read_index::read(context, parameters)?.into(),

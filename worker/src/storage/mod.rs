@@ -6,6 +6,7 @@
 //! it, and what is written there is never changed.
 
 pub(crate) mod block;
+pub(crate) mod by_source;
 mod cache;
 pub(crate) mod fingerprints;
 pub(crate) mod id_rows;

@@ -8,6 +8,7 @@ mod complete;
 mod page_rank;
 mod power;
 mod push;
+mod push_part;
 mod top;
 mod walk;
 
@@ -15,6 +16,7 @@ pub use complete::{Completion, FingerprintShard, Fingerprints};
 pub use page_rank::{PageRankStep, StepSums, inverse_strengths, page_rank_step, scale};
 pub use power::{Iterate, PowerStep, PowerSums, SeedEntry};
 pub use push::{OutEdges, Pushed, Pushing, StopAt, Workspace};
+pub use push_part::{PartEntry, PartPush, PartSums, PartWorkspace};
 pub use top::{Ranked, Top};
 pub use walk::{Cumulative, Fingerprint, Walker, Walking};
 

@@ -97,6 +97,12 @@ impl<'a> OutEdges<'a> {
         (segment, segment.row(vertex - self.starts[block]))
     }
 
+    /// Σ of the weights of a vertex's edges.
+    #[inline]
+    pub(super) fn strength(&self, vertex: usize) -> f64 {
+        self.strengths[vertex]
+    }
+
     #[inline]
     fn degree(&self, vertex: usize) -> usize {
         self.row(vertex).1.len()
