@@ -64,6 +64,12 @@ impl RunKeys {
         self.threads
             .map_or_else(machine::default_threads, |threads| threads as usize)
     }
+
+    /// Bytes that one task of a run here may hold.
+    pub(crate) fn task_memory(&self) -> ByteSize {
+        self.memory
+            .unwrap_or_else(|| default_task_memory(machine::default_memory()))
+    }
 }
 
 impl RunArgs {
@@ -113,14 +119,6 @@ impl RunArgs {
             ))),
             None => Ok(()),
         }
-    }
-}
-
-impl RunKeys {
-    /// Bytes that one task of a run here may hold.
-    pub(crate) fn task_memory(&self) -> ByteSize {
-        self.memory
-            .unwrap_or_else(|| default_task_memory(machine::default_memory()))
     }
 }
 

@@ -38,6 +38,7 @@ impl Operator {
             Self::PageRankStep(operator) => operator.work(report),
             Self::PowerScores(operator) => operator.work(report),
             Self::PushScores(_) => pushed(report),
+            Self::PushPart(_) => pushed_part(report),
             Self::Walk(operator) => operator.work(),
             Self::Inspect(_)
             | Self::EncodeEntries(_)
@@ -55,6 +56,7 @@ impl Operator {
             | Self::WriteSpectrum(_)
             | Self::WriteScores(_)
             | Self::FindSources(_)
+            | Self::MergeScores(_)
             | Self::FindIndex(_)
             | Self::ReadIndex(_) => Work::default(),
         }
@@ -159,9 +161,20 @@ fn pushed(report: &Report) -> Work {
     let Report::PersonalScores(scores) = report else {
         return Work::default();
     };
+    pushed_edges(scores.edges)
+}
+
+fn pushed_part(report: &Report) -> Work {
+    let Report::PushedPart(part) = report else {
+        return Work::default();
+    };
+    pushed_edges(part.sums.iter().map(|sums| sums.edges).sum())
+}
+
+fn pushed_edges(edges: u64) -> Work {
     Work {
-        flops: 2 * scores.edges,
-        bytes_gathered: PUSHED_EDGE * scores.edges,
+        flops: 2 * edges,
+        bytes_gathered: PUSHED_EDGE * edges,
     }
 }
 
