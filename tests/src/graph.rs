@@ -167,6 +167,46 @@ pub struct PersonalFiles {
     pub manifest: Value,
 }
 
+/// What elimination and power iteration leave of the references' own digits.
+const REFERENCE_ERROR: f64 = 1e-11;
+
+impl PersonalAnswer {
+    /// Holds the answer, of `k` targets at most, against the exact one.
+    ///
+    /// # Panics
+    ///
+    /// If it lies outside its bound, or is said to be proven and is not the best.
+    pub fn check(&self, exact: &Leading, k: usize, what: &str) {
+        let exact_by_id: BTreeMap<_, _> = exact.ids.iter().zip(&exact.scores).collect();
+        let least_shown = exact.scores.last().copied().unwrap_or(0.0);
+        let mut distance = 0.0;
+        for (target, score) in &self.targets {
+            // A target that the reference does not show has at most the last score it shows.
+            distance += match exact_by_id.get(target) {
+                Some(exact) => (score - **exact).abs(),
+                None => (score - least_shown).max(0.0),
+            };
+        }
+        assert!(
+            distance <= self.residual + REFERENCE_ERROR,
+            "{what}: {distance} > {self:?}"
+        );
+        if !self.proven {
+            return;
+        }
+        let positive = exact.scores.iter().filter(|score| **score > 1e-15).count();
+        assert_eq!(self.targets.len(), k.min(positive), "{what}: {self:?}");
+        let needed = exact.scores[self.targets.len() - 1] - REFERENCE_ERROR;
+        for (target, _) in &self.targets {
+            let exact = exact_by_id.get(target);
+            assert!(
+                exact.is_some_and(|score| **score >= needed),
+                "{what}: {target} is no target"
+            );
+        }
+    }
+}
+
 impl ScoreFiles {
     /// Reads the result below `folder`.
     ///

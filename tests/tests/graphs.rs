@@ -118,32 +118,7 @@ fn check_personal(
         let what = format!("{} from {source} by {method} to {tol}", reference.name);
         let answer = &result.answers[source];
         assert!(answer.residual <= tol, "{what}: {}", answer.residual);
-        let exact_by_id: BTreeMap<_, _> = exact.ids.iter().zip(&exact.scores).collect();
-        let least_shown = exact.scores.last().copied().unwrap_or(0.0);
-        let mut distance = 0.0;
-        for (target, score) in &answer.targets {
-            // A target that the reference does not show has at most the last score it shows.
-            distance += match exact_by_id.get(target) {
-                Some(exact) => (score - **exact).abs(),
-                None => (score - least_shown).max(0.0),
-            };
-        }
-        assert!(
-            distance <= answer.residual + REFERENCE_ERROR,
-            "{what}: {distance} > {answer:?}"
-        );
-        if answer.proven {
-            let positive = exact.scores.iter().filter(|score| **score > 1e-15).count();
-            assert_eq!(answer.targets.len(), K.min(positive), "{what}: {answer:?}");
-            let needed = exact.scores[answer.targets.len() - 1] - REFERENCE_ERROR;
-            for (target, _) in &answer.targets {
-                let exact = exact_by_id.get(target);
-                assert!(
-                    exact.is_some_and(|score| **score >= needed),
-                    "{what}: {target} is no target"
-                );
-            }
-        }
+        answer.check(exact, K, &what);
     }
     // Tight answers are proven where scores are apart at all.
     let proven = result

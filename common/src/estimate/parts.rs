@@ -6,6 +6,7 @@
 
 use crate::matrix::{BlockRef, RowRange};
 use crate::operator::TASK_OVERHEAD;
+use crate::operator::page_rank_step::STEP_VERTEX_BYTES;
 use crate::operator::push_part::{LANE_ROW_BYTES, LANE_VERTEX_BYTES, ROW_BYTES, VERTEX_BYTES};
 use crate::{ByteSize, Error, ErrorKind, Result};
 
@@ -118,6 +119,23 @@ pub fn push_parts(blocks: &[BlockSize], memory: ByteSize) -> Result<Parts> {
             return Err(too_large("push", blocks, need(1), memory));
         }
         lanes /= 2;
+    }
+}
+
+/// What a task of a step of PageRank holds: any of the blocks, and vectors of all vertices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepMemory {
+    /// Bytes besides blocks.
+    pub besides: u64,
+    /// Bytes of the largest block.
+    pub largest_block: u64,
+}
+
+/// What a task of a step of PageRank holds at least.
+pub fn step_memory(blocks: &[BlockSize]) -> StepMemory {
+    StepMemory {
+        besides: TASK_OVERHEAD + STEP_VERTEX_BYTES * vertices(blocks),
+        largest_block: blocks.iter().map(|block| block.bytes).max().unwrap_or(0),
     }
 }
 

@@ -1,8 +1,9 @@
 //! `page_rank_step`: x ← (1−d)·u + d·(Pᵀx + dangling mass), on the rows of some blocks.
 //!
 //! Rows pull along the edges that enter them, so each row has one owner and tasks return parts of
-//! the next x that follow one another: nothing is added up between tasks. A task that holds all
-//! rows may take several steps.
+//! the next x that follow one another: nothing is added up between tasks but sums block by block, in
+//! their order. So the scores have the same bits however blocks are shared out. A task that holds
+//! all rows may take several steps.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,8 @@ pub struct PageRankStep {
     pub strengths: TallMatrix,
     /// x, n × 1 f64; absent before the first step, where it is uniform.
     pub scores: Option<TallMatrix>,
+    /// Σx over vertices without out-edges; absent before the first step.
+    pub dangling_mass: Option<f64>,
     /// Chance to follow an edge.
     pub damping: f64,
     /// Where the mass of vertices without out-edges goes.
@@ -38,20 +41,58 @@ pub struct PageRankStep {
 pub struct PageRankStepped {
     /// The rows, n × 1 f64.
     pub scores: Shard,
-    /// Their part of ‖x − previous x‖₁.
-    pub change: f64,
-    /// Their part of a bound of what rounding did to ‖x‖₁ in the last step.
-    pub rounding: f64,
-    /// Their part of Σx.
-    pub mass: f64,
+    /// Sums of the last step over the rows of each block.
+    pub sums: Vec<BlockSums>,
+    /// The dangling mass that the last step spread over all vertices.
+    pub spread: f64,
     /// Steps that were taken.
     pub steps: u32,
 }
 
+/// Sums of a step over some rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BlockSums {
+    /// ‖x − previous x‖₁.
+    pub change: f64,
+    /// Bound of what rounding did to ‖x‖₁.
+    pub rounding: f64,
+    /// Σx.
+    pub mass: f64,
+    /// Σx over vertices without out-edges.
+    pub dangling: f64,
+}
+
+/// Terms of a chunk and chunks of a sum, in units of rounding.
+const CHUNKED_SUM: f64 = 16384.0;
+/// What rounding of out-strengths may cost, in the same units.
+const STRENGTHS: f64 = 64.0;
+
+impl BlockSums {
+    /// Sums of a step over all rows, from those of the blocks in their order; the step spread
+    /// `spread` of dangling mass.
+    pub fn total<'a>(spread: f64, blocks: impl IntoIterator<Item = &'a Self>) -> Self {
+        // The sum of dangling mass is rounded in chunks, the strengths entry by entry.
+        let mut total = Self {
+            rounding: (CHUNKED_SUM * spread + STRENGTHS) * f64::EPSILON,
+            ..Self::default()
+        };
+        for block in blocks {
+            total.change += block.change;
+            total.rounding += block.rounding;
+            total.mass += block.mass;
+            total.dangling += block.dangling;
+        }
+        total
+    }
+}
+
+/// Bytes per vertex of the graph: x, two scaled copies of it, the inverse strengths, and a reading
+/// buffer.
+pub const STEP_VERTEX_BYTES: u64 = 40;
+
 impl PageRankStep {
     pub(super) fn memory(&self) -> u64 {
-        // x, two scaled copies of it, the inverse strengths, and a reading buffer.
-        let largest = self.blocks.iter().map(|block| block.object.size).max();
-        TASK_OVERHEAD + 40 * self.vertices + largest.unwrap_or(0)
+        let blocks: u64 = self.blocks.iter().map(|block| block.object.size).sum();
+        TASK_OVERHEAD + STEP_VERTEX_BYTES * self.vertices + blocks
     }
 }

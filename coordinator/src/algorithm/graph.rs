@@ -231,7 +231,9 @@ impl Graph {
 
     /// Out-strength of every vertex of a graph of incoming edges, n × 1 f64.
     pub(super) async fn out_strengths(&self, stages: &Stages) -> Result<TallMatrix> {
-        let operators = self.groups().into_iter().map(|blocks| ColumnSums {
+        // The same sums whatever a task may hold: it holds a block at a time.
+        let groups = self.groups(u64::MAX).into_iter();
+        let operators = groups.map(|blocks| ColumnSums {
             format: self.matrix.format,
             blocks,
             ncols: self.matrix.ncols,
@@ -252,19 +254,24 @@ impl Graph {
         Ok(strengths)
     }
 
-    /// Blocks by task: one task as long as one machine reads them faster than several could
-    /// exchange scores.
-    pub(super) fn groups(&self) -> Vec<Vec<BlockRef>> {
+    /// Blocks by task, of `bytes` bytes at most: one task as long as one machine reads them faster
+    /// than several could exchange scores.
+    pub(super) fn groups(&self, bytes: u64) -> Vec<Vec<BlockRef>> {
         let tasks = self.matrix.nnz.div_ceil(EDGES_PER_TASK).max(1);
         let share = self.matrix.nnz.div_ceil(tasks).max(1);
         let mut groups: Vec<Vec<BlockRef>> = Vec::new();
-        let (mut entries, mut limit) = (0, 0);
+        let (mut entries, mut limit, mut held) = (0, 0, 0);
         for block in &self.matrix.blocks {
-            if groups.is_empty() || entries >= limit && block.nnz > 0 {
-                groups.push(Vec::new());
+            let full = entries >= limit && block.nnz > 0;
+            if groups.is_empty() || full {
                 limit += share;
             }
+            if groups.is_empty() || full || held + block.object.size > bytes {
+                groups.push(Vec::new());
+                held = 0;
+            }
             entries += block.nnz;
+            held += block.object.size;
             if let Some(group) = groups.last_mut() {
                 group.push(block.clone());
             }

@@ -1,13 +1,15 @@
 //! PageRank by power iteration, until the error is proven to be small (Page, Brin, Motwani &
 //! Winograd 1999; the bound is that of a contraction, see `error_bound`).
 
-use rankmill_common::Result;
+use rankmill_common::estimate::parts;
 use rankmill_common::input::Orientation;
 use rankmill_common::job::PageRankSpec;
 use rankmill_common::job::graph::error_bound;
 use rankmill_common::manifest::{Quality, ScoresSummary};
-use rankmill_common::matrix::{Precision, TallMatrix};
+use rankmill_common::matrix::{BlockRef, Precision, TallMatrix};
+use rankmill_common::operator::page_rank_step::BlockSums;
 use rankmill_common::operator::{PageRankStep, PageRankStepped, WriteScores};
+use rankmill_common::{ByteSize, Error, Result};
 
 use super::graph::{Edges, Graph};
 use super::{JobResult, tag};
@@ -19,16 +21,18 @@ const STEPS: u32 = 16;
 /// Scores and how good they are.
 struct Iterate {
     scores: TallMatrix,
+    dangling: f64,
     summary: ScoresSummary,
 }
 
 pub(super) async fn page_rank(stages: &Stages, spec: &PageRankSpec) -> Result<JobResult> {
     let edges = Edges::inspect(stages, &spec.input).await?;
     let graph = edges.ingest(stages, Orientation::Incoming).await?;
+    let groups = groups(spec, &graph)?;
     let strengths = graph.out_strengths(stages).await?;
     let mut x: Option<Iterate> = None;
     let x = loop {
-        let next = step(stages, spec, &graph, &strengths, x.as_ref()).await?;
+        let next = step(stages, spec, (&graph, &groups), &strengths, x.as_ref()).await?;
         if let Some(x) = &x {
             stages.release(x.scores.objects());
         }
@@ -41,26 +45,40 @@ pub(super) async fn page_rank(stages: &Stages, spec: &PageRankSpec) -> Result<Jo
     write(stages, spec, graph, x).await
 }
 
+/// Blocks by task, such that a task holds no more than it may.
+fn groups(spec: &PageRankSpec, graph: &Graph) -> Result<Vec<Vec<BlockRef>>> {
+    let least = parts::step_memory(&graph.block_sizes());
+    let room = spec.task_memory.0.checked_sub(least.besides);
+    match room {
+        Some(room) if room >= least.largest_block => Ok(graph.groups(room)),
+        Some(_) | None => {
+            let needed = ByteSize(least.besides + least.largest_block);
+            let sizes = graph.block_sizes();
+            Err(parts::refuse("pagerank", &sizes, needed, spec.task_memory))
+        }
+    }
+}
+
 /// The next x, one or several steps further.
 async fn step(
     stages: &Stages,
     spec: &PageRankSpec,
-    graph: &Graph,
+    (graph, groups): (&Graph, &[Vec<BlockRef>]),
     strengths: &TallMatrix,
     x: Option<&Iterate>,
 ) -> Result<Iterate> {
     let taken = x.map_or(0, |x| x.summary.iterations);
-    let groups = graph.groups();
-    let steps = match groups.as_slice() {
+    let steps = match groups {
         [_] => STEPS.min(spec.max_iterations - taken),
         _ => 1,
     };
-    let operators = groups.into_iter().map(|blocks| PageRankStep {
+    let operators = groups.iter().map(|blocks| PageRankStep {
         format: graph.matrix.format,
-        blocks,
+        blocks: blocks.clone(),
         vertices: graph.vertices(),
         strengths: strengths.clone(),
         scores: x.map(|x| x.scores.clone()),
+        dangling_mass: x.map(|x| x.dangling),
         damping: spec.damping,
         dangling: spec.dangling,
         steps,
@@ -68,7 +86,7 @@ async fn step(
     });
     let name = format!("iterate from {taken}");
     let parts = stages.run(&name, operators.collect()).await?;
-    Ok(assemble(spec, graph.vertices(), taken, parts))
+    assemble(spec, graph.vertices(), taken, parts)
 }
 
 fn assemble(
@@ -76,18 +94,27 @@ fn assemble(
     vertices: u64,
     taken: u32,
     parts: Vec<PageRankStepped>,
-) -> Iterate {
-    let sum = |part: fn(&PageRankStepped) -> f64| -> f64 { parts.iter().map(part).sum() };
-    let change = sum(|part| part.change);
-    let residual = error_bound(spec.damping, change, sum(|part| part.rounding));
+) -> Result<Iterate> {
+    let spread = parts.first().map_or(0.0, |part| part.spread);
+    if parts
+        .iter()
+        .any(|part| part.spread.to_bits() != spread.to_bits())
+    {
+        return Err(Error::internal(
+            "tasks of one step that spread other masses",
+        ));
+    }
+    let total = BlockSums::total(spread, parts.iter().flat_map(|part| &part.sums));
+    let residual = error_bound(spec.damping, total.change, total.rounding);
     let summary = ScoresSummary {
         converged: residual <= spec.tol,
         iterations: taken + parts.iter().map(|part| part.steps).max().unwrap_or(0),
         residual,
-        change,
-        sum: sum(|part| part.mass),
+        change: total.change,
+        sum: total.mass,
     };
-    Iterate {
+    Ok(Iterate {
+        dangling: total.dangling,
         scores: TallMatrix {
             nrows: vertices,
             ncols: 1,
@@ -95,7 +122,7 @@ fn assemble(
             shards: parts.into_iter().map(|part| part.scores).collect(),
         },
         summary,
-    }
+    })
 }
 
 async fn write(

@@ -129,8 +129,10 @@ impl<'a> Batch<'a> {
             let (running, operators) = self.operators(&turns);
             let name = self.name(&format!("round {}", self.rounds + 1));
             let pushed = stages.run(&name, operators).await?;
+            stages.release(self.consumed());
             let listed = self.take(&turns, &running, pushed);
-            self.prove(stages, &turns, listed).await?;
+            self.prove(stages, &turns, &listed).await?;
+            stages.release(&listed);
             stages.note(format!("error at most {:.1e}", self.worst()));
         }
     }
@@ -199,6 +201,12 @@ impl<'a> Batch<'a> {
         (running, operators)
     }
 
+    /// What the round that has just ended read and no later one will.
+    fn consumed(&self) -> impl Iterator<Item = &ObjectRef> {
+        let frontiers = self.frontiers.iter().map(|(object, _)| object);
+        self.states.iter().flatten().chain(frontiers)
+    }
+
     /// Takes the reports of a round; returns the lists of sources that go on.
     fn take(
         &mut self,
@@ -250,18 +258,13 @@ impl<'a> Batch<'a> {
     }
 
     /// Leaves sources whose set of targets is proven, where that is enough.
-    async fn prove(
-        &mut self,
-        stages: &Stages,
-        turns: &[Turn],
-        listed: Vec<ObjectRef>,
-    ) -> Result<()> {
+    async fn prove(&mut self, stages: &Stages, turns: &[Turn], listed: &[ObjectRef]) -> Result<()> {
         let asked = |turn: &&Turn| matches!(turn.action, Action::Push { list: true, .. });
         let asked: Vec<u32> = turns.iter().filter(asked).map(|turn| turn.source).collect();
         if asked.is_empty() {
             return Ok(());
         }
-        let merge = self.merge(listed, asked, Purpose::Prove);
+        let merge = self.merge(listed.to_vec(), asked, Purpose::Prove);
         let name = self.name(&format!("sets after round {}", self.rounds));
         for source in stages.run_one(&name, merge).await?.proven {
             let source = self.sources.get_mut(source as usize);
@@ -294,8 +297,13 @@ impl<'a> Batch<'a> {
             edges: self.sources.iter().map(|source| source.edges).sum(),
         };
         let best = std::mem::take(&mut self.best);
-        let merge = self.merge(best, (0..self.sources.len() as u32).collect(), purpose);
+        let merge = self.merge(
+            best.clone(),
+            (0..self.sources.len() as u32).collect(),
+            purpose,
+        );
         let merged = stages.run_one(&self.name("write scores"), merge).await?;
+        stages.release(&best);
         merged
             .written
             .ok_or_else(|| Error::internal("scores that were not written"))

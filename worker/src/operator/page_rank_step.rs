@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use rankmill_common::job::graph::{Dangling, error_bound};
 use rankmill_common::matrix::RowRange;
-use rankmill_common::operator::page_rank_step::{PageRankStep, PageRankStepped};
+use rankmill_common::operator::page_rank_step::{BlockSums, PageRankStep, PageRankStepped};
 use rankmill_common::{Error, Result};
 use rankmill_kernels::SparseBlock;
-use rankmill_kernels::graph::{self, StepSums};
+use rankmill_kernels::graph;
 
 use super::tall_matrix;
 use crate::context::TaskContext;
@@ -33,21 +33,27 @@ pub(crate) fn run(context: &TaskContext, operator: &PageRankStep) -> Result<Page
     };
     let mut scaled = vec![0.0; count];
     let mut next_scaled = vec![0.0; count];
-    let mut dangling = graph::scale(&x, &inverse, &mut scaled);
-    let (mut sums, mut steps) = (StepSums::default(), 0);
+    let counted = graph::scale(&x, &inverse, &mut scaled);
+    let mut dangling = operator.dangling_mass.unwrap_or(counted);
+    let (mut sums, mut spread, mut steps) = (Vec::new(), 0.0, 0);
     while steps < operator.steps.max(1) {
         context.check_cancelled()?;
+        spread = match operator.dangling {
+            Dangling::Restart | Dangling::Uniform => dangling,
+            Dangling::SelfLoop => 0.0,
+        };
         let step = Step {
             operator,
             inverse: &inverse,
             scaled: &scaled,
-            dangling,
+            spread,
         };
         sums = step.take(&views, rows.start, &mut x, &mut next_scaled);
         std::mem::swap(&mut scaled, &mut next_scaled);
-        dangling = sums.dangling;
         steps += 1;
-        if error_bound(operator.damping, sums.change, sums.rounding) <= operator.tol {
+        let total = BlockSums::total(spread, &sums);
+        dangling = total.dangling;
+        if error_bound(operator.damping, total.change, total.rounding) <= operator.tol {
             break;
         }
     }
@@ -57,9 +63,8 @@ pub(crate) fn run(context: &TaskContext, operator: &PageRankStep) -> Result<Page
     };
     Ok(PageRankStepped {
         scores: tall::write_f64(context, "scores.arrow", range, 1, &x[rows])?,
-        change: sums.change,
-        rounding: sums.rounding,
-        mass: sums.mass,
+        sums,
+        spread,
         steps,
     })
 }
@@ -88,8 +93,8 @@ struct Step<'a> {
     operator: &'a PageRankStep,
     inverse: &'a [f64],
     scaled: &'a [f64],
-    /// Σx over dangling vertices.
-    dangling: f64,
+    /// Σx over dangling vertices that goes to all vertices.
+    spread: f64,
 }
 
 impl Step<'_> {
@@ -99,39 +104,31 @@ impl Step<'_> {
         first: usize,
         x: &mut [f64],
         next_scaled: &mut [f64],
-    ) -> StepSums {
+    ) -> Vec<BlockSums> {
         let count = self.operator.vertices as f64;
         let damping = self.operator.damping;
-        let (spread, self_loops) = match self.operator.dangling {
-            Dangling::Restart | Dangling::Uniform => (self.dangling, false),
-            Dangling::SelfLoop => (0.0, true),
-        };
-        let share = ((1.0 - damping) + damping * spread) / count;
-        // The sum of dangling mass is rounded in chunks, the strengths entry by entry.
-        let mut sums = StepSums {
-            rounding: (CHUNKED_SUM * spread + STRENGTHS) * f64::EPSILON,
-            ..StepSums::default()
-        };
+        let share = ((1.0 - damping) + damping * self.spread) / count;
+        let mut sums = Vec::with_capacity(blocks.len());
         let mut row = first;
         for block in blocks {
             let rows = row..row + block.nrows;
             let step = graph::PageRankStep {
                 damping,
                 share,
-                self_loops,
+                self_loops: self.operator.dangling == Dangling::SelfLoop,
                 inverse: &self.inverse[rows.clone()],
                 scaled: self.scaled,
             };
             let part =
                 graph::page_rank_step(block, &step, &mut x[rows.clone()], &mut next_scaled[rows]);
-            sums.add(&part);
+            sums.push(BlockSums {
+                change: part.change,
+                rounding: part.rounding,
+                mass: part.mass,
+                dangling: part.dangling,
+            });
             row += block.nrows;
         }
         sums
     }
 }
-
-/// Terms of a chunk and chunks of a sum, in units of rounding.
-const CHUNKED_SUM: f64 = 16384.0;
-/// What rounding of out-strengths may cost, in the same units.
-const STRENGTHS: f64 = 64.0;
