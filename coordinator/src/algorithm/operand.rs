@@ -73,6 +73,7 @@ impl<'a> Operand<'a> {
             nrows: self.matrix.ncols,
             ncols: 1,
             terms: terms.collect(),
+            arithmetic: Precision::Double,
             precision: Precision::Double,
             products: Products::Gram,
             weights: None,
