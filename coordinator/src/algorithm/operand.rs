@@ -14,7 +14,7 @@ use crate::stages::Stages;
 const MOST_TASKS: u64 = 64;
 /// Entries per column of A that a task should read for each partial result that it writes: fewer,
 /// and the partial results outweigh the matrix.
-const ENTRIES_PER_COLUMN: u64 = 50;
+const ENTRIES_PER_COLUMN: u64 = 100;
 
 /// A, or A − 1μᵀ.
 pub(super) struct Operand<'a> {
