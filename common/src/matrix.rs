@@ -106,6 +106,13 @@ pub struct TallMatrix {
     pub shards: Vec<Shard>,
 }
 
+impl TallMatrix {
+    /// The objects of all shards.
+    pub fn objects(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.shards.iter().map(|shard| &shard.object)
+    }
+}
+
 /// A range of consecutive rows of a tall matrix.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shard {

@@ -4,6 +4,7 @@
 //! the job's log holds it, so whoever comes later can write the same bytes again.
 
 use bytes::Bytes;
+use futures::StreamExt;
 use rankmill_common::job::{JobSpec, Overwrite};
 use rankmill_common::manifest::{MANIFEST_NAME, Manifest, StageTiming, Versions};
 use rankmill_common::{Error, ErrorKind, JobId, Result};
@@ -13,6 +14,9 @@ use crate::algorithm::JobResult;
 
 /// Version of the manifest's format.
 const MANIFEST_VERSION: u32 = 1;
+
+/// Deletions under way at a time.
+const DELETIONS: usize = 16;
 
 /// Folders of results.
 const FOLDERS: [&str; 4] = ["left", "right", "scores", "sources"];
@@ -106,6 +110,18 @@ pub(crate) fn explain_loss(error: Error) -> Error {
         kind: ErrorKind::Unavailable,
         ..explained
     }
+}
+
+/// Deletes objects that the job's log has as released. What cannot be deleted now goes with the
+/// rest when the job has ended.
+pub(crate) async fn delete_released(state: &Store, keys: Vec<String>) {
+    futures::stream::iter(keys)
+        .for_each_concurrent(DELETIONS, |key| async move {
+            if let Err(error) = state.delete(&key).await {
+                tracing::debug!(key, %error, "cannot delete a released object yet");
+            }
+        })
+        .await;
 }
 
 /// Deletes what the attempts of a finished job wrote; its log stays. What cannot be deleted now

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use rankmill_common::operator::{Operation, Operator, Report};
-use rankmill_common::{Digest, Error, JobId, Result, StageId};
+use rankmill_common::{Digest, Error, JobId, ObjectRef, Result, StageId};
 
 /// The stages of one job, as its algorithm sees them.
 #[derive(Clone, Debug)]
@@ -27,6 +27,7 @@ struct Shared {
     next: StageId,
     asked: Vec<StageRequest>,
     done: BTreeMap<StageId, Vec<Report>>,
+    released: Vec<String>,
     note: String,
 }
 
@@ -71,8 +72,7 @@ impl Stages {
     /// `Internal` if a task reports the output of another operator. A failed task ends the job;
     /// the algorithm is then not polled again.
     pub async fn run<O: Operation>(&self, name: &str, operators: Vec<O>) -> Result<Vec<O::Output>> {
-        self.run_below(format!("jobs/{}", self.job), name, operators)
-            .await
+        self.run_below(self.root(), name, operators).await
     }
 
     /// As [`Self::run`], with outputs that outlive the job: those of the matrix `digest`.
@@ -103,9 +103,28 @@ impl Stages {
             .ok_or_else(|| Error::internal(format!("stage {name} of one task has no output")))
     }
 
+    /// Lets `objects` go: no stage that is under way or asked for later reads them. They are
+    /// deleted once the log holds everything that was made of them, so the algorithm says this
+    /// again in a replay and nothing happens. Objects that outlive the job are kept: others may
+    /// read them.
+    ///
+    /// Nothing is lost for good: where an output is lost whose inputs were let go, their producers
+    /// run again first, down to the job's input files.
+    pub fn release<'a>(&self, objects: impl IntoIterator<Item = &'a ObjectRef>) {
+        let own = format!("{}/", self.root());
+        let keys = objects.into_iter().map(|object| &object.key);
+        let keys = keys.filter(|key| key.starts_with(&own)).cloned();
+        self.lock().released.extend(keys);
+    }
+
     /// Says something about the state of the algorithm, for the progress bar.
     pub fn note(&self, text: impl Into<String>) {
         self.lock().note = text.into();
+    }
+
+    /// Where everything lies that goes with the job.
+    fn root(&self) -> String {
+        format!("jobs/{}", self.job)
     }
 
     async fn run_below<O: Operation>(
@@ -139,6 +158,11 @@ impl Stages {
     /// The stages asked for since the last call.
     pub(crate) fn take_asked(&self) -> Vec<StageRequest> {
         std::mem::take(&mut self.lock().asked)
+    }
+
+    /// Keys of the objects let go since the last call.
+    pub(crate) fn take_released(&self) -> Vec<String> {
+        std::mem::take(&mut self.lock().released)
     }
 
     /// Makes a stage's outputs available; the algorithm has to be polled afterwards.

@@ -14,6 +14,8 @@ pub struct JobLog {
     pub slots: usize,
     /// The attempts whose outputs count, in the order of the log.
     pub commits: Vec<(TaskKey, Attempt)>,
+    /// Keys of released objects, by entry.
+    pub releases: Vec<Vec<String>>,
     /// The highest epoch that wrote.
     pub epoch: u64,
     /// The epoch that wrote each slot.
@@ -38,6 +40,7 @@ impl JobLog {
         let mut log = Self {
             slots: 0,
             commits: Vec::new(),
+            releases: Vec::new(),
             epoch: 0,
             epochs: Vec::new(),
             jobs: std::fs::read_dir(state.join("jobs")).map_or(0, Iterator::count),
@@ -48,6 +51,7 @@ impl JobLog {
             log.epoch = log.epoch.max(slot["epoch"].as_u64().unwrap_or(0));
             let entries = slot["entries"].as_array().cloned().unwrap_or_default();
             log.commits.extend(entries.iter().filter_map(commit));
+            log.releases.extend(entries.iter().filter_map(release));
         }
         log
     }
@@ -100,6 +104,17 @@ fn slot_paths(state: &Path) -> Vec<PathBuf> {
         .collect();
     paths.sort();
     paths
+}
+
+fn release(entry: &Value) -> Option<Vec<String>> {
+    if entry["entry"] != "objects_released" {
+        return None;
+    }
+    let keys = entry["objects"]
+        .as_array()?
+        .iter()
+        .filter_map(Value::as_str);
+    Some(keys.map(str::to_owned).collect())
 }
 
 fn commit(entry: &Value) -> Option<(TaskKey, Attempt)> {

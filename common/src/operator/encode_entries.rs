@@ -61,6 +61,14 @@ pub struct PieceIds {
     pub count: u64,
 }
 
+impl EncodedEntries {
+    /// Everything that was written of the piece.
+    pub fn objects(&self) -> impl Iterator<Item = &ObjectRef> {
+        let ids = self.row_ids.iter().chain(&self.column_ids);
+        ids.map(|ids| &ids.object).chain([&self.entries])
+    }
+}
+
 impl EncodeEntries {
     pub(super) fn memory(&self) -> u64 {
         // Decoded ids, their sort order and the codes live side by side.

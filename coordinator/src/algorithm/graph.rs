@@ -134,8 +134,8 @@ impl<'a> Edges<'a> {
             .await?;
         let ordered = ingest::only(ordered, "order vertices")?;
         let blocks = ingest::cut_rows(&ordered.cuts, count);
-        let operators = pieces.into_iter().map(|piece| PartitionEntries {
-            piece,
+        let operators = pieces.iter().map(|piece| PartitionEntries {
+            piece: piece.clone(),
             row_ids: ids.clone(),
             column_ids: ids.clone(),
             blocks: blocks.clone(),
@@ -146,6 +146,7 @@ impl<'a> Edges<'a> {
             },
         });
         let partitioned = stages.run("sort edges", operators.collect()).await?;
+        stages.release(pieces.iter().flat_map(EncodedEntries::objects));
         let operators = (0..).zip(&blocks).map(|(block, rows)| BuildBlock {
             block,
             rows: *rows,
@@ -164,6 +165,7 @@ impl<'a> Edges<'a> {
         let built = stages
             .run_for_matrix(digest, "build blocks", operators.collect())
             .await?;
+        stages.release(partitioned.iter().map(|piece| &piece.entries));
         let tables = (ids.clone(), ids);
         let mut matrix =
             ingest::assemble(digest, BlockFormat::Sparse, count, built, tables, skipped);
@@ -225,13 +227,15 @@ impl Graph {
             return Ok(sums.remove(0).sums);
         }
         let terms = sums
-            .into_iter()
-            .map(|part| tall::stored(part.sums, Coefficients::Identity));
+            .iter()
+            .map(|part| tall::stored(part.sums.clone(), Coefficients::Identity));
         let sum = Combination {
             precision: Precision::Double,
             ..Combination::new(self.vertices(), 1, terms.collect())
         };
-        Ok(tall::combine(stages, "out-strengths", sum).await?.matrix)
+        let strengths = tall::combine(stages, "out-strengths", sum).await?.matrix;
+        stages.release(sums.iter().flat_map(|part| part.sums.objects()));
+        Ok(strengths)
     }
 
     /// Blocks by task: one task as long as one machine reads them faster than several could

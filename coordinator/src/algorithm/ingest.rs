@@ -204,8 +204,8 @@ async fn sparse(
     let skipped = pieces.iter().map(|piece| piece.skipped).sum();
     let entries: u64 = pieces.iter().map(|piece| piece.count).sum();
     let width = segment_width(ncols, entries, row_ids.count());
-    let operators = pieces.into_iter().map(|piece| PartitionEntries {
-        piece,
+    let operators = pieces.iter().map(|piece| PartitionEntries {
+        piece: piece.clone(),
         row_ids: row_ids.clone(),
         column_ids: column_ids.clone(),
         blocks: blocks.clone(),
@@ -213,6 +213,7 @@ async fn sparse(
         mirror: Mirror::Off,
     });
     let partitioned = stages.run("sort entries", operators.collect()).await?;
+    stages.release(pieces.iter().flat_map(EncodedEntries::objects));
     let (local, global) = split_transforms(&layout.transforms);
     let operators = (0..).zip(&blocks).map(|(block, rows)| BuildBlock {
         block,
@@ -232,6 +233,7 @@ async fn sparse(
     let built = stages
         .run_for_matrix(digest, "build blocks", operators.collect())
         .await?;
+    stages.release(partitioned.iter().map(|piece| &piece.entries));
     let built = transform(stages, built, global, (row_ids.count(), ncols), digest).await?;
     let ids = (row_ids, column_ids);
     Ok(assemble(

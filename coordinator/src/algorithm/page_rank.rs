@@ -29,6 +29,9 @@ pub(super) async fn page_rank(stages: &Stages, spec: &PageRankSpec) -> Result<Jo
     let mut x: Option<Iterate> = None;
     let x = loop {
         let next = step(stages, spec, &graph, &strengths, x.as_ref()).await?;
+        if let Some(x) = &x {
+            stages.release(x.scores.objects());
+        }
         stages.note(format!("error at most {:.1e}", next.summary.residual));
         if next.summary.converged || next.summary.iterations >= spec.max_iterations {
             break next;

@@ -1,6 +1,6 @@
 //! One job: its algorithm, its stages, its log and what the outside sees of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub(super) struct Job {
     algorithm: Option<Algorithm>,
     recorded: BTreeMap<StageId, StageRecord>,
     operators: BTreeMap<StageId, Vec<Operator>>,
+    /// Keys of objects that the log has as released, or will have.
+    released: BTreeSet<String>,
     manifest: Option<Manifest>,
     journal: Journal,
     surroundings: Surroundings,
@@ -99,6 +101,7 @@ impl Job {
             algorithm,
             recorded: history.stages,
             operators: BTreeMap::new(),
+            released: history.released,
             manifest: history.manifest,
             journal,
             surroundings,
@@ -127,8 +130,8 @@ impl Job {
         self.status.subscribe()
     }
 
-    /// Polls the algorithm until it waits for the workers.
-    pub(super) fn poll(&mut self, max_tasks: usize) -> Step {
+    /// Polls the algorithm until it waits for the workers. What it lets go is deleted from `state`.
+    pub(super) fn poll(&mut self, max_tasks: usize, state: &Store) -> Step {
         let Some(algorithm) = &mut self.algorithm else {
             return Step::Asked(Vec::new());
         };
@@ -137,6 +140,7 @@ impl Job {
             Poll::Ready(Ok(result)) => Step::Finished(Box::new(result)),
             Poll::Ready(Err(error)) => Step::Failed(error),
             Poll::Pending => {
+                self.release(state);
                 let requests = self.stages.take_asked();
                 if let Some(large) = requests.iter().find(|r| r.operators.len() > max_tasks) {
                     return Step::Failed(too_many_tasks(large, max_tasks));
@@ -147,6 +151,28 @@ impl Job {
                 }
             }
         }
+    }
+
+    /// Deletes what the algorithm has let go, once the log says so. Whoever takes over then knows
+    /// of everything that was made of it, and a coordinator that has been replaced gets nothing
+    /// into the log: it deletes only what the log has as released.
+    fn release(&mut self, state: &Store) {
+        let keys = self.stages.take_released();
+        if keys.is_empty() {
+            return;
+        }
+        let mut objects = keys.clone();
+        objects.retain(|key| self.released.insert(key.clone()));
+        if !objects.is_empty() {
+            self.journal
+                .write(JobEntry::ObjectsReleased { objects }, None);
+        }
+        let (flushed, state) = (self.journal.flushed(), state.clone());
+        tokio::spawn(async move {
+            if flushed.await.is_ok() {
+                commit::delete_released(&state, keys).await;
+            }
+        });
     }
 
     /// Turns a request for a stage into an event, with the outputs that the log holds already.

@@ -14,7 +14,7 @@ impl Engine {
             return Vec::new();
         };
         change(job);
-        match job.poll(self.config.max_tasks) {
+        match job.poll(self.config.max_tasks, &self.state) {
             Step::Asked(events) => events,
             Step::Finished(result) => {
                 let isa = self.isa.iter().cloned().collect::<Vec<_>>().join("+");

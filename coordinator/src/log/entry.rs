@@ -56,6 +56,11 @@ pub enum JobEntry {
         /// What it cost.
         cost: TaskCost,
     },
+    /// Nothing later reads these objects: from here on they may be gone.
+    ObjectsReleased {
+        /// Their keys.
+        objects: Vec<String>,
+    },
     /// The result is complete: the manifest as it is, or is to be, written.
     ResultCommitted {
         /// The manifest.

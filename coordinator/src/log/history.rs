@@ -1,6 +1,6 @@
 //! A job as its log tells it. Pure: entries in, state out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rankmill_common::job::JobSpec;
 use rankmill_common::manifest::Manifest;
@@ -21,6 +21,8 @@ pub struct JobHistory {
     pub submission: String,
     /// Stages that the algorithm has asked for.
     pub stages: BTreeMap<StageId, StageRecord>,
+    /// Keys of objects that nothing later reads.
+    pub released: BTreeSet<String>,
     /// The manifest, once the result is complete.
     pub manifest: Option<Manifest>,
     /// How the job stands.
@@ -73,6 +75,7 @@ impl JobHistory {
                 spec: *spec,
                 submission,
                 stages: BTreeMap::new(),
+                released: BTreeSet::new(),
                 manifest: None,
                 state: JobState::Running,
                 error: None,
@@ -127,6 +130,7 @@ impl JobHistory {
                     output_prefix,
                 });
             }
+            JobEntry::ObjectsReleased { objects } => self.released.extend(objects),
             JobEntry::ResultCommitted { manifest } => self.manifest = Some(*manifest),
             JobEntry::JobSucceeded => self.state = JobState::Succeeded,
             JobEntry::JobFailed { error } => {

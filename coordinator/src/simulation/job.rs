@@ -1,6 +1,7 @@
 //! The jobs of the simulated world: a small algorithm on real operators, and what it must make.
 //!
-//! Stages feed stages and the last two run side by side, as in a factorization. What a task makes
+//! Stages feed stages and the last two run side by side, as in a factorization; what a stage was
+//! made of is let go. What a task makes
 //! is a digest of its operator and of the *contents* of its inputs, so that a wrong input, a lost
 //! commit or a mixture of attempts shows in the bytes of the result.
 
@@ -76,6 +77,9 @@ async fn chain(stages: &Stages, spec: &SvdSpec) -> Result<JobResult> {
     for stage in 0..depth {
         let operators = ranges(tasks).map(|rows| combine(rows, stage as u32, matrix.as_ref()));
         let made = stages.run("combine", operators.collect()).await?;
+        if let Some(TallMatrix { shards, .. }) = &matrix {
+            stages.release(shards.iter().map(|shard| &shard.object));
+        }
         matrix = Some(TallMatrix {
             nrows: ROWS * tasks,
             ncols: 1,

@@ -21,6 +21,7 @@
 //! `RANKMILL_SIM_SEEDS=100000` runs more seeds, from `RANKMILL_SIM_FIRST` on;
 //! `RANKMILL_SIM_SEED=17` replays one and prints it.
 
+mod account;
 mod calls;
 mod chance;
 mod client;
@@ -46,7 +47,7 @@ const SEEDS: u64 = 2_000;
 const ENOUGH: usize = 10;
 
 /// What must have happened in every campaign of at least [`SEEDS`] seeds.
-const FAULTS: [&str; 32] = [
+const FAULTS: [&str; 34] = [
     "worker crash",
     "worker restart",
     "worker paused",
@@ -79,6 +80,8 @@ const FAULTS: [&str; 32] = [
     "inner retry meets its own write",
     "stale listing",
     "committed output lost",
+    "released object deleted",
+    "released object made again",
 ];
 
 fn number(variable: &str) -> Option<u64> {

@@ -362,6 +362,9 @@ impl World {
     ) -> Result<PutResult> {
         let landed = self.disk.write(self.now(), path, &bytes, &mode)?;
         self.trace(|| format!("{:?} wrote {path}", process.place));
+        if self.is_released(path.as_ref()) {
+            self.count("released object made again");
+        }
         self.watch(|witness| witness.written(&self.disk, process, path.as_ref(), &bytes, &mode));
         Ok(landed)
     }
@@ -369,6 +372,9 @@ impl World {
     fn delete(&self, process: &Process, path: &Path) {
         if self.disk.remove(self.now(), path) {
             self.trace(|| format!("{:?} deleted {path}", process.place));
+            if self.is_released(path.as_ref()) {
+                self.count("released object deleted");
+            }
             self.watch(|witness| witness.deleted(&self.disk, process, path.as_ref()));
         }
     }

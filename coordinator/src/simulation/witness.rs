@@ -8,12 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use object_store::PutMode;
 use rankmill_common::manifest::Manifest;
-use rankmill_common::operator::{Report, WrittenFile};
+use rankmill_common::operator::WrittenFile;
 use rankmill_common::status::{JobState, JobStatus};
-use rankmill_common::{AttemptId, Digest, Epoch, Error, JobId, StageId, TaskIndex};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use rankmill_common::{AttemptId, Digest, Error, JobId};
 
+use super::account::{Chain, Commit, JobLog, Slot};
 use super::job::{self, STATE};
 use super::process::Process;
 use super::results::{files_are_there, is_expected, is_named, is_published, url};
@@ -38,47 +37,6 @@ pub(super) struct Witness {
     lost: BTreeSet<(u64, String)>,
     pub(super) accepted: BTreeSet<JobId>,
     cancelled: BTreeSet<JobId>,
-}
-
-/// The slots of one log.
-#[derive(Debug, Default)]
-struct Chain {
-    slots: u64,
-    last: Option<Digest>,
-    epoch: u64,
-}
-
-/// What a job's log holds.
-#[derive(Debug, Default)]
-pub(super) struct JobLog {
-    chain: Chain,
-    pub(super) output: String,
-    stages: BTreeSet<StageId>,
-    committed: BTreeMap<(StageId, TaskIndex), Commit>,
-    /// Objects that committed tasks have made.
-    pub(super) objects: BTreeMap<String, Digest>,
-    manifest: Option<Manifest>,
-    pub(super) ended: Option<End>,
-}
-
-#[derive(Debug)]
-struct Commit {
-    prefix: String,
-    epoch: u64,
-}
-
-#[derive(Debug)]
-pub(super) struct End {
-    pub(super) state: JobState,
-    pub(super) error: Option<Error>,
-    epoch: u64,
-}
-
-#[derive(Deserialize)]
-struct Slot<E> {
-    epoch: Epoch,
-    previous: Option<Digest>,
-    entries: Vec<E>,
 }
 
 /// What a key of the store is.
@@ -174,6 +132,7 @@ impl Witness {
                 };
                 log.commit(stage, task, commit, &report, inputs)?;
             }
+            JobEntry::ObjectsReleased { objects } => log.release(objects, epoch)?,
             JobEntry::ResultCommitted { manifest } => {
                 if log.manifest.is_some() {
                     return Err("the result was committed twice".to_owned());
@@ -239,6 +198,7 @@ impl Witness {
             }
             Object::Attempt(job) => match self.jobs.get(&job) {
                 Some(log) if log.manifest.is_some() || log.ended.is_some() => Ok(()),
+                Some(log) if log.released.contains_key(key) => Ok(()),
                 Some(_) | None => Err(format!("{key} was swept while its job needs it")),
             },
             Object::Manifest(output) => Err(format!("the manifest of {output} was deleted")),
@@ -267,14 +227,16 @@ impl Witness {
     pub(super) fn granted(&mut self, epoch: u64, assignment: &Assignment) -> Verdict {
         let lease = &assignment.lease;
         let read = job::inputs(&assignment.operator);
+        let keys = read.iter().map(|input| input.key.clone()).collect();
         let read = read.into_iter().map(|input| (input.key, input.digest));
         let known = self.inputs.insert(lease.attempt.clone(), read.collect());
         if known.is_some() {
             return Err(format!("attempt {} was leased twice", lease.attempt));
         }
-        let Some(log) = self.jobs.get(&lease.job) else {
+        let Some(log) = self.jobs.get_mut(&lease.job) else {
             return Err(format!("{} has no log and leases", lease.job));
         };
+        log.leased(lease, keys, epoch)?;
         if let Some(end) = &log.ended
             && end.epoch <= epoch
         {
@@ -367,82 +329,6 @@ impl Witness {
             }
         }
         Ok(())
-    }
-}
-
-impl JobLog {
-    fn commit(
-        &mut self,
-        stage: StageId,
-        task: TaskIndex,
-        commit: Commit,
-        report: &Report,
-        inputs: Option<&Vec<(String, Digest)>>,
-    ) -> Verdict {
-        if !self.stages.contains(&stage) {
-            return Err(format!("stage {stage} has not begun"));
-        }
-        for (key, digest) in inputs.into_iter().flatten() {
-            if self.objects.get(key) != Some(digest) {
-                return Err(format!(
-                    "task {task} of stage {stage} used {key}, which does not count"
-                ));
-            }
-        }
-        if let Report::Combined(combined) = report {
-            let object = &combined.shard.object;
-            if !object.key.starts_with(&commit.prefix) {
-                return Err(format!("{} lies outside {}", object.key, commit.prefix));
-            }
-            let key = format!("{STATE}/{}", object.key);
-            self.objects.insert(object.key.clone(), object.digest);
-            self.objects.insert(key, object.digest);
-        }
-        match self.committed.insert((stage, task), commit) {
-            None => Ok(()),
-            Some(_) => Err(format!("task {task} of stage {stage} was committed twice")),
-        }
-    }
-
-    fn end(&mut self, state: JobState, error: Option<Error>, epoch: u64) {
-        self.ended = Some(End {
-            state,
-            error,
-            epoch,
-        });
-    }
-}
-
-impl Chain {
-    /// Accepts the next slot: created, never replaced, by the newest epoch, after its predecessor.
-    fn extend<E: DeserializeOwned>(
-        &mut self,
-        key: &str,
-        seq: u64,
-        bytes: &Bytes,
-        mode: &PutMode,
-    ) -> Result<Slot<E>, String> {
-        if !matches!(mode, PutMode::Create) {
-            return Err(format!("{key} was not written as a new object"));
-        }
-        let slot: Slot<E> =
-            serde_json::from_slice(bytes).map_err(|e| format!("{key} is nonsense: {e}"))?;
-        if seq != self.slots || slot.previous != self.last {
-            return Err(format!(
-                "{key} does not follow slot {} of its log",
-                self.slots
-            ));
-        }
-        if slot.epoch.0 < self.epoch {
-            return Err(format!(
-                "{key}: epoch {} wrote after epoch {}",
-                slot.epoch, self.epoch
-            ));
-        }
-        self.slots += 1;
-        self.last = Some(Digest::of(bytes));
-        self.epoch = slot.epoch.0;
-        Ok(slot)
     }
 }
 

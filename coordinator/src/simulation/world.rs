@@ -356,6 +356,13 @@ impl World {
         (!keys.is_empty()).then(|| keys[self.chance.below(keys.len())].clone())
     }
 
+    /// Whether a running job has let an object go.
+    pub(super) fn is_released(&self, key: &str) -> bool {
+        let witness = self.witness();
+        let mut running = witness.jobs.values().filter(|log| log.ended.is_none());
+        running.any(|log| log.is_released(key))
+    }
+
     pub(super) fn lose(&self, key: &str) {
         self.trace(|| format!("{key} is lost"));
         self.disk.remove(self.now(), &Path::from(key));

@@ -158,16 +158,8 @@ fn a_task_that_no_worker_can_hold_fails_with_the_numbers() {
 #[test]
 fn a_repeated_task_that_makes_other_bytes_is_an_alarm() {
     let mut world = World::new(1);
-    for _ in 0..TASKS {
-        world.poll(0);
-        world.report(0, done());
-    }
+    let key = run_stage(&mut world);
     world.poll(0);
-    let key = {
-        let stage = &world.scheduler.jobs[&job()].stages[&StageId(0)];
-        let committed = stage.tasks[0].committed.as_ref().expect("committed");
-        format!("{}/shard", committed.output_prefix)
-    };
     world.report(0, Outcome::Failed(Error::input_lost(key, "test")));
     world.poll(0);
     let lease = world.leases.last().expect("a repair").1.clone();
@@ -182,6 +174,62 @@ fn a_repeated_task_that_makes_other_bytes_is_an_alarm() {
     );
     let error = world.ended.expect("ended").expect_err("failed");
     assert!(error.message.contains("other bytes"), "{error}");
+}
+
+#[test]
+fn a_late_attempt_at_a_committed_task_may_find_its_input_gone() {
+    let mut world = World::new(2);
+    let input = run_stage(&mut world);
+    for _ in 0..TASKS {
+        world.poll(0);
+    }
+    while world.leases.len() > 1 {
+        world.report(1, done());
+    }
+    world.now += LIMITS.straggler_ms + 1;
+    world.poll(1);
+    assert_eq!(world.leases.len(), 2, "the straggler is tried again");
+    world.report(1, done());
+    assert_eq!(world.stage, 2, "the second attempt has won");
+    world.report(0, Outcome::Failed(Error::input_lost(input, "released")));
+    assert!(world.ended.is_none());
+    world.poll(0);
+    let lease = &world.leases.last().expect("a lease").1;
+    assert_eq!(lease.stage, StageId(2), "nothing is made again");
+}
+
+#[test]
+fn a_lost_output_whose_inputs_are_gone_is_made_anew_from_the_first_of_them() {
+    let mut world = World::new(1);
+    let first = run_stage(&mut world);
+    let second = run_stage(&mut world);
+    let lose = |world: &mut World, key: &str, stage: u32| {
+        world.poll(0);
+        let lease = world.leases.last().expect("a lease").1.clone();
+        assert_eq!((lease.stage, lease.task), (StageId(stage), TaskIndex(0)));
+        world.report(0, Outcome::Failed(Error::input_lost(key, "gone")));
+    };
+    lose(&mut world, &second, 2);
+    lose(&mut world, &first, 1);
+    for stage in 0..3 {
+        world.poll(0);
+        let lease = world.leases.last().expect("a lease").1.clone();
+        assert_eq!((lease.stage, lease.task), (StageId(stage), TaskIndex(0)));
+        world.report(0, done());
+    }
+    assert!(world.ended.is_none(), "{:?}", world.ended);
+}
+
+/// Runs the stage at hand to its end; returns what its first task has made.
+fn run_stage(world: &mut World) -> String {
+    let stage = StageId(world.stage);
+    for _ in 0..TASKS {
+        world.poll(0);
+        world.report(0, done());
+    }
+    let tasks = &world.scheduler.jobs[&job()].stages[&stage].tasks;
+    let committed = tasks[0].committed.as_ref().expect("committed");
+    format!("{}/shard", committed.output_prefix)
 }
 
 #[test]
