@@ -155,6 +155,11 @@ pub(super) fn sum_of(parts: &[NormalProduct]) -> Vec<Term> {
         .collect()
 }
 
+/// Lets the parts of Z go, once their sum is made.
+pub(super) fn release(stages: &Stages, parts: &[NormalProduct]) {
+    stages.release(parts.iter().flat_map(|part| part.z.objects()));
+}
+
 /// The random test matrix of a job, regenerated wherever it is needed.
 pub(super) fn gaussian(seed: u64, stream: u32, ncols: u32, coefficients: Coefficients) -> Term {
     Term {

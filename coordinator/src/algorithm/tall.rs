@@ -175,7 +175,7 @@ pub(super) async fn factorize(
     stages.run_one(name, factorization).await
 }
 
-/// W P for the P that orthonormalizes W, from the parts of WᵀW.
+/// W P for the P that orthonormalizes W, from the parts of WᵀW. W is let go.
 pub(super) async fn orthonormalize(
     stages: &Stages,
     name: &str,
@@ -192,5 +192,7 @@ pub(super) async fn orthonormalize(
     let transform = factors.matrix(0)?;
     let terms = vec![stored(w.matrix.clone(), all(transform))];
     let plan = Combination::new(w.matrix.nrows, factors.rank, terms);
-    Ok(combine(stages, name, plan).await?.matrix)
+    let made = combine(stages, name, plan).await?.matrix;
+    stages.release(w.matrix.objects());
+    Ok(made)
 }
