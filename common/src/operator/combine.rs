@@ -18,6 +18,9 @@ pub struct Combine {
     pub ncols: u32,
     /// Out is their sum, accumulated in f64 in this order.
     pub terms: Vec<Term>,
+    /// Precision of the products X · S within a few hundred rows; sums are in f64 either way.
+    /// Single precision is for what is orthogonalized again, never for what a result is made of.
+    pub arithmetic: Precision,
     /// Width of the stored numbers of Out.
     pub precision: Precision,
     /// Inner products with Out to take.
@@ -83,6 +86,8 @@ pub enum Products {
     With {
         /// X₀, X₁, …
         basis: Vec<TallMatrix>,
+        /// Precision of the products within a few hundred rows.
+        precision: Precision,
     },
     /// Outᵀ Out.
     Gram,

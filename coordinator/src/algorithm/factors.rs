@@ -163,6 +163,7 @@ pub(super) async fn last_read(
         ),
         tall::combine(stages, "column norms", double(1, norms.collect())),
     )?;
+    operand::release(stages, &parts);
     Ok(collect(
         a.nrows(),
         v.ncols,
@@ -230,11 +231,12 @@ async fn left_vectors(
         ..Combination::new(
             nrows,
             k,
-            vec![tall::stored(raw.matrix, tall::all(polish.clone()))],
+            vec![tall::stored(raw.matrix.clone(), tall::all(polish.clone()))],
         )
         .with(Products::Extremes)
     };
     let u = tall::combine(stages, "polish left vectors", plan).await?;
+    stages.release(raw.matrix.objects());
     Ok((polish, u))
 }
 

@@ -14,7 +14,7 @@ use crate::stages::Stages;
 const MOST_TASKS: u64 = 64;
 /// Entries per column of A that a task should read for each partial result that it writes: fewer,
 /// and the partial results outweigh the matrix.
-const ENTRIES_PER_COLUMN: u64 = 50;
+const ENTRIES_PER_COLUMN: u64 = 100;
 
 /// A, or A − 1μᵀ.
 pub(super) struct Operand<'a> {
@@ -73,6 +73,7 @@ impl<'a> Operand<'a> {
             nrows: self.matrix.ncols,
             ncols: 1,
             terms: terms.collect(),
+            arithmetic: Precision::Double,
             precision: Precision::Double,
             products: Products::Gram,
             weights: None,
@@ -152,6 +153,11 @@ pub(super) fn sum_of(parts: &[NormalProduct]) -> Vec<Term> {
         .iter()
         .map(|part| tall::stored(part.z.clone(), Coefficients::Identity))
         .collect()
+}
+
+/// Lets the parts of Z go, once their sum is made.
+pub(super) fn release(stages: &Stages, parts: &[NormalProduct]) {
+    stages.release(parts.iter().flat_map(|part| part.z.objects()));
 }
 
 /// The random test matrix of a job, regenerated wherever it is needed.

@@ -54,7 +54,7 @@ pub(super) async fn leading(
     }
 }
 
-/// (AᵀA − shift·I) X, with its Gram matrix.
+/// (AᵀA − shift·I) X, with its Gram matrix. X is let go.
 async fn shifted_product(
     stages: &Stages,
     a: &mut Operand<'_>,
@@ -68,14 +68,21 @@ async fn shifted_product(
         ..tall::stored(x.clone(), Coefficients::Identity)
     });
     let plan = Combination::new(a.ncols(), x.ncols, terms).with(Products::Gram);
-    tall::combine(stages, "shift", plan).await
+    let made = tall::combine(stages, "shift", plan).await?;
+    operand::release(stages, &parts);
+    stages.release(x.objects());
+    Ok(made)
 }
 
-/// An orthonormal basis of the columns of `w`: Cholesky QR or eigSVD twice.
+/// An orthonormal basis of the columns of `w`, which is let go: Cholesky QR or eigSVD twice.
 async fn normalize(stages: &Stages, w: Made, factors: &SmallFactors) -> Result<TallMatrix> {
     let nrows = w.matrix.nrows;
-    let terms = vec![tall::stored(w.matrix, tall::all(factors.matrix(0)?))];
+    let terms = vec![tall::stored(
+        w.matrix.clone(),
+        tall::all(factors.matrix(0)?),
+    )];
     let plan = Combination::new(nrows, factors.rank, terms).with(Products::Gram);
     let once = tall::combine(stages, "normalize the block", plan).await?;
+    stages.release(w.matrix.objects());
     tall::orthonormalize(stages, "normalize the block", once, 0.0).await
 }

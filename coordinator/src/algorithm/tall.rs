@@ -15,6 +15,7 @@ pub(super) struct Combination {
     pub(super) nrows: u64,
     pub(super) ncols: u32,
     pub(super) terms: Vec<Term>,
+    pub(super) arithmetic: Precision,
     pub(super) precision: Precision,
     pub(super) products: Products,
     pub(super) weights: Option<TallMatrix>,
@@ -35,6 +36,7 @@ impl Combination {
             nrows,
             ncols,
             terms,
+            arithmetic: Precision::Double,
             precision: Precision::Single,
             products: Products::None,
             weights: None,
@@ -44,6 +46,14 @@ impl Combination {
     /// Also takes inner products.
     pub(super) fn with(self, products: Products) -> Self {
         Self { products, ..self }
+    }
+
+    /// Multiplies in single precision.
+    pub(super) fn roughly(self) -> Self {
+        Self {
+            arithmetic: Precision::Single,
+            ..self
+        }
     }
 }
 
@@ -55,6 +65,7 @@ pub(super) async fn combine(stages: &Stages, name: &str, plan: Combination) -> R
             rows,
             ncols: plan.ncols,
             terms: plan.terms.clone(),
+            arithmetic: plan.arithmetic,
             precision: plan.precision,
             products: plan.products.clone(),
             weights: plan.weights.clone(),
@@ -164,7 +175,7 @@ pub(super) async fn factorize(
     stages.run_one(name, factorization).await
 }
 
-/// W P for the P that orthonormalizes W, from the parts of WᵀW.
+/// W P for the P that orthonormalizes W, from the parts of WᵀW. W is let go.
 pub(super) async fn orthonormalize(
     stages: &Stages,
     name: &str,
@@ -181,5 +192,7 @@ pub(super) async fn orthonormalize(
     let transform = factors.matrix(0)?;
     let terms = vec![stored(w.matrix.clone(), all(transform))];
     let plan = Combination::new(w.matrix.nrows, factors.rank, terms);
-    Ok(combine(stages, name, plan).await?.matrix)
+    let made = combine(stages, name, plan).await?.matrix;
+    stages.release(w.matrix.objects());
+    Ok(made)
 }

@@ -147,6 +147,7 @@ fn combine(rows: RowRange, stream: u32, matrix: Option<&TallMatrix>) -> Combine 
             coefficients: Coefficients::Identity,
             scale: 1.0,
         }],
+        arithmetic: Precision::Double,
         precision: Precision::Single,
         products: Products::None,
         weights: None,

@@ -1,86 +1,167 @@
 //! Out = Σ Xᵢ Sᵢ on one range of rows, with the inner products that follow it.
 //!
-//! One summand is in memory at a time. Out is accumulated in f64 over the summands in order and
-//! rounded once; inner products are taken with the rounded Out, which is what the next stage reads.
+//! Summands and bases are read where they lie, tile by tile (`rankmill_kernels::tall::fused`). Out
+//! is rounded once; inner products are taken with the rounded Out, which is what the next stage
+//! reads.
 
 use rankmill_common::matrix::{Precision, RowRange, Shard, SmallMatrix, TallMatrix};
 use rankmill_common::operator::combine::{Coefficients, Combine, Combined, Products, Source, Term};
 use rankmill_common::{Error, Result};
-use rankmill_kernels::small::mirror_upper;
 use rankmill_kernels::tall::{
-    Entries, add_product, add_scaled, column_extremes, cross_entries, gram, round_weighted,
+    Arithmetic, Entries, Fused, FusedTerm, Inner, RowsView, column_extremes, fused,
 };
 use rankmill_kernels::{Panel, Small, gaussian_panel};
 
 use super::small_matrix;
 use super::tall_matrix::Rows;
 use crate::context::TaskContext;
-use crate::storage::tall;
+use crate::storage::tall::{self, TallRows};
 
 pub(super) fn run(context: &TaskContext, parameters: &Combine) -> Result<Combined> {
     let nrows = usize::try_from(parameters.rows.count)
         .map_err(|_| Error::internal("a shard of more rows than memory has bytes"))?;
-    let mut exact = vec![0.0; nrows * parameters.ncols as usize];
-    for term in &parameters.terms {
-        context.check_cancelled()?;
-        add_term(context, parameters, term, &mut exact)?;
-    }
-    let out = Out::round(context, parameters, exact)?;
-    let (product, extremes) = products(context, parameters, &out)?;
+    let ncols = parameters.ncols as usize;
+    let inputs = Inputs::open(context, parameters)?;
+    let plan = inputs.plan(context, parameters)?;
+    context.check_cancelled()?;
+    let (rows, sums) = match parameters.precision {
+        Precision::Single => {
+            let mut panel = Panel::new(nrows, ncols);
+            let sums = fused(&plan, panel.as_mut_slice());
+            (Rows::Single(panel), sums)
+        }
+        Precision::Double => {
+            let mut entries = vec![0.0; nrows * ncols];
+            let sums = fused(&plan, &mut entries);
+            (Rows::Double(entries), sums)
+        }
+    };
+    drop(plan);
+    let write = |name: &str, matrix: &Small| small_matrix::write(context, name, matrix);
+    let product = sums.product.map(|product| write("product", &product));
+    let extremes = match parameters.products {
+        Products::Extremes => Some(write("extremes", &extremes(&rows, parameters))),
+        Products::None | Products::Gram | Products::With { .. } => None,
+    };
     Ok(Combined {
-        shard: out.write(context, parameters)?,
-        product,
-        extremes,
-        rounding: small_matrix::write_row(context, "rounding", &out.rounding)?,
+        product: product.transpose()?,
+        extremes: extremes.transpose()?,
+        rounding: small_matrix::write_row(context, "rounding", &sums.rounding)?,
+        shard: write_rows(context, parameters, rows)?,
     })
 }
 
-/// exact += scale · X · S on the task's rows.
-fn add_term(
-    context: &TaskContext,
-    parameters: &Combine,
-    term: &Term,
-    exact: &mut [f64],
-) -> Result<()> {
-    let x = source_rows(context, &term.matrix, parameters.rows)?;
-    let width = source_width(&term.matrix);
-    match &term.coefficients {
-        Coefficients::Identity => {
-            if width != parameters.ncols {
-                return Err(Error::internal(format!(
-                    "{width} columns are added to {}",
-                    parameters.ncols
-                )));
-            }
-            add_scaled(exact, x.entries(), term.scale);
-        }
-        Coefficients::Rows { matrix, first_row } => {
-            let rows = *first_row as usize..*first_row as usize + width as usize;
-            let s = leading(context, matrix, rows, parameters.ncols as usize)?;
-            add_product(exact, x.entries(), &s.scale(term.scale));
-        }
-    }
-    Ok(())
+/// What a task reads, open.
+struct Inputs {
+    terms: Vec<SourceRows>,
+    basis: Vec<TallRows>,
+    weights: Option<Vec<f64>>,
 }
 
-fn source_width(source: &Source) -> u32 {
-    match source {
+/// Rows of a summand.
+enum SourceRows {
+    Stored(TallRows),
+    Gaussian(Panel),
+}
+
+impl SourceRows {
+    fn open(context: &TaskContext, source: &Source, rows: RowRange) -> Result<Self> {
+        match source {
+            Source::Stored { matrix } => Ok(Self::Stored(TallRows::open(context, matrix, rows)?)),
+            Source::Gaussian {
+                seed,
+                stream,
+                ncols,
+            } => {
+                let mut panel = Panel::new(rows.count as usize, *ncols as usize);
+                gaussian_panel(*seed, *stream, rows.start, &mut panel);
+                Ok(Self::Gaussian(panel))
+            }
+        }
+    }
+
+    fn view(&self) -> RowsView<'_> {
+        match self {
+            Self::Stored(rows) => rows.view(),
+            Self::Gaussian(panel) => {
+                let mut view = RowsView::new(panel.ncols());
+                view.push(Entries::Single(panel.as_slice()));
+                view
+            }
+        }
+    }
+}
+
+impl Inputs {
+    fn open(context: &TaskContext, parameters: &Combine) -> Result<Self> {
+        let rows = parameters.rows;
+        let terms = parameters.terms.iter();
+        let terms = terms.map(|term| SourceRows::open(context, &term.matrix, rows));
+        let basis: &[TallMatrix] = match &parameters.products {
+            Products::With { basis, .. } => basis,
+            Products::None | Products::Gram | Products::Extremes => &[],
+        };
+        let weights = parameters.weights.as_ref();
+        Ok(Self {
+            terms: terms.collect::<Result<_>>()?,
+            basis: basis
+                .iter()
+                .map(|matrix| TallRows::open(context, matrix, rows))
+                .collect::<Result<_>>()?,
+            weights: weights
+                .map(|weights| tall::read_f64(context, weights, rows))
+                .transpose()?,
+        })
+    }
+
+    fn plan(&self, context: &TaskContext, parameters: &Combine) -> Result<Fused<'_>> {
+        let terms = self.terms.iter().zip(&parameters.terms);
+        let terms = terms.map(|(rows, term)| {
+            Ok(FusedTerm {
+                x: rows.view(),
+                s: coefficients(context, parameters, term)?,
+                scale: term.scale,
+            })
+        });
+        Ok(Fused {
+            terms: terms.collect::<Result<_>>()?,
+            ncols: parameters.ncols as usize,
+            arithmetic: arithmetic(parameters.arithmetic),
+            inner: match &parameters.products {
+                Products::None | Products::Extremes => Inner::None,
+                Products::Gram => Inner::Gram,
+                Products::With { precision, .. } => {
+                    let basis = self.basis.iter().map(TallRows::view).collect();
+                    Inner::With(basis, arithmetic(*precision))
+                }
+            },
+            weights: self.weights.as_deref(),
+        })
+    }
+}
+
+fn arithmetic(precision: Precision) -> Arithmetic {
+    match precision {
+        Precision::Single => Arithmetic::Single,
+        Precision::Double => Arithmetic::Double,
+    }
+}
+
+/// S of a summand; `None` for the identity.
+fn coefficients(context: &TaskContext, parameters: &Combine, term: &Term) -> Result<Option<Small>> {
+    let width = match &term.matrix {
         Source::Stored { matrix } => matrix.ncols,
         Source::Gaussian { ncols, .. } => *ncols,
-    }
-}
-
-fn source_rows(context: &TaskContext, source: &Source, rows: RowRange) -> Result<Rows> {
-    match source {
-        Source::Stored { matrix } => Rows::read(context, matrix, rows),
-        Source::Gaussian {
-            seed,
-            stream,
-            ncols,
-        } => {
-            let mut panel = Panel::new(rows.count as usize, *ncols as usize);
-            gaussian_panel(*seed, *stream, rows.start, &mut panel);
-            Ok(Rows::Single(panel))
+    };
+    match &term.coefficients {
+        Coefficients::Identity if width != parameters.ncols => Err(Error::internal(format!(
+            "{width} columns are added to {}",
+            parameters.ncols
+        ))),
+        Coefficients::Identity => Ok(None),
+        Coefficients::Rows { matrix, first_row } => {
+            let rows = *first_row as usize..*first_row as usize + width as usize;
+            leading(context, matrix, rows, parameters.ncols as usize).map(Some)
         }
     }
 }
@@ -104,95 +185,11 @@ fn leading(
     Ok(stored.submatrix(rows, 0..ncols))
 }
 
-/// Out as it is stored, and what rounding it lost.
-struct Out {
-    rows: Rows,
-    rounding: Vec<f64>,
-}
-
-impl Out {
-    fn round(context: &TaskContext, parameters: &Combine, exact: Vec<f64>) -> Result<Self> {
-        let ncols = parameters.ncols as usize;
-        match parameters.precision {
-            Precision::Double => Ok(Self {
-                rows: Rows::Double(exact),
-                rounding: vec![0.0; ncols],
-            }),
-            Precision::Single => {
-                let weights = match &parameters.weights {
-                    Some(weights) => Some(tall::read_f64(context, weights, parameters.rows)?),
-                    None => None,
-                };
-                let mut panel = Panel::new(parameters.rows.count as usize, ncols);
-                let rounding =
-                    round_weighted(&exact, ncols, weights.as_deref(), panel.as_mut_slice());
-                Ok(Self {
-                    rows: Rows::Single(panel),
-                    rounding,
-                })
-            }
-        }
-    }
-
-    fn write(&self, context: &TaskContext, parameters: &Combine) -> Result<Shard> {
-        let (rows, ncols) = (parameters.rows, parameters.ncols);
-        match &self.rows {
-            Rows::Single(panel) => tall::write_f32(context, "out", rows, ncols, panel.as_slice()),
-            Rows::Double(entries) => tall::write_f64(context, "out", rows, ncols, entries),
-        }
-    }
-}
-
-/// The product and the extremes that were asked for.
-fn products(
-    context: &TaskContext,
-    parameters: &Combine,
-    out: &Out,
-) -> Result<(Option<SmallMatrix>, Option<SmallMatrix>)> {
-    let product = match &parameters.products {
-        Products::None => return Ok((None, None)),
-        Products::With { basis } => stacked(context, parameters, basis, out.rows.entries())?,
-        Products::Gram => own_gram(&out.rows, parameters.ncols as usize),
-        Products::Extremes => {
-            let extremes = extremes(&out.rows, parameters);
-            return Ok((
-                None,
-                Some(small_matrix::write(context, "extremes", &extremes)?),
-            ));
-        }
-    };
-    Ok((
-        Some(small_matrix::write(context, "product", &product)?),
-        None,
-    ))
-}
-
-/// [X₀ X₁ …]ᵀ Out, one Xᵢ in memory at a time.
-fn stacked(
-    context: &TaskContext,
-    parameters: &Combine,
-    basis: &[TallMatrix],
-    out: Entries<'_>,
-) -> Result<Small> {
-    let ncols = parameters.ncols as usize;
-    let mut product = Small::zeros(0, ncols);
-    for matrix in basis {
-        context.check_cancelled()?;
-        let x = Rows::read(context, matrix, parameters.rows)?;
-        let part = cross_entries(x.entries(), matrix.ncols as usize, out, ncols);
-        product = product.vstack(&part);
-    }
-    Ok(product)
-}
-
-fn own_gram(rows: &Rows, ncols: usize) -> Small {
-    match rows {
-        Rows::Single(panel) => gram(panel),
-        Rows::Double(_) => {
-            let mut product = cross_entries(rows.entries(), ncols, rows.entries(), ncols);
-            mirror_upper(product.as_mut_slice(), ncols);
-            product
-        }
+fn write_rows(context: &TaskContext, parameters: &Combine, out: Rows) -> Result<Shard> {
+    let (rows, ncols) = (parameters.rows, parameters.ncols);
+    match out {
+        Rows::Single(panel) => tall::write_f32(context, "out", rows, ncols, panel.as_slice()),
+        Rows::Double(entries) => tall::write_f64(context, "out", rows, ncols, &entries),
     }
 }
 

@@ -3,7 +3,6 @@
 use rankmill_common::Result;
 use rankmill_common::matrix::{Precision, RowRange, Shard, TallMatrix};
 use rankmill_kernels::Panel;
-use rankmill_kernels::tall::Entries;
 
 use crate::context::TaskContext;
 use crate::storage::tall;
@@ -24,14 +23,6 @@ impl Rows {
             Precision::Single => Self::Single(tall::read_panel(context, matrix, rows)?),
             Precision::Double => Self::Double(tall::read_f64(context, matrix, rows)?),
         })
-    }
-
-    /// Their entries.
-    pub(super) fn entries(&self) -> Entries<'_> {
-        match self {
-            Self::Single(panel) => Entries::Single(panel.as_slice()),
-            Self::Double(entries) => Entries::Double(entries),
-        }
     }
 }
 

@@ -170,8 +170,11 @@ fn properties(schema: &SchemaRef) -> Result<WriterProperties> {
         if matches!(field.data_type(), DataType::FixedSizeList(..)) {
             let leaf = ["list", "element"].map(str::to_owned);
             let path = std::iter::once(field.name().clone()).chain(leaf).collect();
+            let path = ColumnPath::new(path);
             builder = builder
-                .set_column_statistics_enabled(ColumnPath::new(path), EnabledStatistics::None);
+                .set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
+                // Mantissas are noise to a compressor as well: 7% smaller for most of the time.
+                .set_column_compression(path, Compression::UNCOMPRESSED);
         }
     }
     Ok(builder.build())

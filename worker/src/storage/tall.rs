@@ -3,10 +3,14 @@
 //! A shard holds batches of a few MiB, so that writing one needs little memory beside the rows
 //! themselves. Readers ask for rows and never see shards or batches.
 
+use std::ops::Range;
+
+use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
 use rankmill_common::matrix::{RowRange, Shard, TallMatrix};
 use rankmill_common::{Error, Result};
 use rankmill_kernels::Panel;
+use rankmill_kernels::tall::{Entries, RowsView};
 use rayon::prelude::*;
 
 use super::ipc::{IpcFile, IpcWriter};
@@ -106,68 +110,107 @@ fn write<T: Number>(
     Ok(Shard { rows, object })
 }
 
-/// Copies rows into `target`, batch by batch, with `copy` for the widths at hand.
+/// Rows of a stored matrix where they lie.
+pub(crate) struct TallRows {
+    ncols: usize,
+    /// Batches that point into maps, and which of their entries are meant.
+    pieces: Vec<(RecordBatch, Range<usize>)>,
+}
+
+impl TallRows {
+    /// Rows `rows` of `matrix`. Nothing is copied.
+    ///
+    /// # Errors
+    ///
+    /// `InputLost` where a shard is gone, `Internal` where the shards do not hold these rows.
+    pub(crate) fn open(context: &TaskContext, matrix: &TallMatrix, rows: RowRange) -> Result<Self> {
+        let ncols = matrix.ncols as usize;
+        let mut pieces = Vec::new();
+        let mut found = 0;
+        for shard in &matrix.shards {
+            if shard.rows.end() <= rows.start || shard.rows.start >= rows.end() {
+                continue;
+            }
+            let file = IpcFile::open(context, &shard.object)?;
+            let mut start = shard.rows.start;
+            for batch in file.batches() {
+                let batch = batch?;
+                let end = start + batch.num_rows() as u64;
+                let (from, to) = (start.max(rows.start), end.min(rows.end()));
+                if from < to {
+                    if vectors::numbers(&batch, ncols).is_none() {
+                        let key = &shard.object.key;
+                        return Err(Error::internal(format!(
+                            "object {key} holds no vectors of {ncols} numbers"
+                        )));
+                    }
+                    let entries = (from - start) as usize * ncols..(to - start) as usize * ncols;
+                    pieces.push((batch, entries));
+                    found += to - from;
+                }
+                start = end;
+            }
+        }
+        if found != rows.count {
+            return Err(Error::internal(format!(
+                "shards hold {found} of the rows {}..{}",
+                rows.start,
+                rows.end()
+            )));
+        }
+        Ok(Self { ncols, pieces })
+    }
+
+    /// The entries of each piece, in order.
+    fn entries(&self) -> impl Iterator<Item = Entries<'_>> {
+        self.pieces.iter().filter_map(|(batch, range)| {
+            // Every batch was found to hold such numbers when it was opened.
+            let numbers = vectors::numbers(batch, self.ncols)?;
+            Some(match numbers {
+                Numbers::Single(numbers) => Entries::Single(&numbers[range.clone()]),
+                Numbers::Double(numbers) => Entries::Double(&numbers[range.clone()]),
+            })
+        })
+    }
+
+    /// The rows as kernels take them.
+    pub(crate) fn view(&self) -> RowsView<'_> {
+        let mut view = RowsView::new(self.ncols);
+        for entries in self.entries() {
+            view.push(entries);
+        }
+        view
+    }
+}
+
+/// Copies rows into `target`, piece by piece, with `copy` for the widths at hand.
 fn read<T: Send>(
     context: &TaskContext,
     matrix: &TallMatrix,
     rows: RowRange,
     target: &mut [T],
-    copy: &dyn Fn(&mut [T], Numbers<'_>),
+    copy: &dyn Fn(&mut [T], Entries<'_>),
 ) -> Result<()> {
-    let ncols = matrix.ncols as usize;
-    let mut copied = 0;
-    for shard in &matrix.shards {
-        if shard.rows.end() <= rows.start || shard.rows.start >= rows.end() {
-            continue;
-        }
-        let file = IpcFile::open(context, &shard.object)?;
-        let mut start = shard.rows.start;
-        for batch in file.batches() {
-            let batch = batch?;
-            let end = start + batch.num_rows() as u64;
-            let (from, to) = (start.max(rows.start), end.min(rows.end()));
-            if from < to {
-                let numbers = vectors::numbers(&batch, ncols).ok_or_else(|| {
-                    let key = &shard.object.key;
-                    Error::internal(format!("object {key} holds no vectors of {ncols} numbers"))
-                })?;
-                let source = (from - start) as usize * ncols..(to - start) as usize * ncols;
-                let place =
-                    (from - rows.start) as usize * ncols..(to - rows.start) as usize * ncols;
-                copy(&mut target[place], slice(numbers, source));
-                copied += to - from;
-            }
-            start = end;
-        }
-    }
-    if copied != rows.count {
-        return Err(Error::internal(format!(
-            "shards hold {copied} of the rows {}..{}",
-            rows.start,
-            rows.end()
-        )));
+    let mut rest = target;
+    for entries in TallRows::open(context, matrix, rows)?.entries() {
+        let (part, tail) = rest.split_at_mut(entries.len());
+        rest = tail;
+        copy(part, entries);
     }
     Ok(())
 }
 
-fn slice(numbers: Numbers<'_>, range: std::ops::Range<usize>) -> Numbers<'_> {
-    match numbers {
-        Numbers::Single(numbers) => Numbers::Single(&numbers[range]),
-        Numbers::Double(numbers) => Numbers::Double(&numbers[range]),
+fn narrow(target: &mut [f32], entries: Entries<'_>) {
+    match entries {
+        Entries::Single(source) => convert(target, source, |x| x),
+        Entries::Double(source) => convert(target, source, |x| x as f32),
     }
 }
 
-fn narrow(target: &mut [f32], numbers: Numbers<'_>) {
-    match numbers {
-        Numbers::Single(source) => convert(target, source, |x| x),
-        Numbers::Double(source) => convert(target, source, |x| x as f32),
-    }
-}
-
-fn widen(target: &mut [f64], numbers: Numbers<'_>) {
-    match numbers {
-        Numbers::Single(source) => convert(target, source, f64::from),
-        Numbers::Double(source) => convert(target, source, |x| x),
+fn widen(target: &mut [f64], entries: Entries<'_>) {
+    match entries {
+        Entries::Single(source) => convert(target, source, f64::from),
+        Entries::Double(source) => convert(target, source, |x| x),
     }
 }
 

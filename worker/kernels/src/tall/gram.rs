@@ -27,7 +27,7 @@ pub fn gram(a: &Panel) -> Small {
 }
 
 /// Upper triangle of sum += tileᵀ tile.
-fn add_gram(tile: &[f64], rows: usize, l: usize, sum: &mut [f64]) {
+pub(super) fn add_gram(tile: &[f64], rows: usize, l: usize, sum: &mut [f64]) {
     let tile = MatRef::from_row_major_slice(tile, rows, l);
     triangular_matmul(
         MatMut::from_row_major_slice_mut(sum, l, l),

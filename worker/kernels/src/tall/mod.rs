@@ -5,17 +5,19 @@
 
 mod combine;
 mod extremes;
+mod fused;
 mod gram;
 mod residual;
 mod round;
-mod wide;
+mod rows;
 
 pub use combine::{combine, combine_with_rounding};
 pub use extremes::{Extreme, column_extremes};
+pub use fused::{Arithmetic, Fused, FusedSums, FusedTerm, Inner, Stored, fused};
 pub use gram::{cross, gram};
 pub use residual::{difference_norms2, difference_norms2_f64};
 pub(crate) use round::round;
-pub use wide::{Entries, add_product, add_scaled, cross_entries, round_weighted};
+pub use rows::{Entries, RowsView};
 
 use std::ops::Range;
 

@@ -30,6 +30,7 @@ fn plain(ncols: u32, terms: Vec<Term>) -> Combine {
         rows: ROWS,
         ncols,
         terms,
+        arithmetic: Precision::Double,
         precision: Precision::Single,
         products: Products::None,
         weights: None,
@@ -169,6 +170,7 @@ fn inner_products_are_those_of_the_rounded_result() {
             bench.tall(&first, Precision::Single, 30),
             bench.tall(&second, Precision::Double, 70),
         ],
+        precision: Precision::Double,
     };
     let combined = combine::run(&bench.context, &parameters).unwrap();
     let out = bench.read_shard(&combined.shard, 2, Precision::Single);
