@@ -2,26 +2,27 @@
 //! mapped. Tasks write straight into the result, so memory does not grow with the sources.
 
 use rankmill_common::Result;
+use rankmill_common::estimate;
 use rankmill_common::input::Orientation;
 use rankmill_common::job::PprSpec;
 use rankmill_common::job::ppr::{PprMethod, Seeds};
+use rankmill_common::job::ppr_index;
 use rankmill_common::manifest::{PersonalSummary, Quality};
 use rankmill_common::matrix::RowRange;
 use rankmill_common::operator::power_scores::{
-    Personal, PersonalScores, SourceList, block_width, iteration_precision,
+    BLOCK_WIDTH, Iteration, Personal, PersonalScores, SourceList,
 };
-use rankmill_common::operator::{
-    FindIndex, FindSources, IndexShard, PowerScores, PushScores, ReadIndex,
-};
+use rankmill_common::operator::push_scores::{Completing, HandOver};
+use rankmill_common::operator::{FindIndex, FindSources, PowerScores, PushScores, ReadIndex};
 
 use super::graph::{Edges, Graph};
 use super::{JobResult, tag};
 use crate::stages::Stages;
 
-/// Blocks of sources of one task by power iteration.
-const BLOCKS_PER_TASK: u64 = 4;
-/// Sources of one task by push.
-const PUSHED_PER_TASK: u64 = 256;
+/// Sources of one task, about.
+const SOURCES_PER_TASK: u64 = 256;
+/// Sources from which a task pushes first, to see whether power iteration is cheaper.
+const PROBES: u32 = 8;
 /// Rows of one file of scores, at most.
 const MOST_ROWS: u64 = 1 << 24;
 /// Bytes of all workspaces of a task by push, about.
@@ -38,23 +39,34 @@ struct Sources {
 
 pub(super) async fn ppr(stages: &Stages, spec: &PprSpec) -> Result<JobResult> {
     let edges = Edges::inspect(stages, &spec.input).await?;
-    let method = spec.chosen_method(edges.count());
+    let method = spec.chosen_method();
     let orientation = match method {
-        PprMethod::Auto | PprMethod::Power => Orientation::Incoming,
-        PprMethod::Push => Orientation::Outgoing,
+        PprMethod::Power => Orientation::Incoming,
+        PprMethod::Auto | PprMethod::Push => Orientation::Outgoing,
     };
     let graph = edges.ingest(stages, orientation).await?;
     let sources = find(stages, spec, &graph).await?;
     let index = index(stages, spec, &graph).await?;
     let parts = match method {
-        PprMethod::Auto | PprMethod::Power => power(stages, spec, &graph, &sources).await?,
-        PprMethod::Push => push(stages, spec, &graph, &sources, index.as_ref()).await?,
+        PprMethod::Power => power(stages, spec, &graph, &sources).await?,
+        PprMethod::Auto | PprMethod::Push => {
+            push(stages, spec, &graph, &sources, (method, index.as_ref())).await?
+        }
     };
-    let method = match &index {
-        None => method.name(),
-        Some(_) => "push+index",
-    };
+    let method = used(&parts, index.as_ref());
     Ok(result(graph, &sources, method, parts))
+}
+
+/// The method by which sources were answered in the end.
+fn used(parts: &[PersonalScores], index: Option<&Completing>) -> &'static str {
+    let pushed: u64 = parts.iter().map(|part| part.pushed).sum();
+    let iterated = parts.iter().any(|part| part.iterations > 0);
+    match (index, pushed, iterated) {
+        (Some(_), _, _) => "push+index",
+        (None, 0, _) => PprMethod::Power.name(),
+        (None, _, false) => PprMethod::Push.name(),
+        (None, _, true) => "push+power",
+    }
 }
 
 async fn find(stages: &Stages, spec: &PprSpec, graph: &Graph) -> Result<Sources> {
@@ -83,7 +95,7 @@ async fn find(stages: &Stages, spec: &PprSpec, graph: &Graph) -> Result<Sources>
 }
 
 /// The index that completes what push leaves: checked, and where every worker can map it.
-async fn index(stages: &Stages, spec: &PprSpec, graph: &Graph) -> Result<Option<Vec<IndexShard>>> {
+async fn index(stages: &Stages, spec: &PprSpec, graph: &Graph) -> Result<Option<Completing>> {
     let Some(index) = &spec.index else {
         return Ok(None);
     };
@@ -102,7 +114,10 @@ async fn index(stages: &Stages, spec: &PprSpec, graph: &Graph) -> Result<Option<
         entries: found.entries,
     });
     let shards = stages.run("read index", operators.collect()).await?;
-    Ok(Some(shards))
+    Ok(Some(Completing {
+        shards,
+        spread: ppr_index::spread(found.walks),
+    }))
 }
 
 async fn power(
@@ -112,16 +127,15 @@ async fn power(
     sources: &Sources,
 ) -> Result<Vec<PersonalScores>> {
     let strengths = graph.out_strengths(stages).await?;
-    let precision = iteration_precision(spec.damping, spec.tol);
-    let width = block_width(graph.vertices(), precision);
-    let each = (BLOCKS_PER_TASK * u64::from(width)).min(most_sources(spec, u64::from(width)));
+    let iteration = Iteration::for_tolerance(spec.damping, spec.tol);
+    let each = sources_per_task(spec, u64::from(BLOCK_WIDTH));
     let personal = tasks(stages, spec, graph, (sources, None), each);
     let operators = personal.map(|personal| PowerScores {
         format: graph.matrix.format,
         blocks: graph.matrix.blocks.clone(),
         strengths: strengths.clone(),
-        width,
-        precision,
+        width: BLOCK_WIDTH,
+        iteration,
         max_iterations: spec.max_iterations,
         personal,
     });
@@ -133,32 +147,40 @@ async fn push(
     spec: &PprSpec,
     graph: &Graph,
     sources: &Sources,
-    index: Option<&Vec<IndexShard>>,
+    (method, index): (PprMethod, Option<&Completing>),
 ) -> Result<Vec<PersonalScores>> {
     let vertices = graph.vertices();
     let lanes = (WORKSPACES / (26 * vertices).max(1)).clamp(1, MOST_LANES) as u32;
-    let personal = tasks(
-        stages,
-        spec,
-        graph,
-        (sources, index),
-        PUSHED_PER_TASK.min(most_sources(spec, 1)),
-    );
+    let iteration = Iteration::for_tolerance(spec.damping, spec.tol);
+    let hand_over = (method == PprMethod::Auto).then_some(HandOver {
+        probes: PROBES,
+        width: BLOCK_WIDTH,
+        iteration,
+        max_iterations: spec.max_iterations,
+    });
+    let edges = graph.matrix.nnz + vertices;
+    let each = sources_per_task(spec, hand_over.map_or(1, |_| u64::from(BLOCK_WIDTH)));
+    let personal = tasks(stages, spec, graph, (sources, index), each);
     let operators = personal.map(|personal| PushScores {
         format: graph.matrix.format,
         blocks: graph.matrix.blocks.clone(),
         vertices,
         lanes,
-        max_edges: (graph.matrix.nnz + vertices).saturating_mul(u64::from(spec.max_iterations)),
+        max_edges: match hand_over {
+            None => edges.saturating_mul(u64::from(spec.max_iterations)),
+            Some(_) => estimate::edges_worth_pushing(edges, personal.range.count, spec.tol),
+        },
         index: index.cloned(),
+        hand_over,
         personal,
     });
     stages.run("push sources", operators.collect()).await
 }
 
-/// Sources whose targets fill a file, in whole blocks of `block`.
-fn most_sources(spec: &PprSpec, block: u64) -> u64 {
-    (MOST_ROWS / u64::from(spec.top_k) / block).max(1) * block
+/// Sources of a task, in whole blocks of `block`: no more than have targets for one file.
+fn sources_per_task(spec: &PprSpec, block: u64) -> u64 {
+    let most = SOURCES_PER_TASK.min(MOST_ROWS / u64::from(spec.top_k));
+    (most / block).max(1) * block
 }
 
 /// What each task of at most `each` sources has to do.
@@ -166,10 +188,14 @@ fn tasks<'a>(
     stages: &Stages,
     spec: &'a PprSpec,
     graph: &'a Graph,
-    (sources, index): (&'a Sources, Option<&Vec<IndexShard>>),
+    (sources, index): (&'a Sources, Option<&Completing>),
     each: u64,
 ) -> impl Iterator<Item = Personal> + 'a {
-    let read = (&graph.matrix.digest, &sources.list, index);
+    let read = (
+        &graph.matrix.digest,
+        &sources.list,
+        index.map(|index| &index.shards),
+    );
     let tag = tag(stages, &read);
     let ranges = RowRange::cut(sources.count, each);
     (0..)
@@ -204,6 +230,7 @@ fn result(graph: Graph, sources: &Sources, method: &str, parts: Vec<PersonalScor
             .fold(0.0, |most, part| part.max_residual.max(most)),
         iterations: parts.iter().map(|part| part.iterations).max().unwrap_or(0),
         edges: parts.iter().map(|part| part.edges).sum(),
+        pushed: parts.iter().map(|part| part.pushed).sum(),
     };
     let (scores, listed): (Vec<_>, Vec<_>) = parts
         .into_iter()

@@ -18,6 +18,7 @@ mod order_vertices;
 mod page_rank_step;
 mod partition_entries;
 mod personal;
+mod power_iteration;
 mod power_scores;
 mod published_matrix;
 mod push_scores;
