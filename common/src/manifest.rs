@@ -127,6 +127,9 @@ pub struct PersonalSummary {
     pub iterations: u32,
     /// Edges that were followed.
     pub edges: u64,
+    /// Sources that were answered by push; the others were by power iteration.
+    #[serde(default)]
+    pub pushed: u64,
 }
 
 /// What an index is of, and how much it holds.

@@ -66,11 +66,12 @@ pub(crate) struct PprArgs {
     #[arg(long, value_name = "K")]
     #[serde(alias = "top_k")]
     pub(crate) top_k: Option<u32>,
-    /// power (blocks of sources), push (one by one, as far as needed), auto [default: auto]
+    /// power (blocks of sources), push (one by one, as far as needed), auto (push, and power for
+    /// sources that would follow too many edges) [default: auto]
     #[arg(long, value_name = "METHOD", value_parser = word::<PprMethod>)]
     pub(crate) method: Option<PprMethod>,
-    /// Result of `rankmill ppr-index` with the same edges: push, and complete what is left from its
-    /// fingerprints; --tol is then 0.5 unless given
+    /// Result of `rankmill ppr-index` with the same edges: push until its fingerprints are good for
+    /// what is left, and complete it from them; without --tol, nothing much is proven of the scores
     #[arg(long, value_name = "INDEX")]
     pub(crate) index: Option<String>,
     /// By push: leave a source as soon as its set of targets is proven, whatever --tol says; its
@@ -274,7 +275,7 @@ mod tests {
                         .as_ref()
                         .is_some_and(|url| url.ends_with("/index"))
                 );
-                assert_eq!(spec.chosen_method(1), PprMethod::Push);
+                assert_eq!(spec.chosen_method(), PprMethod::Push);
                 assert!((spec.tol - INDEXED_TOL).abs() < 1e-15);
             }
             Ok(_) | Err(_) => panic!("no ppr job"),

@@ -6,7 +6,7 @@ use crate::job::ppr::{PprMethod, PprSpec, Seeds};
 use crate::job::{PageRankSpec, PprIndexSpec, ppr as job};
 use crate::matrix::Precision;
 use crate::operator::Inspection;
-use crate::operator::power_scores::{block_width, iteration_precision};
+use crate::operator::power_scores::{BLOCK_WIDTH, Iteration, panel_bytes};
 use crate::operator::walk::{fingerprint_bytes, vertices_per_file};
 
 /// Iterations to the default tolerance on directed graphs, which contract faster than damping
@@ -93,7 +93,7 @@ pub fn page_rank(spec: &PageRankSpec, inspection: &Inspection) -> Estimate {
 /// Estimates personalized PageRank from its input's footers.
 pub fn ppr(spec: &PprSpec, inspection: &Inspection) -> Estimate {
     let size = Size::of(&spec.input, inspection);
-    let method = spec.chosen_method(size.edges);
+    let method = spec.chosen_method();
     let sources = match &spec.seeds {
         Seeds::All => size.vertices,
         Seeds::Ids { ids } => ids.len() as u64,
@@ -101,21 +101,19 @@ pub fn ppr(spec: &PprSpec, inspection: &Inspection) -> Estimate {
         Seeds::Sources { .. } | Seeds::Table { .. } => 1,
     };
     let mut stages = ingest(inspection, size.bytes);
+    let iteration = Iteration::for_tolerance(spec.damping, spec.tol);
+    let panels = panel_bytes(size.vertices, BLOCK_WIDTH, iteration) + 24 * size.vertices;
+    let passes = sources.div_ceil(u64::from(BLOCK_WIDTH)) * TYPICAL_ITERATIONS;
     let (memory, times) = match method {
-        PprMethod::Auto | PprMethod::Power => {
-            let precision = iteration_precision(spec.damping, spec.tol);
-            let width = u64::from(block_width(size.vertices, precision));
-            let panels = 2 * size.vertices * width.min(sources) * precision.bytes();
-            (
-                panels + 24 * size.vertices,
-                sources.div_ceil(width) * TYPICAL_ITERATIONS,
-            )
-        }
+        PprMethod::Power => (panels, passes),
         PprMethod::Push => (80 * size.vertices, sources),
+        // Where answers are not local, the graph is turned round and iterated on.
+        PprMethod::Auto => (panels + 40 * size.vertices + size.bytes, passes),
     };
     stages.push(StageEstimate {
         name: match method {
-            PprMethod::Auto | PprMethod::Power => "read edges: a block of sources".into(),
+            PprMethod::Auto => "push from a source, or read edges: a block of sources".into(),
+            PprMethod::Power => "read edges: a block of sources".into(),
             PprMethod::Push => "push from a source".into(),
         },
         times,
@@ -126,6 +124,29 @@ pub fn ppr(spec: &PprSpec, inspection: &Inspection) -> Estimate {
     let targets = u64::from(spec.top_k.min(job::MAX_TOP_K)).min(size.vertices);
     let result = sources * targets * (12 + Precision::Double.bytes());
     size.estimate(method.name(), times, stages, result)
+}
+
+/// Edges that are worth following from one of `sources` sources: as many as power iteration of all
+/// of them on a graph of `edges` edges costs.
+///
+/// Both are bound by what they gather: following an edge costs as much as it costs to gather a
+/// cache line along it, which serves a block of sources.
+pub fn edges_worth_pushing(edges: u64, sources: u64, tol: f64) -> u64 {
+    // Turning the edges round.
+    const TURN: u64 = 3;
+    let sources = sources.max(1);
+    let reads = u64::from(iterations(tol)) * sources.div_ceil(u64::from(BLOCK_WIDTH)) + TURN;
+    edges.saturating_mul(reads) / sources
+}
+
+/// Iterations to a tolerance: directed graphs contract about by half.
+fn iterations(tol: f64) -> u32 {
+    let (mut left, mut count) = (1.0, 1);
+    while left > tol && count < 100 {
+        left *= 0.5;
+        count += 1;
+    }
+    count
 }
 
 /// Estimates an index from its input's footers.
@@ -223,13 +244,20 @@ mod tests {
     }
 
     #[test]
-    fn large_graphs_and_loose_answers_are_pushed() {
+    fn only_what_push_cannot_do_is_decided_before_it_runs() {
         let method =
             |rows, tol, dangling| ppr(&spec(rows / 16, tol, dangling), &edges(rows)).method;
-        assert_eq!(method(1 << 20, 1e-4, Dangling::Restart), "power");
-        assert_eq!(method(1 << 20, 1e-1, Dangling::Restart), "push");
-        assert_eq!(method(1 << 30, 1e-4, Dangling::Restart), "push");
+        assert_eq!(method(1 << 20, 1e-4, Dangling::Restart), "auto");
         assert_eq!(method(1 << 30, 1e-1, Dangling::Uniform), "power");
+    }
+
+    #[test]
+    fn a_source_is_worth_fewer_edges_the_more_share_a_read() {
+        let worth = |sources, tol| edges_worth_pushing(1000, sources, tol);
+        assert_eq!(worth(1, 0.25), 6000);
+        assert_eq!(worth(16, 0.25), 375);
+        assert!(worth(64, 1e-8) > worth(64, 1e-4));
+        assert!(worth(1, 1e-4) > 10 * worth(64, 1e-4));
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod svd;
 
 use serde::{Deserialize, Serialize};
 
-pub use graph::{page_rank, ppr, ppr_index};
+pub use graph::{edges_worth_pushing, page_rank, ppr, ppr_index};
 pub use svd::svd;
 
 use crate::job::JobSpec;

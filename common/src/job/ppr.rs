@@ -102,7 +102,7 @@ pub enum OnMissingSource {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PprMethod {
-    /// The cheaper of `power` and `push`, by the estimate.
+    /// Push, and power iteration of the sources for which the estimate says that push takes more.
     #[default]
     Auto,
     /// Power iteration on blocks of sources.
@@ -110,13 +110,6 @@ pub enum PprMethod {
     /// Forward push per source until the tolerance or the set of targets is proven.
     Push,
 }
-
-/// Edges beyond which `auto` takes `push`: a block of sources times the vertices of a larger
-/// graph does not stay in memory.
-pub const POWER_EDGES: u64 = 1 << 28;
-
-/// The largest tolerance at which `auto` takes `power`: looser answers are local.
-pub const POWER_TOL: f64 = 1e-2;
 
 /// Most targets per source.
 pub const MAX_TOP_K: u32 = 1 << 20;
@@ -133,21 +126,14 @@ impl PprMethod {
 }
 
 impl PprSpec {
-    /// The method that `auto` stands for on a graph of `edges` edges.
-    pub fn chosen_method(&self, edges: u64) -> PprMethod {
+    /// The method to begin with. `Auto` stays where only pushing shows what is cheaper.
+    pub fn chosen_method(&self) -> PprMethod {
         if self.index.is_some() {
             return PprMethod::Push;
         }
         match (self.method, self.dangling) {
             (PprMethod::Auto, Dangling::Uniform) => PprMethod::Power,
-            (PprMethod::Auto, Dangling::Restart | Dangling::SelfLoop) => {
-                if edges <= POWER_EDGES && self.tol < POWER_TOL {
-                    PprMethod::Power
-                } else {
-                    PprMethod::Push
-                }
-            }
-            (method @ (PprMethod::Power | PprMethod::Push), _) => method,
+            (method, _) => method,
         }
     }
 

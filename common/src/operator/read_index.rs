@@ -31,6 +31,8 @@ pub struct FoundIndex {
     pub files: Vec<IndexFile>,
     /// Most entries of a fingerprint.
     pub entries: u32,
+    /// Walks from each vertex.
+    pub walks: u32,
 }
 
 /// One file of an index.

@@ -7,9 +7,10 @@
 
 use super::combine::{Coefficients, Products};
 use super::normal_multiply::Product;
+use super::power_scores::Iteration;
 use super::{
-    ColumnResiduals, Combine, Gram, NormalMultiply, Operator, PageRankStep, PowerScores, Report,
-    Walk,
+    ColumnResiduals, Combine, Gram, NormalMultiply, Operator, PageRankStep, PowerScores,
+    PushScores, Report, Walk,
 };
 use crate::matrix::{BlockFormat, BlockRef, Precision};
 
@@ -37,7 +38,7 @@ impl Operator {
             Self::ColumnResiduals(operator) => operator.work(),
             Self::PageRankStep(operator) => operator.work(report),
             Self::PowerScores(operator) => operator.work(report),
-            Self::PushScores(_) => pushed(report),
+            Self::PushScores(operator) => operator.work(report),
             Self::PushPart(_) => pushed_part(report),
             Self::Walk(operator) => operator.work(),
             Self::Inspect(_)
@@ -148,20 +149,36 @@ impl PowerScores {
         let Report::PersonalScores(scores) = report else {
             return Work::default();
         };
-        let sources = self.personal.range.count.max(1);
-        let numbers = scores.edges * u64::from(self.width).min(sources);
-        Work {
-            flops: 2 * numbers,
-            bytes_gathered: numbers * self.precision.bytes(),
+        iterated_edges(scores.edges, self.width, self.iteration)
+    }
+}
+
+impl PushScores {
+    fn work(&self, report: &Report) -> Work {
+        let Report::PersonalScores(scores) = report else {
+            return Work::default();
+        };
+        match &self.hand_over {
+            // All but some probes went over to power iteration.
+            Some(power) if scores.pushed == 0 => {
+                iterated_edges(scores.edges, power.width, power.iteration)
+            }
+            Some(_) | None => pushed_edges(scores.edges),
         }
     }
 }
 
-fn pushed(report: &Report) -> Work {
-    let Report::PersonalScores(scores) = report else {
-        return Work::default();
+/// Every edge moves a number of each source of the block.
+fn iterated_edges(edges: u64, width: u32, iteration: Iteration) -> Work {
+    let numbers = edges * u64::from(width);
+    let number = match iteration {
+        Iteration::Single | Iteration::Refined => Precision::Single.bytes(),
+        Iteration::Double => Precision::Double.bytes(),
     };
-    pushed_edges(scores.edges)
+    Work {
+        flops: 2 * numbers,
+        bytes_gathered: numbers * number,
+    }
 }
 
 fn pushed_part(report: &Report) -> Work {

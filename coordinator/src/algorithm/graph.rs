@@ -60,14 +60,6 @@ impl<'a> Edges<'a> {
         })
     }
 
-    /// Edges to follow, parallel ones counted apart.
-    pub(super) fn count(&self) -> u64 {
-        match self.layout.edges {
-            EdgeDirection::Directed => self.inspection.rows(),
-            EdgeDirection::Undirected => 2 * self.inspection.rows(),
-        }
-    }
-
     /// Makes blocks of the edges, or finds those of an earlier job.
     pub(super) async fn ingest(&self, stages: &Stages, orientation: Orientation) -> Result<Graph> {
         // Both orientations of an undirected graph are the same.

@@ -2,29 +2,30 @@
 //! mapped, where a task may hold that much; else in parts (see `ppr_parts`). Tasks write straight
 //! into the result, so memory does not grow with the sources.
 
-use rankmill_common::estimate::parts;
+use rankmill_common::estimate::{self, parts};
 use rankmill_common::input::Orientation;
 use rankmill_common::job::PprSpec;
-use rankmill_common::job::graph::Dangling;
 use rankmill_common::job::ppr::{PprMethod, Seeds};
+use rankmill_common::job::ppr_index;
 use rankmill_common::manifest::{PersonalSummary, Quality};
 use rankmill_common::matrix::{Precision, RowRange, TallMatrix};
 use rankmill_common::operator::power_scores::{
-    NARROWEST, Personal, PersonalScores, SourceList, block_width, iteration_precision,
+    BLOCK_WIDTH, Iteration, Personal, PersonalScores, SourceList,
 };
+use rankmill_common::operator::push_scores::{Completing, HandOver};
 use rankmill_common::operator::{
-    FindIndex, FindSources, IndexShard, Operator, PowerScores, PushScores, ReadIndex,
+    FindIndex, FindSources, Operator, PowerScores, PushScores, ReadIndex,
 };
-use rankmill_common::{ByteSize, ErrorKind, Result};
+use rankmill_common::{ByteSize, Result};
 
 use super::graph::{Edges, Graph};
 use super::{JobResult, ppr_parts, tag};
 use crate::stages::Stages;
 
-/// Blocks of sources of one task by power iteration.
-const BLOCKS_PER_TASK: u64 = 4;
-/// Sources of one task by push.
-const PUSHED_PER_TASK: u64 = 256;
+/// Sources of one task, about.
+const SOURCES_PER_TASK: u64 = 256;
+/// Sources from which a task pushes first, to see whether power iteration is cheaper.
+const PROBES: u32 = 8;
 /// Rows of one file of scores, at most.
 const MOST_ROWS: u64 = 1 << 24;
 /// Bytes of all workspaces of a task by push, about.
@@ -41,30 +42,36 @@ struct Sources {
 
 pub(super) async fn ppr(stages: &Stages, spec: &PprSpec) -> Result<JobResult> {
     let edges = Edges::inspect(stages, &spec.input).await?;
-    let method = spec.chosen_method(edges.count());
+    let method = spec.chosen_method();
     let orientation = match method {
-        PprMethod::Auto | PprMethod::Power => Orientation::Incoming,
-        PprMethod::Push => Orientation::Outgoing,
+        PprMethod::Power => Orientation::Incoming,
+        PprMethod::Auto | PprMethod::Push => Orientation::Outgoing,
     };
-    let mut graph = edges.ingest(stages, orientation).await?;
+    let graph = edges.ingest(stages, orientation).await?;
     let sources = find(stages, spec, &graph).await?;
     let index = index(stages, spec, &graph).await?;
-    if method != PprMethod::Push {
-        match power(stages, spec, &graph, &sources).await {
-            // It fits into no task. Push can do with parts of the graph.
-            Err(error) if error.kind == ErrorKind::ResourceExhausted && may_push(spec) => {
-                graph = edges.ingest(stages, Orientation::Outgoing).await?;
-            }
-            parts => return Ok(result(graph, &sources, PprMethod::Power.name(), parts?)),
+    let (parts, method) = match method {
+        PprMethod::Power => {
+            let parts = power(stages, spec, &graph, &sources).await?;
+            (parts, PprMethod::Power.name().to_owned())
         }
-    }
-    let (parts, method) = push(stages, spec, &graph, &sources, index.as_ref()).await?;
+        PprMethod::Auto | PprMethod::Push => {
+            push(stages, spec, &graph, &sources, (method, index.as_ref())).await?
+        }
+    };
     Ok(result(graph, &sources, &method, parts))
 }
 
-/// Whether push can do what was asked for.
-fn may_push(spec: &PprSpec) -> bool {
-    spec.method == PprMethod::Auto && spec.dangling != Dangling::Uniform
+/// The method by which sources were answered in the end.
+fn used(parts: &[PersonalScores], index: Option<&Completing>) -> &'static str {
+    let pushed: u64 = parts.iter().map(|part| part.pushed).sum();
+    let iterated = parts.iter().any(|part| part.iterations > 0);
+    match (index, pushed, iterated) {
+        (Some(_), _, _) => "push+index",
+        (None, 0, _) => PprMethod::Power.name(),
+        (None, _, false) => PprMethod::Push.name(),
+        (None, _, true) => "push+power",
+    }
 }
 
 async fn find(stages: &Stages, spec: &PprSpec, graph: &Graph) -> Result<Sources> {
@@ -93,7 +100,7 @@ async fn find(stages: &Stages, spec: &PprSpec, graph: &Graph) -> Result<Sources>
 }
 
 /// The index that completes what push leaves: checked, and where every worker can map it.
-async fn index(stages: &Stages, spec: &PprSpec, graph: &Graph) -> Result<Option<Vec<IndexShard>>> {
+async fn index(stages: &Stages, spec: &PprSpec, graph: &Graph) -> Result<Option<Completing>> {
     let Some(index) = &spec.index else {
         return Ok(None);
     };
@@ -112,7 +119,10 @@ async fn index(stages: &Stages, spec: &PprSpec, graph: &Graph) -> Result<Option<
         entries: found.entries,
     });
     let shards = stages.run("read index", operators.collect()).await?;
-    Ok(Some(shards))
+    Ok(Some(Completing {
+        shards,
+        spread: ppr_index::spread(found.walks),
+    }))
 }
 
 async fn power(
@@ -121,49 +131,43 @@ async fn power(
     graph: &Graph,
     sources: &Sources,
 ) -> Result<Vec<PersonalScores>> {
-    let precision = iteration_precision(spec.damping, spec.tol);
-    let mut width = block_width(graph.vertices(), precision);
+    let iteration = Iteration::for_tolerance(spec.damping, spec.tol);
+    let each = sources_per_task(spec, u64::from(BLOCK_WIDTH));
+    let personal = tasks(stages, spec, graph, (sources, None), each);
+    let unknown = TallMatrix {
+        nrows: graph.vertices(),
+        ncols: 1,
+        precision: Precision::Double,
+        shards: Vec::new(),
+    };
+    let operators = personal.map(|personal| PowerScores {
+        format: graph.matrix.format,
+        blocks: graph.matrix.blocks.clone(),
+        strengths: unknown.clone(),
+        width: BLOCK_WIDTH,
+        iteration,
+        max_iterations: spec.max_iterations,
+        personal,
+    });
+    let mut operators: Vec<_> = operators.collect();
     let sizes = graph.block_sizes();
-    loop {
-        let each = (BLOCKS_PER_TASK * u64::from(width)).min(most_sources(spec, u64::from(width)));
-        let personal = tasks(stages, spec, graph, (sources, None), each);
-        let operators = personal.map(|personal| PowerScores {
-            format: graph.matrix.format,
-            blocks: graph.matrix.blocks.clone(),
-            strengths: TallMatrix {
-                nrows: graph.vertices(),
-                ncols: 1,
-                precision: Precision::Double,
-                shards: Vec::new(),
-            },
-            width,
-            precision,
-            max_iterations: spec.max_iterations,
-            personal,
-        });
-        let mut operators: Vec<_> = operators.collect();
-        let held = operators.first().map_or(0, |first| {
-            Operator::PowerScores(first.clone()).memory() + parts::bytes(&sizes)
-        });
-        if held <= spec.task_memory.0 {
-            let strengths = graph.out_strengths(stages).await?;
-            for operator in &mut operators {
-                operator.strengths = strengths.clone();
-            }
-            return stages.run("iterate sources", operators).await;
-        }
-        if width <= NARROWEST {
-            let what = "ppr by power iteration";
-            return Err(parts::refuse(
-                what,
-                &sizes,
-                ByteSize(held),
-                spec.task_memory,
-            ));
-        }
-        // Fewer sources side by side cost more per source but hold less.
-        width = (width / 2).next_multiple_of(NARROWEST);
+    let held = operators.first().map_or(0, |first| {
+        Operator::PowerScores(first.clone()).memory() + parts::bytes(&sizes)
+    });
+    if held > spec.task_memory.0 {
+        let what = "ppr by power iteration";
+        return Err(parts::refuse(
+            what,
+            &sizes,
+            ByteSize(held),
+            spec.task_memory,
+        ));
     }
+    let strengths = graph.out_strengths(stages).await?;
+    for operator in &mut operators {
+        operator.strengths = strengths.clone();
+    }
+    stages.run("iterate sources", operators).await
 }
 
 async fn push(
@@ -171,71 +175,92 @@ async fn push(
     spec: &PprSpec,
     graph: &Graph,
     sources: &Sources,
-    index: Option<&Vec<IndexShard>>,
+    (method, index): (PprMethod, Option<&Completing>),
 ) -> Result<(Vec<PersonalScores>, String)> {
-    let vertices = graph.vertices();
-    let mut lanes = (WORKSPACES / (26 * vertices).max(1)).clamp(1, MOST_LANES) as u32;
-    let personal = tasks(
-        stages,
-        spec,
-        graph,
-        (sources, index),
-        PUSHED_PER_TASK.min(most_sources(spec, 1)),
-    );
-    let operators = personal.map(|personal| PushScores {
-        format: graph.matrix.format,
-        blocks: graph.matrix.blocks.clone(),
-        vertices,
-        lanes,
-        max_edges: (graph.matrix.nnz + vertices).saturating_mul(u64::from(spec.max_iterations)),
-        index: index.cloned(),
-        personal,
-    });
-    let mut operators: Vec<_> = operators.collect();
     let sizes = graph.block_sizes();
-    let held = |first: &PushScores, lanes| {
-        let first = PushScores {
-            lanes,
-            ..first.clone()
-        };
-        Operator::PushScores(first).memory() + parts::bytes(&sizes)
+    let held = |operators: &[PushScores]| {
+        let first = operators.first().cloned();
+        first.map_or(0, |first| {
+            Operator::PushScores(first).memory() + parts::bytes(&sizes)
+        })
     };
-    let fits = loop {
-        let first = operators.first();
-        if first.is_none_or(|first| held(first, lanes) <= spec.task_memory.0) {
-            break true;
+    let mut least = u64::MAX;
+    for hand_over in hand_overs(spec, method) {
+        let most = (WORKSPACES / (26 * graph.vertices()).max(1)).clamp(1, MOST_LANES) as u32;
+        let lanes = std::iter::successors(Some(most), |&lanes| (lanes > 1).then_some(lanes / 2));
+        for lanes in lanes {
+            let operators = whole(stages, spec, graph, (sources, index), (hand_over, lanes));
+            least = held(&operators);
+            if least <= spec.task_memory.0 {
+                let written = stages.run("push sources", operators).await?;
+                let method = used(&written, index).to_owned();
+                return Ok((written, method));
+            }
         }
-        if lanes == 1 {
-            break false;
-        }
-        lanes /= 2;
-    };
-    if fits {
-        for operator in &mut operators {
-            operator.lanes = lanes;
-        }
-        let method = match index {
-            None => PprMethod::Push.name(),
-            Some(_) => "push+index",
-        };
-        let written = stages.run("push sources", operators).await?;
-        return Ok((written, method.to_owned()));
     }
-    if let (Some(_), Some(first)) = (index, operators.first()) {
+    if index.is_some() {
         let what = "ppr --index, which needs the whole graph,";
-        let least = ByteSize(held(first, 1));
-        return Err(parts::refuse(what, &sizes, least, spec.task_memory));
+        return Err(parts::refuse(
+            what,
+            &sizes,
+            ByteSize(least),
+            spec.task_memory,
+        ));
     }
     let parts = parts::push_parts(&sizes, spec.task_memory)?;
-    let each = ppr_parts::batch_sources(graph).min(most_sources(spec, 1));
+    let each = ppr_parts::batch_sources(graph).min(sources_per_task(spec, 1));
     let batches = tasks(stages, spec, graph, (sources, None), each);
     let written = ppr_parts::push(stages, spec, (graph, &parts), batches).await?;
     Ok((written, format!("push in {} parts", parts.ranges.len())))
 }
 
-/// Sources whose targets fill a file, in whole blocks of `block`.
-fn most_sources(spec: &PprSpec, block: u64) -> u64 {
-    (MOST_ROWS / u64::from(spec.top_k) / block).max(1) * block
+/// Ways to end what push is too dear for, the better first: power iteration needs room for its
+/// panels, and for the edges the other way round.
+fn hand_overs(spec: &PprSpec, method: PprMethod) -> Vec<Option<HandOver>> {
+    let to_power = HandOver {
+        probes: PROBES,
+        width: BLOCK_WIDTH,
+        iteration: Iteration::for_tolerance(spec.damping, spec.tol),
+        max_iterations: spec.max_iterations,
+    };
+    match method {
+        PprMethod::Auto => vec![Some(to_power), None],
+        PprMethod::Power | PprMethod::Push => vec![None],
+    }
+}
+
+/// Tasks that hold the whole graph.
+fn whole(
+    stages: &Stages,
+    spec: &PprSpec,
+    graph: &Graph,
+    (sources, index): (&Sources, Option<&Completing>),
+    (hand_over, lanes): (Option<HandOver>, u32),
+) -> Vec<PushScores> {
+    let vertices = graph.vertices();
+    let edges = graph.matrix.nnz + vertices;
+    let each = sources_per_task(spec, hand_over.map_or(1, |_| u64::from(BLOCK_WIDTH)));
+    let personal = tasks(stages, spec, graph, (sources, index), each);
+    let operators = personal.map(|personal| PushScores {
+        format: graph.matrix.format,
+        blocks: graph.matrix.blocks.clone(),
+        vertices,
+        lanes,
+        max_edges: match hand_over {
+            None => edges.saturating_mul(u64::from(spec.max_iterations)),
+            Some(_) => estimate::edges_worth_pushing(edges, personal.range.count, spec.tol),
+        },
+        index: index.cloned(),
+        hand_over,
+        personal,
+    });
+    operators.collect()
+}
+
+/// Sources of a task, in whole blocks of `block`: no more than have targets for one file.
+fn sources_per_task(spec: &PprSpec, block: u64) -> u64 {
+    let most = SOURCES_PER_TASK.min(MOST_ROWS / u64::from(spec.top_k));
+    (most / block).max(1) * block
 }
 
 /// What each task of at most `each` sources has to do.
@@ -243,10 +268,14 @@ fn tasks<'a>(
     stages: &Stages,
     spec: &'a PprSpec,
     graph: &'a Graph,
-    (sources, index): (&'a Sources, Option<&Vec<IndexShard>>),
+    (sources, index): (&'a Sources, Option<&Completing>),
     each: u64,
 ) -> impl Iterator<Item = Personal> + 'a {
-    let read = (&graph.matrix.digest, &sources.list, index);
+    let read = (
+        &graph.matrix.digest,
+        &sources.list,
+        index.map(|index| &index.shards),
+    );
     let tag = tag(stages, &read);
     let ranges = RowRange::cut(sources.count, each);
     (0..)
@@ -281,6 +310,7 @@ fn result(graph: Graph, sources: &Sources, method: &str, parts: Vec<PersonalScor
             .fold(0.0, |most, part| part.max_residual.max(most)),
         iterations: parts.iter().map(|part| part.iterations).max().unwrap_or(0),
         edges: parts.iter().map(|part| part.edges).sum(),
+        pushed: parts.iter().map(|part| part.pushed).sum(),
     };
     let (scores, listed): (Vec<_>, Vec<_>) = parts
         .into_iter()

@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 use rankmill_kernels::graph::{
-    Iterate, OutEdges, PageRankStep, PowerStep, Pushing, Ranked, SeedEntry, StepSums, StopAt,
-    Workspace, inverse_strengths, page_rank_step, scale,
+    Iterate, OutEdges, PageRankStep, PowerStep, Pushing, Ranked, Refined, SeedEntry, Solution,
+    StepSums, StopAt, Workspace, inverse_strengths, page_rank_step, scale, stored_scale,
 };
 use rankmill_kernels::{Columns, Segment, SparseBlock};
 
@@ -220,6 +220,86 @@ fn contains_exactly(found: &[Ranked], exact: &[f64], k: usize) -> bool {
     best_missed <= worst + 1e-13 && (listed.len() == k || best_missed <= 1e-13)
 }
 
+/// Scores of the walks from `source` by f32 numbers that are refined after 100 steps, and their
+/// bound: what the last change of what is missing says, and rounding relative to it.
+fn refined(dense: &Dense, source: usize, sinks: Sinks, unit: f64) -> (Vec<f64>, f64) {
+    const WIDTH: usize = 16;
+    const BEGIN: usize = 100;
+    let n = dense.n();
+    let stored = Stored::of(&dense.transposed(), 7);
+    let mut inverse = inverse_strengths(&dense.strengths());
+    inverse.iter_mut().for_each(|inverse| *inverse *= unit);
+    let seeds = [SeedEntry {
+        vertex: source as u32,
+        column: 3,
+        weight: 1.0,
+    }];
+    let zeros = || vec![0.0f32; n * WIDTH];
+    let (mut x, mut next, mut base, mut residual) = (zeros(), zeros(), zeros(), zeros());
+    x[source * WIDTH + 3] = stored_scale(inverse[source]) as f32;
+    let (mut changes, mut missing) = ([0.0; 2], 0.0);
+    for step in 0..BEGIN + 150 {
+        let column = (0..n).map(|v| f64::from(x[v * WIDTH + 3]));
+        let dangling: f64 = column
+            .zip(&inverse)
+            .filter(|(_, i)| **i == 0.0)
+            .map(|(x, _)| x)
+            .sum();
+        let anew = if step <= BEGIN { 0.15 } else { 0.0 };
+        let home = if sinks == Sinks::Restart {
+            0.85 * dangling
+        } else {
+            0.0
+        };
+        let share = if sinks == Sinks::Uniform {
+            0.85 * dangling / n as f64
+        } else {
+            0.0
+        };
+        let mut now = [false; WIDTH];
+        now[3] = step == BEGIN;
+        let step_on = PowerStep {
+            damping: 0.85,
+            width: WIDTH,
+            restart: &[anew + home; WIDTH],
+            share: &[share; WIDTH],
+            self_loops: sinks == Sinks::SelfLoop,
+            seeds: &seeds,
+            inverse: &inverse,
+            unit,
+            x: &x,
+        };
+        let (mut first, mut change) = (0, 0.0);
+        for block in stored.blocks() {
+            let rows = first * WIDTH..(first + block.nrows) * WIDTH;
+            let part = Refined {
+                base: &mut base[rows.clone()],
+                residual: &mut residual[rows.clone()],
+                now: &now,
+            };
+            change +=
+                f32::power_step(&block, first, &step_on, &mut next[rows], Some(part)).change[3];
+            first += block.nrows;
+        }
+        std::mem::swap(&mut x, &mut next);
+        changes = [changes[1], change];
+        missing = if step == BEGIN { change } else { missing };
+    }
+    let solution = Solution {
+        width: WIDTH,
+        inverse: &inverse,
+        x: &x,
+        base: Some(&base),
+    };
+    let mut found = vec![0.0; n];
+    for best in f32::best_of_columns(solution, &[3], n, &|v| v).remove(0) {
+        found[best.index as usize] = best.score;
+    }
+    // Both panels are rounded to f32; sums in f64 have a few hundred terms.
+    let rounding = missing * 10.0 / f64::from(1 << 24) + 500.0 * f64::EPSILON;
+    (found, (0.85 * changes[1] + rounding) / 0.15)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -270,7 +350,7 @@ proptest! {
         let mut x = vec![0.0f64; n * width];
         for (column, start) in starts.iter().enumerate() {
             for (vertex, &weight) in start.iter().enumerate() {
-                x[vertex * width + column] = weight;
+                x[vertex * width + column] = weight * stored_scale(inverse[vertex]);
             }
         }
         let mut next = vec![0.0f64; n * width];
@@ -295,12 +375,13 @@ proptest! {
                 self_loops: sinks == Sinks::SelfLoop,
                 seeds: &seeds,
                 inverse: &inverse,
+                unit: 1.0,
                 x: &x,
             };
             let (mut first, mut change) = (0, vec![0.0; width]);
             for block in stored.blocks() {
                 let rows = first * width..(first + block.nrows) * width;
-                let sums = f64::power_step(&block, first, &step, &mut next[rows]);
+                let sums = f64::power_step(&block, first, &step, &mut next[rows], None);
                 for (change, part) in change.iter_mut().zip(&sums.change) {
                     *change += part;
                 }
@@ -311,19 +392,39 @@ proptest! {
         }
         for column in 0..picks.len() {
             let exact = dense.solve(&starts[column], 0.85, sinks);
-            let found: Vec<f64> = (0..n).map(|v| x[v * width + column]).collect();
+            let found: Vec<f64> = (0..n)
+                .map(|v| x[v * width + column] / stored_scale(inverse[v]))
+                .collect();
             let bound = 0.85 / 0.15 * changes[column];
             prop_assert!(distance(&found, &exact) <= bound + 1e-12);
             prop_assert!(bound < 1e-6, "{bound}");
         }
         let all: Vec<usize> = (0..picks.len()).collect();
-        for (column, best) in f64::best_of_columns(&x, width, &all, 3, &|v| v).into_iter().enumerate() {
+        let solution = Solution { width, inverse: &inverse, x: &x, base: None };
+        for (column, best) in f64::best_of_columns(solution, &all, 3, &|v| v).into_iter().enumerate() {
             let exact = dense.solve(&starts[column], 0.85, sinks);
             for pair in best.windows(2) {
                 prop_assert!(pair[0].score >= pair[1].score);
             }
             prop_assert!(best.iter().all(|r| (r.score - exact[r.index as usize]).abs() < 1e-6));
         }
+    }
+
+    #[test]
+    fn refined_numbers_of_f32_reach_what_f32_cannot_hold(
+        dense in graph(),
+        sinks in sinks(),
+        source in 0usize..1000,
+        unit in prop::sample::select(vec![1.0, 8.0, 0.25]),
+    ) {
+        let n = dense.n();
+        let mut start = vec![0.0; n];
+        start[source % n] = 1.0;
+        let exact = dense.solve(&start, 0.85, sinks);
+        let (found, bound) = refined(&dense, source % n, sinks, unit);
+        let error = distance(&found, &exact);
+        prop_assert!(error <= bound, "{error} > {bound}");
+        prop_assert!(bound < 1e-10, "{bound}");
     }
 
     #[test]
@@ -349,7 +450,7 @@ proptest! {
         let mut workspace = Workspace::new(n);
         // All of them, so that the whole vector can be compared; then what was asked for, in a
         // workspace that has been used.
-        let pushing = Pushing { damping, self_loops, tol, stop: StopAt::Bound, top_k: n, max_edges: u64::MAX };
+        let pushing = Pushing { damping, self_loops, tol, stop: StopAt::Bound, top_k: n, max_edges: u64::MAX, spread: f64::INFINITY };
         let whole = workspace.push(&graph, &seeds, &pushing, &|v| v);
         let mut found = vec![0.0; n];
         for ranked in &whole.best {

@@ -235,6 +235,7 @@ fn completed_scores_are_far_better_than_pushed_ones_and_their_bound_holds() {
                         stop: StopAt::Bound,
                         top_k: N,
                         max_edges: u64::MAX,
+                        spread: f64::INFINITY,
                     };
                     let seeds = [(source, 1.0)];
                     let asked = (&seeds[..], &pushing);

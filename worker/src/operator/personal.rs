@@ -43,6 +43,8 @@ pub(super) struct Answer {
 pub(super) struct Work {
     pub(super) iterations: u32,
     pub(super) edges: u64,
+    /// Sources that were answered by push.
+    pub(super) pushed: u64,
 }
 
 impl Sources {
@@ -126,6 +128,7 @@ pub(super) fn write(
             .fold(0.0, |most, answer| answer.residual.max(most)),
         iterations: work.iterations,
         edges: work.edges,
+        pushed: work.pushed,
     })
 }
 

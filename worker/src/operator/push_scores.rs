@@ -1,19 +1,24 @@
 //! `push_scores`: personalized PageRank of some sources by forward push.
 //!
 //! The graph is mapped and shared; each lane has a workspace and takes the next source. An answer
-//! depends on its source alone, so which lane takes which does not matter.
+//! depends on its source alone, so which lane takes which does not matter. Sources that are handed
+//! over to power iteration follow from the edges that push counts, never from time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rankmill_common::job::graph::Dangling;
 use rankmill_common::job::ppr::Stop;
 use rankmill_common::operator::power_scores::PersonalScores;
-use rankmill_common::operator::push_scores::PushScores;
+use rankmill_common::operator::push_scores::{HandOver, PushScores};
 use rankmill_common::{Error, Result};
-use rankmill_kernels::graph::{Completion, OutEdges, Pushed, Pushing, StopAt, Workspace};
+use rankmill_kernels::SparseBlock;
+use rankmill_kernels::graph::{
+    Completion, Fingerprints, OutEdges, Pushed, Pushing, StopAt, Transposed, Workspace,
+};
 use rayon::prelude::*;
 
 use super::personal::{self, Answer, Sources, Work};
+use super::power_iteration::{Manner, Power};
 use crate::context::TaskContext;
 use crate::storage::block;
 use crate::storage::fingerprints::OpenIndex;
@@ -36,6 +41,35 @@ pub(crate) fn run(context: &TaskContext, operator: &PushScores) -> Result<Person
     if graph.vertices() as u64 != operator.vertices {
         return Err(Error::internal("push on a part of a graph"));
     }
+    let index = operator
+        .index
+        .as_ref()
+        .map(|index| OpenIndex::open(context, &index.shards, operator.vertices))
+        .transpose()?;
+    let task = Task {
+        context,
+        operator,
+        pushing: pushing(operator, graph.vertices())?,
+        graph: &graph,
+        index: index.as_ref().map(OpenIndex::view).transpose()?,
+        order: &order,
+        sources: &sources,
+    };
+    let mut work = Work::default();
+    let mut answers: Vec<Option<Answer>> = (0..sources.len()).map(|_| None).collect();
+    task.push_all(&mut answers, &mut work)?;
+    if let Some(hand_over) = &operator.hand_over {
+        task.iterate(&views, *hand_over, &mut answers, &mut work)?;
+    }
+    let answers: Vec<Answer> = answers.into_iter().flatten().collect();
+    if answers.len() != sources.len() {
+        return Err(Error::internal("a source without an answer"));
+    }
+    personal::write(context, personal, &answers, work)
+}
+
+fn pushing(operator: &PushScores, vertices: usize) -> Result<Pushing> {
+    let personal = &operator.personal;
     let self_loops = match personal.dangling {
         Dangling::Restart => false,
         Dangling::SelfLoop => true,
@@ -43,7 +77,7 @@ pub(crate) fn run(context: &TaskContext, operator: &PushScores) -> Result<Person
             return Err(Error::internal("push cannot spread mass uniformly"));
         }
     };
-    let pushing = Pushing {
+    Ok(Pushing {
         damping: personal.damping,
         self_loops,
         tol: personal.tol,
@@ -51,61 +85,139 @@ pub(crate) fn run(context: &TaskContext, operator: &PushScores) -> Result<Person
             Stop::Bound => StopAt::Bound,
             Stop::BoundOrProven => StopAt::BoundOrProven,
         },
-        top_k: (personal.top_k as usize).min(graph.vertices()),
+        top_k: (personal.top_k as usize).min(vertices),
         max_edges: operator.max_edges,
-    };
-    let index = operator
-        .index
-        .as_ref()
-        .map(|shards| OpenIndex::open(context, shards, operator.vertices))
-        .transpose()?;
-    let index = index.as_ref().map(OpenIndex::view).transpose()?;
-    let next = AtomicUsize::new(0);
-    let lanes = (operator.lanes as usize).clamp(1, rayon::current_num_threads());
-    let lanes: Vec<Result<Vec<(usize, Pushed)>>> = (0..lanes)
-        .into_par_iter()
-        .with_max_len(1)
-        .map(|_| {
-            let mut workspace = Workspace::new(graph.vertices());
-            let mut completion = index
-                .as_ref()
-                .map(|index| (index, Completion::new(graph.vertices())));
-            let mut answers = Vec::new();
-            loop {
-                context.check_cancelled()?;
-                let source = next.fetch_add(1, Ordering::Relaxed);
-                if source >= sources.len() {
-                    return Ok(answers);
-                }
-                let place = |index| order.place(index);
-                let seeds = sources.seeds(source);
-                let pushed = match &mut completion {
-                    None => workspace.push(&graph, seeds, &pushing, &place),
-                    Some((index, completion)) => {
-                        let asked = (seeds, &pushing);
-                        completion.push(&mut workspace, &graph, index, asked, &place)
-                    }
-                };
-                answers.push((source, pushed));
-            }
-        })
-        .collect();
-    let mut answered = Vec::with_capacity(sources.len());
-    for lane in lanes {
-        answered.extend(lane?);
+        spread: operator
+            .index
+            .as_ref()
+            .map_or(f64::INFINITY, |index| index.spread),
+    })
+}
+
+struct Task<'a> {
+    context: &'a TaskContext,
+    operator: &'a PushScores,
+    pushing: Pushing,
+    graph: &'a OutEdges<'a>,
+    index: Option<Fingerprints<'a>>,
+    order: &'a Order,
+    sources: &'a Sources,
+}
+
+impl Task<'_> {
+    /// Pushes from every source, or from the probes alone where they show that others are not worth
+    /// it. Sources that are to be handed over have no answer afterwards.
+    fn push_all(&self, answers: &mut [Option<Answer>], work: &mut Work) -> Result<()> {
+        let (probes, others) = self.probes();
+        let edges = self.push_from(&probes, answers, work)?;
+        let most = (probes.len() as u64).saturating_mul(self.operator.max_edges);
+        if self.operator.hand_over.is_none() || edges <= most / 2 {
+            self.push_from(&others, answers, work)?;
+        }
+        Ok(())
     }
-    answered.sort_by_key(|(source, _)| *source);
-    let mut work = Work::default();
-    let answers: Vec<Answer> = answered
-        .into_iter()
-        .map(|(_, pushed)| {
-            work.edges += pushed.edges;
-            Answer {
-                best: pushed.best,
-                residual: pushed.residual,
-                proven: pushed.proven,
+
+    /// Sources to begin with, evenly from all of them, and the others.
+    fn probes(&self) -> (Vec<usize>, Vec<usize>) {
+        let count = self.sources.len();
+        let probes = match &self.operator.hand_over {
+            Some(hand_over) => (hand_over.probes as usize).clamp(1, count.max(1)),
+            None => return ((0..count).collect(), Vec::new()),
+        };
+        let every = count.div_ceil(probes).max(1);
+        (0..count).partition(|source| source.is_multiple_of(every))
+    }
+
+    /// Pushes from `chosen` sources; returns how many edges that took.
+    fn push_from(
+        &self,
+        chosen: &[usize],
+        answers: &mut [Option<Answer>],
+        work: &mut Work,
+    ) -> Result<u64> {
+        let next = AtomicUsize::new(0);
+        let lanes = (self.operator.lanes as usize)
+            .clamp(1, rayon::current_num_threads())
+            .min(chosen.len());
+        let lanes: Vec<Result<Vec<(usize, Pushed)>>> = (0..lanes)
+            .into_par_iter()
+            .with_max_len(1)
+            .map(|_| self.lane(chosen, &next))
+            .collect();
+        let mut edges = 0;
+        for lane in lanes {
+            for (source, pushed) in lane? {
+                edges += pushed.edges;
+                let enough = pushed.residual <= self.pushing.tol
+                    || self.pushing.stop == StopAt::BoundOrProven && pushed.proven;
+                if enough || self.operator.hand_over.is_none() {
+                    work.pushed += 1;
+                    answers[source] = Some(Answer {
+                        best: pushed.best,
+                        residual: pushed.residual,
+                        proven: pushed.proven,
+                    });
+                }
             }
-        })
-        .collect();
-    personal::write(context, personal, &answers, work)
+        }
+        work.edges += edges;
+        Ok(edges)
+    }
+
+    /// Takes sources from `chosen` until there are none.
+    fn lane(&self, chosen: &[usize], next: &AtomicUsize) -> Result<Vec<(usize, Pushed)>> {
+        let mut workspace = Workspace::new(self.graph.vertices());
+        let mut completion = self
+            .index
+            .as_ref()
+            .map(|index| (index, Completion::new(self.graph.vertices())));
+        let place = |index| self.order.place(index);
+        let mut pushed = Vec::new();
+        loop {
+            self.context.check_cancelled()?;
+            let turn = next.fetch_add(1, Ordering::Relaxed);
+            let Some(&source) = chosen.get(turn) else {
+                return Ok(pushed);
+            };
+            let seeds = self.sources.seeds(source);
+            let answer = match &mut completion {
+                None => workspace.push(self.graph, seeds, &self.pushing, &place),
+                Some((index, completion)) => {
+                    let asked = (seeds, &self.pushing);
+                    completion.push(&mut workspace, self.graph, index, asked, &place)
+                }
+            };
+            pushed.push((source, answer));
+        }
+    }
+
+    /// Iterates the sources that have no answer yet.
+    fn iterate(
+        &self,
+        views: &[SparseBlock<'_>],
+        hand_over: HandOver,
+        answers: &mut [Option<Answer>],
+        work: &mut Work,
+    ) -> Result<()> {
+        let chosen: Vec<usize> = (0..answers.len())
+            .filter(|&source| answers[source].is_none())
+            .collect();
+        if chosen.is_empty() {
+            return Ok(());
+        }
+        let transposed = Transposed::new(views);
+        let blocks = transposed.blocks();
+        let manner = Manner {
+            width: hand_over.width,
+            iteration: hand_over.iteration,
+            max_iterations: hand_over.max_iterations,
+        };
+        let (personal, strengths) = (&self.operator.personal, self.graph.strengths());
+        let power = Power::new(personal, self.order, &blocks, strengths, manner);
+        let solved = power.answers(self.context, self.sources, &chosen, work)?;
+        for (source, answer) in chosen.into_iter().zip(solved) {
+            answers[source] = Some(answer);
+        }
+        Ok(())
+    }
 }

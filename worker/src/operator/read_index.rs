@@ -59,6 +59,7 @@ pub(crate) fn find(context: &TaskContext, operator: &FindIndex) -> Result<FoundI
     Ok(FoundIndex {
         files,
         entries: spec.entries,
+        walks: spec.walks,
     })
 }
 

@@ -5,6 +5,11 @@
 //! q_v are the visits before the first return and ℓ_v the mass that returns. With reserve p and
 //! residual r, π_s = p + Σ r(v)·π_v,s = (p + Σ r(v)·q_v) / (1 − Σ r(v)·ℓ_v).
 //!
+//! Each fingerprint is an average over R walks, and those of different vertices are independent, so
+//! what they add varies as Σr(v)²/R: as an estimate from R/Σr(v)² walks from the source would. That
+//! is what to push for, not a small ‖r‖₁: once the residual has spread over many vertices, few walks
+//! from each are many from the source.
+//!
 //! Fingerprints are estimates of q and ℓ, so what they add proves nothing. But π ≥ p and e ≥ p for
 //! the completed e, with ‖π − p‖₁ = ‖r‖₁ and ‖e‖₁ ≤ 1, so ‖e − π‖₁ ≤ ‖r‖₁ + ‖e − p‖₁ ≤ 2·‖r‖₁
 //! whatever the walks met: that is the bound reported here.
@@ -97,8 +102,8 @@ impl Completion {
         }
     }
 
-    /// Pushes as [`Workspace::push`] does, until half of the tolerance is left, and completes the
-    /// scores: with what fingerprints add, that meets it.
+    /// Pushes as [`Workspace::push`] does, until half of the tolerance is left and the residual is
+    /// spread as wanted, and completes the scores: with what fingerprints add, that meets it.
     pub fn push(
         &mut self,
         workspace: &mut Workspace,

@@ -9,15 +9,21 @@ mod page_rank;
 mod power;
 mod push;
 mod push_part;
+mod refined;
+mod solution;
 mod top;
+mod transpose;
 mod walk;
 
 pub use complete::{Completion, FingerprintShard, Fingerprints};
 pub use page_rank::{PageRankStep, StepSums, inverse_strengths, page_rank_step, scale};
-pub use power::{Iterate, PowerStep, PowerSums, SeedEntry};
+pub use power::{Iterate, PowerStep, PowerSums, SeedEntry, sequential_terms, stored_scale};
 pub use push::{OutEdges, Pushed, Pushing, StopAt, Workspace};
 pub use push_part::{PartEntry, PartPush, PartSums, PartWorkspace};
+pub use refined::Refined;
+pub use solution::Solution;
 pub use top::{Ranked, Top};
+pub use transpose::{Transposed, count_columns};
 pub use walk::{Cumulative, Fingerprint, Walker, Walking};
 
 use crate::sparse::{Segment, SparseBlock};

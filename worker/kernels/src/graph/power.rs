@@ -3,26 +3,35 @@
 //! A row of X holds one number per source, so an edge that is followed serves all of them with one
 //! or a few cache lines. Iterates are f32 or f64, sums always f64. A column is computed as if it were
 //! alone: which sources share a block changes no bit.
+//!
+//! What is stored are scores times the inverse out-strength of their vertex (as they are where it
+//! has no out-edges), so an unweighted edge costs one index and one addition per source. These stored
+//! numbers define X: dividing them is exact but for the last bit of f64.
+//!
+//! Iterates of f32 reach tolerances that f32 cannot hold by refinement: once a column B is near the
+//! solution, its residual R = F(B) − B is formed in f64 from the very numbers that are stored, and
+//! what is missing is iterated instead, E ← R + d·PᵀE. Each step gathers half the bytes of f64, and
+//! rounding is relative to E, which is small. The column's answer is B + E.
 
 #![allow(
     clippy::needless_range_loop,
     reason = "loops over the lanes of an array become vectors; chains of iterators do not always"
 )]
 
-use super::top::{Ranked, Top};
-use super::{edges, row_chunks, take};
+use super::refined::{GroupedRefinement, Refined, cut_refined};
+use super::solution::{Solution, best_of_columns};
+use super::top::Ranked;
+use super::{CHUNK_ROWS, edges, row_chunks, take};
 use crate::simd::{LocalColumn, SegmentRows, Weights, vectorized};
 use crate::sparse::{SegmentVisitor, SparseBlock, visit};
 use rayon::prelude::*;
 
 /// Columns of X are handled in groups of so many: a cache line of f32.
-const GROUP: usize = 16;
+pub(super) const GROUP: usize = 16;
 /// Most groups.
 const MOST_GROUPS: usize = 4;
-/// Entries whose values are at hand while the groups pass over them.
+/// Entries over which one group passes before the next one does.
 const STRIP: usize = 128;
-/// Rows in which one task looks for the best scores.
-const TOP_ROWS: usize = 1 << 15;
 
 /// A number that iterates.
 pub trait Iterate: Copy + Send + Sync + Default + PartialOrd {
@@ -33,7 +42,7 @@ pub trait Iterate: Copy + Send + Sync + Default + PartialOrd {
     fn widen(self) -> f64;
 
     /// One step on the rows of a block whose first vertex is `first`: `next` becomes their next
-    /// rows.
+    /// rows. `refined` has the same rows of a refinement, once a column is refined.
     ///
     /// # Panics
     /// If the shapes do not fit together.
@@ -42,13 +51,13 @@ pub trait Iterate: Copy + Send + Sync + Default + PartialOrd {
         first: usize,
         step: &PowerStep<'_, Self>,
         next: &mut [Self],
+        refined: Option<Refined<'_, Self>>,
     ) -> PowerSums;
 
-    /// The `limit` best entries of some columns of X (n × `width`). `place` says where a vertex
-    /// stands among the ids.
+    /// The `limit` best entries of some columns of `x`. `place` says where a vertex stands among
+    /// the ids.
     fn best_of_columns(
-        x: &[Self],
-        width: usize,
+        x: Solution<'_, Self>,
         columns: &[usize],
         limit: usize,
         place: &(dyn Fn(u32) -> u32 + Sync),
@@ -74,18 +83,18 @@ macro_rules! iterate {
                 first: usize,
                 step: &PowerStep<'_, Self>,
                 next: &mut [Self],
+                refined: Option<Refined<'_, Self>>,
             ) -> PowerSums {
-                power_step(block, first, step, next)
+                power_step(block, first, step, next, refined)
             }
 
             fn best_of_columns(
-                x: &[Self],
-                width: usize,
+                x: Solution<'_, Self>,
                 columns: &[usize],
                 limit: usize,
                 place: &(dyn Fn(u32) -> u32 + Sync),
             ) -> Vec<Vec<Ranked>> {
-                best_of_columns(x, width, columns, limit, place)
+                best_of_columns(x, columns, limit, place)
             }
         }
     )+};
@@ -119,10 +128,18 @@ pub struct PowerStep<'a, T> {
     pub self_loops: bool,
     /// Seeds of all columns, by vertex.
     pub seeds: &'a [SeedEntry],
-    /// Inverse out-strengths of all vertices; zero where there are no out-edges.
+    /// Inverse out-strengths of all vertices, times `unit`; zero where there are no out-edges.
     pub inverse: &'a [f64],
-    /// X of all vertices, row-major.
+    /// A power of two that keeps what is stored within the range of its type.
+    pub unit: f64,
+    /// X of all vertices as it is stored, row-major.
     pub x: &'a [T],
+}
+
+/// What a score of a vertex is multiplied by when it is stored.
+#[inline(always)]
+pub fn stored_scale(inverse: f64) -> f64 {
+    if inverse == 0.0 { 1.0 } else { inverse }
 }
 
 /// Sums per column over some rows.
@@ -161,28 +178,32 @@ fn power_step<T: Iterate>(
     first: usize,
     step: &PowerStep<'_, T>,
     next: &mut [T],
+    refined: Option<Refined<'_, T>>,
 ) -> PowerSums {
     let width = step.width;
     assert!(width.is_multiple_of(GROUP) && width <= GROUP * MOST_GROUPS && width > 0);
     assert_eq!(next.len(), block.nrows * width, "one row per vertex");
     assert_eq!(step.x.len(), block.ncols * width, "one row per vertex");
     let segment = edges(block);
+    let ranges = row_chunks(segment.offsets);
+    let mut refined = cut_refined(refined, &ranges, width).into_iter();
     let mut rest = next;
-    let chunks: Vec<_> = row_chunks(segment.offsets)
+    let chunks: Vec<_> = ranges
         .into_iter()
         .map(|rows| {
             let part = take(&mut rest, rows.len() * width);
-            (rows, part)
+            (rows, part, refined.next())
         })
         .collect();
     let sums: Vec<PowerSums> = chunks
         .into_par_iter()
-        .map(|(rows, next)| {
+        .map(|(rows, next, refined)| {
             let mut sums = PowerSums::new(width);
             let chunk = Chunk {
                 step,
                 first: first + rows.start,
                 next,
+                refined,
                 sums: &mut sums,
             };
             visit(segment, rows, chunk);
@@ -196,11 +217,21 @@ fn power_step<T: Iterate>(
     total
 }
 
+/// Sums that are added one after the other when the columns of these blocks are summed: rows of a
+/// chunk, and chunks. What a worst case of their rounding needs.
+pub fn sequential_terms(blocks: &[SparseBlock<'_>]) -> usize {
+    let chunks = blocks
+        .iter()
+        .map(|block| row_chunks(edges(block).offsets).len());
+    CHUNK_ROWS + chunks.sum::<usize>() + blocks.len()
+}
+
 struct Chunk<'a, T> {
     step: &'a PowerStep<'a, T>,
     /// The first row's vertex.
     first: usize,
     next: &'a mut [T],
+    refined: Option<Refined<'a, T>>,
     sums: &'a mut PowerSums,
 }
 
@@ -215,37 +246,49 @@ impl<T: Iterate> SegmentVisitor for Chunk<'_, T> {
     }
 }
 
+/// Running sums over the rows of a chunk.
+struct Running<const N: usize> {
+    change: [[f64; GROUP]; N],
+    dangling: [[f64; GROUP]; N],
+    positive: [[u64; GROUP]; N],
+}
+
 impl<T: Iterate> Chunk<'_, T> {
     fn run<C: LocalColumn, W: Weights, const N: usize>(self, rows: &SegmentRows<C, W>) {
         let Self {
             step,
             first,
             next,
+            refined,
             sums,
         } = self;
         let x = groups_of::<T, N>(step.x);
         let next = next.as_chunks_mut::<GROUP>().0.as_chunks_mut::<N>().0;
+        let mut refined = refined.map(GroupedRefinement::<T, N>::new);
         let share = in_groups::<N>(step.share);
         let mut seeds = step
             .seeds
             .partition_point(|seed| (seed.vertex as usize) < first);
-        let mut change = [[0.0; GROUP]; N];
-        let mut dangling = [[0.0; GROUP]; N];
-        let mut positive = [[0u64; GROUP]; N];
+        let mut running = Running {
+            change: [[0.0; GROUP]; N],
+            dangling: [[0.0; GROUP]; N],
+            positive: [[0; GROUP]; N],
+        };
         vectorized(
             #[inline(always)]
             || {
                 for (row, next) in next.iter_mut().enumerate() {
                     let vertex = first + row;
                     let (columns, weights) = rows.row(row);
-                    let mut sum = gather(columns, weights, step.inverse, x);
-                    let previous = &x[vertex];
+                    let mut sum = gather(columns, weights, x);
+                    let scale = stored_scale(step.inverse[vertex]);
+                    let previous = unscaled(&x[vertex], 1.0 / scale);
                     let dangles = step.inverse[vertex] == 0.0;
                     for group in 0..N {
                         if dangles && step.self_loops {
-                            add(&mut sum[group], &previous[group]);
+                            keep(&mut sum[group], &previous[group], step.unit);
                         }
-                        scale(&mut sum[group], step.damping, &share[group]);
+                        damp(&mut sum[group], step.damping / step.unit, &share[group]);
                     }
                     while let Some(seed) = step.seeds.get(seeds)
                         && seed.vertex as usize == vertex
@@ -254,19 +297,31 @@ impl<T: Iterate> Chunk<'_, T> {
                         sum.as_flattened_mut()[column] += step.restart[column] * seed.weight;
                         seeds += 1;
                     }
+                    if let Some(refined) = &mut refined {
+                        refined.add(row, &mut sum);
+                    }
                     for group in 0..N {
-                        add_distance(&mut change[group], &sum[group], &previous[group]);
-                        store(&mut next[group], &sum[group], &mut positive[group]);
+                        let change = &mut running.change[group];
+                        add_distance(change, &sum[group], &previous[group]);
+                        count_positive(&mut running.positive[group], &sum[group]);
+                    }
+                    if let Some(refined) = &mut refined {
+                        refined.begin(row, (&x[vertex], &previous), &mut sum);
+                    }
+                    for group in 0..N {
+                        store(&mut next[group], &sum[group], scale);
                         if dangles {
-                            add(&mut dangling[group], &next[group]);
+                            add(&mut running.dangling[group], &next[group]);
                         }
                     }
                 }
             },
         );
-        sums.change.copy_from_slice(change.as_flattened());
-        sums.dangling.copy_from_slice(dangling.as_flattened());
-        sums.positive.copy_from_slice(positive.as_flattened());
+        sums.change.copy_from_slice(running.change.as_flattened());
+        sums.dangling
+            .copy_from_slice(running.dangling.as_flattened());
+        sums.positive
+            .copy_from_slice(running.positive.as_flattened());
     }
 }
 
@@ -283,99 +338,81 @@ fn in_groups<const N: usize>(row: &[f64]) -> [[f64; GROUP]; N] {
 }
 
 #[inline(always)]
-fn add<T: Iterate>(sum: &mut [f64; GROUP], terms: &[T; GROUP]) {
+pub(super) fn add<T: Iterate>(sum: &mut [f64; GROUP], terms: &[T; GROUP]) {
     for lane in 0..GROUP {
         sum[lane] += terms[lane].widen();
     }
 }
 
 #[inline(always)]
-fn scale(sum: &mut [f64; GROUP], damping: f64, share: &[f64; GROUP]) {
+fn unscaled<T: Iterate, const N: usize>(stored: &[[T; GROUP]; N], unit: f64) -> [[f64; GROUP]; N] {
+    let mut x = [[0.0; GROUP]; N];
+    for group in 0..N {
+        for lane in 0..GROUP {
+            x[group][lane] = stored[group][lane].widen() * unit;
+        }
+    }
+    x
+}
+
+#[inline(always)]
+fn keep(sum: &mut [f64; GROUP], x: &[f64; GROUP], unit: f64) {
+    for lane in 0..GROUP {
+        sum[lane] += x[lane] * unit;
+    }
+}
+
+#[inline(always)]
+fn damp(sum: &mut [f64; GROUP], damping: f64, share: &[f64; GROUP]) {
     for lane in 0..GROUP {
         sum[lane] = share[lane] + damping * sum[lane];
     }
 }
 
 #[inline(always)]
-fn add_distance<T: Iterate>(change: &mut [f64; GROUP], sum: &[f64; GROUP], previous: &[T; GROUP]) {
+fn add_distance(change: &mut [f64; GROUP], sum: &[f64; GROUP], previous: &[f64; GROUP]) {
     for lane in 0..GROUP {
-        change[lane] += (sum[lane] - previous[lane].widen()).abs();
+        change[lane] += (sum[lane] - previous[lane]).abs();
     }
 }
 
 #[inline(always)]
-fn store<T: Iterate>(next: &mut [T; GROUP], sum: &[f64; GROUP], positive: &mut [u64; GROUP]) {
+fn count_positive(positive: &mut [u64; GROUP], sum: &[f64; GROUP]) {
     for lane in 0..GROUP {
-        next[lane] = T::round(sum[lane]);
         positive[lane] += u64::from(sum[lane] > 0.0);
     }
 }
 
-/// Σ w/s·x over the entries of a row, for all columns: strip by strip, group by group, so that a
-/// group's sums stay in registers.
+#[inline(always)]
+fn store<T: Iterate>(next: &mut [T; GROUP], sum: &[f64; GROUP], scale: f64) {
+    for lane in 0..GROUP {
+        next[lane] = T::round(sum[lane] * scale);
+    }
+}
+
+/// Σ w·y over the entries of a row, for all columns: strip by strip, group by group, so that a
+/// group's sums stay in registers. Each column is added in the order of the entries.
 #[inline(always)]
 fn gather<C: LocalColumn, W: Weights, T: Iterate, const N: usize>(
     columns: &[C],
     weights: W,
-    inverse: &[f64],
-    x: &[[[T; GROUP]; N]],
+    y: &[[[T; GROUP]; N]],
 ) -> [[f64; GROUP]; N] {
     let mut sums = [[0.0; GROUP]; N];
-    let mut values = [0.0; STRIP];
     for (strip, columns) in columns.chunks(STRIP).enumerate() {
-        for (k, (value, column)) in values.iter_mut().zip(columns).enumerate() {
-            *value = f64::from(weights.at(STRIP * strip + k)) * inverse[column.index()];
-        }
         for (group, total) in sums.iter_mut().enumerate() {
             let mut sum = *total;
             for (k, column) in columns.iter().enumerate() {
-                let (value, x) = (values[k], &x[column.index()][group]);
+                let (weight, y) = (
+                    f64::from(weights.at(STRIP * strip + k)),
+                    &y[column.index()][group],
+                );
                 for lane in 0..GROUP {
-                    sum[lane] += value * x[lane].widen();
+                    sum[lane] += weight * y[lane].widen();
                 }
             }
             *total = sum;
         }
     }
     sums
-}
-
-fn best_of_columns<T: Iterate>(
-    x: &[T],
-    width: usize,
-    columns: &[usize],
-    limit: usize,
-    place: &(dyn Fn(u32) -> u32 + Sync),
-) -> Vec<Vec<Ranked>> {
-    let chunks: Vec<Vec<Top>> = x
-        .par_chunks(TOP_ROWS * width)
-        .enumerate()
-        .map(|(chunk, rows)| {
-            let mut tops = vec![Top::new(limit); columns.len()];
-            let mut thresholds = vec![0.0; columns.len()];
-            for (row, x) in rows.chunks_exact(width).enumerate() {
-                let index = (chunk * TOP_ROWS + row) as u32;
-                for (slot, &column) in columns.iter().enumerate() {
-                    let score = x[column].widen();
-                    if score > 0.0 && score >= thresholds[slot] {
-                        let place = place(index);
-                        tops[slot].offer(Ranked {
-                            index,
-                            place,
-                            score,
-                        });
-                        thresholds[slot] = tops[slot].threshold();
-                    }
-                }
-            }
-            tops
-        })
-        .collect();
-    let mut best = vec![Top::new(limit); columns.len()];
-    for chunk in chunks {
-        for (best, part) in best.iter_mut().zip(chunk) {
-            best.merge(part);
-        }
-    }
-    best.into_iter().map(Top::into_sorted).collect()
 }

@@ -75,6 +75,16 @@ impl<'a> OutEdges<'a> {
         self.strengths.len()
     }
 
+    /// Number of edges.
+    pub fn edges(&self) -> usize {
+        self.edges
+    }
+
+    /// Σ of the weights of the edges that leave each vertex.
+    pub fn strengths(&self) -> &[f64] {
+        &self.strengths
+    }
+
     /// The blocks in the order of their vertices.
     pub(super) fn blocks(&self) -> &[&'a Segment<'a>] {
         &self.blocks
@@ -147,6 +157,8 @@ pub struct Pushing {
     pub top_k: usize,
     /// Edges to follow at most.
     pub max_edges: u64,
+    /// Σr² at which to stop, besides ‖r‖₁; infinite where it does not matter. See [`super::complete`].
+    pub spread: f64,
 }
 
 /// The best vertices of a source.
@@ -172,7 +184,8 @@ pub struct Workspace {
     touched: Vec<u32>,
     queue: VecDeque<u32>,
     edges: u64,
-    /// Bound of what rounding did to ‖p‖₁ + ‖r‖₁, in units of [`ROUNDOFF`].
+    /// Bound of what rounding did to ‖p‖₁ + ‖r‖₁, in units of [`ROUNDOFF`]: a worst case, each
+    /// operation's own (Higham 2002, §2.2), to first order.
     rounding: f64,
     /// ‖r‖₁ at the last count.
     left: f64,
@@ -219,10 +232,13 @@ impl Workspace {
                 .iter()
                 .map(|&v| self.residual[v as usize])
                 .sum();
-            let residual = self.left + self.rounding * ROUNDOFF;
-            let hopeless = self.rounding * ROUNDOFF >= pushing.tol;
+            // The count is a sum of as many terms as there are touched vertices.
+            let rounding = self.rounding + self.touched.len() as f64 * self.left;
+            let residual = self.left + rounding * ROUNDOFF;
+            let hopeless = rounding * ROUNDOFF >= pushing.tol;
             let exhausted = self.edges >= pushing.max_edges || hopeless;
-            if residual <= pushing.tol || exhausted {
+            let done = residual <= pushing.tol && self.is_spread(pushing.spread);
+            if done || exhausted {
                 return self.finish(pushing.top_k, residual, place);
             }
             // Not worth a look while much more is left than the best can have.
@@ -276,6 +292,12 @@ impl Workspace {
             self.residual[vertex as usize] / graph.degree(vertex as usize).max(1) as f64
         });
         FALL * each.fold(0.0, f64::max)
+    }
+
+    /// Whether Σr² is at most `spread`.
+    fn is_spread(&self, spread: f64) -> bool {
+        let residuals = || self.touched.iter().map(|&v| self.residual[v as usize]);
+        spread.is_infinite() || residuals().map(|r| r * r).sum::<f64>() <= spread
     }
 
     fn is_dense(&self, graph: &OutEdges<'_>) -> bool {
@@ -357,12 +379,15 @@ impl Workspace {
                 self.receive(graph, seed, flow * share, threshold);
             }
             self.edges += seeds.len() as u64;
-            self.rounding += seeds.len() as f64 * self.left;
+            self.rounding += seeds.len() as f64 * (self.left + 2.0 * mass);
             return;
         }
         self.edges += span.len() as u64;
-        // Every receiver's sum is rounded; none exceeds what was left at the last count.
-        self.rounding += span.len() as f64 * self.left;
+        // Every receiver's sum is rounded, and none exceeds what was left at the last count. What
+        // flows is rounded by the damping, the division and, where edges have weights, by their
+        // product and by the strength, a sum of as many terms.
+        let terms = segment.values.map_or(0, |_| span.len());
+        self.rounding += span.len() as f64 * self.left + (5 + terms) as f64 * mass;
         let flow = flow / graph.strengths[vertex as usize];
         match (segment.columns, segment.values) {
             (Columns::U16(columns), None) => {
@@ -388,7 +413,7 @@ impl Workspace {
     fn keep(&mut self, vertex: u32, mass: f64) {
         let reserve = &mut self.reserve[vertex as usize];
         *reserve += mass;
-        self.rounding += *reserve;
+        self.rounding += *reserve + 2.0 * mass;
     }
 
     #[inline]
