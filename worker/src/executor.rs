@@ -19,7 +19,7 @@ use crate::cancellation::Cancellation;
 use crate::context::{Counters, TaskContext};
 use crate::memory::MemoryBudget;
 use crate::operator;
-use crate::storage::Objects;
+use crate::storage::{HandOver, Objects};
 
 /// Where tasks run. One per worker.
 #[derive(Debug)]
@@ -82,18 +82,29 @@ impl Executor {
     }
 
     /// Bytes that no running task has declared.
-    pub(crate) fn free_memory(&self) -> u64 {
-        self.memory.free()
+    pub(crate) fn free_memory(&self, objects: &Objects) -> u64 {
+        let held = objects.hand_over().map_or(0, HandOver::bytes);
+        (self.memory.free() + held).min(self.memory.total())
+    }
+
+    /// Lets `objects` hold what no task needs.
+    pub(crate) fn lend_memory(&self, objects: &Objects) {
+        if let Some(hand_over) = objects.hand_over() {
+            hand_over.share(&self.memory);
+        }
     }
 
     /// Runs `task` once its memory is free.
     pub(crate) async fn execute(&self, task: Task) -> Outcome {
         let name = task.operator.name();
         let bytes = task.operator.memory();
+        // What tasks hand each other makes room for what they compute.
+        let pressure = task.objects.hand_over().map(|held| held.make_room(bytes));
         let admitted = tokio::select! {
             admitted = self.memory.admit(name, bytes) => admitted,
             () = task.cancellation.cancelled() => Err(cancelled()),
         };
+        drop(pressure);
         let admission = match admitted {
             Ok(admission) => admission,
             Err(error) => return Outcome::failed(error),
@@ -184,6 +195,7 @@ mod tests {
             memory: ByteSize(memory),
             cache: None,
             cache_size: ByteSize(1 << 30),
+            hand_over: None,
             host: "test".to_owned(),
         })
         .expect("threads start")

@@ -18,4 +18,4 @@ mod stripes;
 pub use context::{Counters, TaskContext};
 pub use inspection::inspect;
 pub use session::{WorkerConfig, run};
-pub use storage::Objects;
+pub use storage::{HandOver, Objects};

@@ -8,10 +8,12 @@
 pub(crate) mod block;
 mod cache;
 pub(crate) mod fingerprints;
+mod hand_over;
 pub(crate) mod id_rows;
 pub(crate) mod input;
 pub(crate) mod ipc;
 mod mapped;
+pub(crate) mod matrix_file;
 mod objects;
 pub(crate) mod order;
 pub(crate) mod result;
@@ -20,6 +22,7 @@ pub(crate) mod tall;
 mod vectors;
 mod writer;
 
+pub use hand_over::HandOver;
 pub(crate) use mapped::Mapped;
 pub use objects::Objects;
 pub(crate) use writer::ObjectWriter;
