@@ -6,7 +6,7 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rankmill_common::operator::{Operator, Report};
@@ -26,6 +26,9 @@ use crate::storage::{HandOver, Objects};
 pub(crate) struct Executor {
     pool: Arc<ThreadPool>,
     memory: MemoryBudget,
+    /// Held by a task that computes with every thread and has nothing to wait for: two at once
+    /// would only push each other's matrices out of the cache.
+    turn: Arc<Mutex<()>>,
 }
 
 /// One attempt at a task.
@@ -78,6 +81,7 @@ impl Executor {
         Ok(Self {
             pool: Arc::new(compute_pool(config.threads)?),
             memory: MemoryBudget::new(config.memory),
+            turn: Arc::default(),
         })
     }
 
@@ -111,7 +115,11 @@ impl Executor {
         };
         let pool = Arc::clone(&self.pool);
         let runtime = Handle::current();
+        let turn = Arc::clone(&self.turn);
+        let alone = fills_the_pool(&task.operator) && task.objects.are_local();
         let running = tokio::task::spawn_blocking(move || {
+            // Taken outside the pool, whose threads must never wait for one another.
+            let _turn = alone.then(|| turn.lock().unwrap_or_else(PoisonError::into_inner));
             let outcome = run(task, runtime, &pool);
             drop(admission);
             outcome
@@ -121,6 +129,17 @@ impl Executor {
             Outcome::failed(Error::internal(message))
         })
     }
+}
+
+/// Whether a task keeps every thread busy by itself.
+fn fills_the_pool(operator: &Operator) -> bool {
+    matches!(
+        operator,
+        Operator::NormalMultiply(_)
+            | Operator::Combine(_)
+            | Operator::Gram(_)
+            | Operator::ColumnResiduals(_)
+    )
 }
 
 /// The threads that compute, shared by all tasks. While one of them waits for a part of its own

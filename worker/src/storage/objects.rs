@@ -148,6 +148,11 @@ impl Objects {
         Ok(kept.map_err(MatrixFile::into_numbers))
     }
 
+    /// Whether objects lie on a local disk, so that nobody waits for a network.
+    pub(crate) fn are_local(&self) -> bool {
+        self.inner.cache.is_none()
+    }
+
     /// The store behind the objects.
     pub fn state(&self) -> &Store {
         &self.inner.state
