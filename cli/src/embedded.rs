@@ -5,17 +5,18 @@
 
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::mpsc;
-use futures::future::FusedFuture;
+use futures::future::{BoxFuture, FusedFuture};
 use futures::{FutureExt, Stream};
 use hyper_util::rt::TokioIo;
 use rankmill_common::job::JobSpec;
 use rankmill_common::status::JobStatus;
 use rankmill_common::{ByteSize, Error, Result};
-use rankmill_coordinator::{Coordinator, CoordinatorConfig};
-use rankmill_worker::{Objects, WorkerConfig};
+use rankmill_coordinator::{Coordinator, CoordinatorConfig, Outputs};
+use rankmill_worker::{HandOver, Objects, WorkerConfig};
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::task::JoinError;
@@ -43,13 +44,20 @@ pub(crate) async fn run(
     let (channel, incoming) = transport();
     let (stop_coordinator, coordinator_stops) = watch::channel(false);
     let (stop_worker, worker_stops) = watch::channel(false);
-    let coordinator = Coordinator::alone(state.store.clone(), CoordinatorConfig::default());
+    // Only files: a remote store is slower than the computation, and outputs would pile up.
+    let local = state.store.local_path("").is_some();
+    let hand_over = local.then(HandOver::default);
+    let mut coordinator = Coordinator::alone(state.store.clone(), CoordinatorConfig::default());
+    if let Some(hand_over) = &hand_over {
+        coordinator = coordinator.with_outputs(Arc::new(Held(hand_over.clone())));
+    }
     // Served within this task: the coordinator's own future need not move between threads.
     let serving = coordinator
         .serve(incoming, told(coordinator_stops), |_| {})
         .fuse();
     let mut serving = pin!(serving);
-    let worker = rankmill_worker::run(channel.clone(), worker_config(keys), told(worker_stops));
+    let config = worker_config(keys, hand_over);
+    let worker = rankmill_worker::run(channel.clone(), config, told(worker_stops));
     let mut working = tokio::spawn(worker).fuse();
 
     let client = Client::new(channel);
@@ -82,16 +90,36 @@ pub(crate) async fn run(
     outcome
 }
 
+/// Outputs of the worker, as the coordinator sees them.
+struct Held(HandOver);
+
+impl Outputs for Held {
+    fn settled(&self, prefix: &str) -> BoxFuture<'static, Result<()>> {
+        let (held, prefix) = (self.0.clone(), prefix.to_owned());
+        Box::pin(async move { held.settled(&prefix).await })
+    }
+
+    fn release(&self, keys: &[String]) {
+        self.0.release(keys);
+    }
+
+    fn forget(&self, prefix: &str) -> BoxFuture<'static, ()> {
+        let (held, prefix) = (self.0.clone(), prefix.to_owned());
+        Box::pin(async move { held.forget(&prefix).await })
+    }
+}
+
 async fn follow(client: &Client, spec: &JobSpec, progress: &mut Progress) -> Result<JobStatus> {
     let submitted = client.submit(spec).await?;
     client.watch(&submitted.id, progress).await
 }
 
-fn worker_config(keys: &RunKeys) -> WorkerConfig {
+fn worker_config(keys: &RunKeys, hand_over: Option<HandOver>) -> WorkerConfig {
     WorkerConfig {
         threads: keys.threads(),
         memory: keys.memory.unwrap_or_else(machine::default_memory),
         cache: None,
+        hand_over,
         cache_size: ByteSize(Objects::DEFAULT_CACHE_BYTES),
         host: machine::host(),
     }

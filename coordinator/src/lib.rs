@@ -26,4 +26,5 @@ mod simulation;
 pub mod stages;
 
 pub use config::CoordinatorConfig;
+pub use engine::Outputs;
 pub use server::{Coordinator, Role};

@@ -1,6 +1,7 @@
 //! A coordinator that serves: as the leader, or as a standby that waits to be one.
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, Stream, StreamExt};
@@ -14,7 +15,7 @@ use tonic::service::Routes;
 use tonic::transport::server::Connected;
 
 use crate::config::CoordinatorConfig;
-use crate::engine::{Engine, Surroundings};
+use crate::engine::{Engine, Outputs, Surroundings};
 use crate::http;
 use crate::leadership::{self, Patience};
 use crate::seat::Seat;
@@ -79,6 +80,13 @@ impl Coordinator {
             succession: Succession::OneOf { name },
             surroundings: Surroundings::default(),
         }
+    }
+
+    /// The same coordinator, for a worker in this process that keeps its outputs in memory first.
+    #[must_use]
+    pub fn with_outputs(mut self, outputs: Arc<dyn Outputs>) -> Self {
+        self.surroundings.outputs = Some(outputs);
+        self
     }
 
     /// The same coordinator in a world of its own.

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use rankmill_common::{Error, ErrorKind, ObjectRef, Result};
 use tokio::runtime::Handle;
 
+use crate::storage::matrix_file::MatrixFile;
 use crate::storage::{Mapped, ObjectWriter, Objects};
 
 /// The surroundings of one attempt at a task.
@@ -98,6 +99,23 @@ impl TaskContext {
         Ok(mapped)
     }
 
+    /// The matrix `object`, if an earlier task has left it in memory.
+    pub(crate) fn in_memory(&self, object: &ObjectRef) -> Option<Arc<MatrixFile>> {
+        let file = self.objects.in_memory(object)?;
+        self.count_read(object.size);
+        Some(file)
+    }
+
+    /// The runtime that drives the network.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// The key of the object `name` below the attempt's prefix.
+    pub(crate) fn key(&self, name: &str) -> String {
+        format!("{}/{name}", self.output_prefix)
+    }
+
     /// Starts the object `name` below the attempt's prefix.
     ///
     /// # Errors
@@ -105,7 +123,7 @@ impl TaskContext {
     /// `ResourceExhausted` when the disk is full, `Unavailable` when it cannot be written.
     pub(crate) fn writer(&self, name: &str) -> Result<ObjectWriter> {
         self.check_cancelled()?;
-        let key = format!("{}/{name}", self.output_prefix);
+        let key = self.key(name);
         self.objects
             .writer(&self.runtime, &key, Arc::clone(&self.counters))
     }

@@ -6,7 +6,7 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rankmill_common::operator::{Operator, Report};
@@ -19,13 +19,16 @@ use crate::cancellation::Cancellation;
 use crate::context::{Counters, TaskContext};
 use crate::memory::MemoryBudget;
 use crate::operator;
-use crate::storage::Objects;
+use crate::storage::{HandOver, Objects};
 
 /// Where tasks run. One per worker.
 #[derive(Debug)]
 pub(crate) struct Executor {
     pool: Arc<ThreadPool>,
     memory: MemoryBudget,
+    /// Held by a task that computes with every thread and has nothing to wait for: two at once
+    /// would only push each other's matrices out of the cache.
+    turn: Arc<Mutex<()>>,
 }
 
 /// One attempt at a task.
@@ -78,29 +81,45 @@ impl Executor {
         Ok(Self {
             pool: Arc::new(compute_pool(config.threads)?),
             memory: MemoryBudget::new(config.memory),
+            turn: Arc::default(),
         })
     }
 
     /// Bytes that no running task has declared.
-    pub(crate) fn free_memory(&self) -> u64 {
-        self.memory.free()
+    pub(crate) fn free_memory(&self, objects: &Objects) -> u64 {
+        let held = objects.hand_over().map_or(0, HandOver::bytes);
+        (self.memory.free() + held).min(self.memory.total())
+    }
+
+    /// Lets `objects` hold what no task needs.
+    pub(crate) fn lend_memory(&self, objects: &Objects) {
+        if let Some(hand_over) = objects.hand_over() {
+            hand_over.share(&self.memory);
+        }
     }
 
     /// Runs `task` once its memory is free.
     pub(crate) async fn execute(&self, task: Task) -> Outcome {
         let name = task.operator.name();
         let bytes = task.operator.memory();
+        // What tasks hand each other makes room for what they compute.
+        let pressure = task.objects.hand_over().map(|held| held.make_room(bytes));
         let admitted = tokio::select! {
             admitted = self.memory.admit(name, bytes) => admitted,
             () = task.cancellation.cancelled() => Err(cancelled()),
         };
+        drop(pressure);
         let admission = match admitted {
             Ok(admission) => admission,
             Err(error) => return Outcome::failed(error),
         };
         let pool = Arc::clone(&self.pool);
         let runtime = Handle::current();
+        let turn = Arc::clone(&self.turn);
+        let alone = fills_the_pool(&task.operator) && task.objects.are_local();
         let running = tokio::task::spawn_blocking(move || {
+            // Taken outside the pool, whose threads must never wait for one another.
+            let _turn = alone.then(|| turn.lock().unwrap_or_else(PoisonError::into_inner));
             let outcome = run(task, runtime, &pool);
             drop(admission);
             outcome
@@ -110,6 +129,17 @@ impl Executor {
             Outcome::failed(Error::internal(message))
         })
     }
+}
+
+/// Whether a task keeps every thread busy by itself.
+fn fills_the_pool(operator: &Operator) -> bool {
+    matches!(
+        operator,
+        Operator::NormalMultiply(_)
+            | Operator::Combine(_)
+            | Operator::Gram(_)
+            | Operator::ColumnResiduals(_)
+    )
 }
 
 /// The threads that compute, shared by all tasks. While one of them waits for a part of its own
@@ -184,6 +214,7 @@ mod tests {
             memory: ByteSize(memory),
             cache: None,
             cache_size: ByteSize(1 << 30),
+            hand_over: None,
             host: "test".to_owned(),
         })
         .expect("threads start")

@@ -20,4 +20,4 @@ pub use context::{Counters, TaskContext};
 pub use inspection::inspect;
 pub use limits::Limits;
 pub use session::{WorkerConfig, run};
-pub use storage::Objects;
+pub use storage::{HandOver, Objects};

@@ -22,7 +22,7 @@ pub(crate) struct MemoryBudget {
 /// Memory that a task holds until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 impl MemoryBudget {
@@ -62,7 +62,33 @@ impl MemoryBudget {
             .acquire_many_owned(units.min(self.units))
             .await
             .map_err(|_| Error::internal("the memory budget was closed"))?;
-        Ok(Admission { _permit: permit })
+        Ok(Admission { permit })
+    }
+
+    /// All bytes of the budget.
+    pub(crate) fn total(&self) -> u64 {
+        self.total.0
+    }
+
+    /// Makes `held` as large as `bytes` need, if there is so much, without waiting.
+    pub(crate) fn try_resize(&self, held: &mut Option<Admission>, bytes: u64) -> bool {
+        let wanted = usize::try_from(bytes.div_ceil(UNIT)).unwrap_or(usize::MAX);
+        let has = held.as_ref().map_or(0, |held| held.permit.num_permits());
+        if wanted > has {
+            let Ok(more) = u32::try_from(wanted - has) else {
+                return false;
+            };
+            let Ok(permit) = Arc::clone(&self.free).try_acquire_many_owned(more) else {
+                return false;
+            };
+            match held {
+                Some(held) => held.permit.merge(permit),
+                None => *held = Some(Admission { permit }),
+            }
+        } else if let Some(held) = held {
+            drop(held.permit.split(has - wanted));
+        }
+        true
     }
 
     /// Bytes that no task has taken.

@@ -36,6 +36,7 @@ impl Worker {
         block_on(async {
             let channel = client::dial(&self.coordinator)?;
             let config = WorkerConfig {
+                hand_over: None,
                 threads: self
                     .threads
                     .map_or_else(machine::default_threads, |threads| threads as usize),

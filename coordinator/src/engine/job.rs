@@ -164,6 +164,9 @@ impl Job {
         }
         let mut objects = keys.clone();
         objects.retain(|key| self.released.insert(key.clone()));
+        if let Some(outputs) = &self.surroundings.outputs {
+            outputs.release(&keys);
+        }
         if !objects.is_empty() {
             self.journal
                 .write(JobEntry::ObjectsReleased { objects }, None);
@@ -288,6 +291,7 @@ impl Job {
             }
             let result = publish(&surroundings, &spec, &manifest).await;
             if result.is_ok() {
+                surroundings.forget_outputs(&job).await;
                 commit::sweep_scratch(&state, &job).await;
             }
             engine.tell(Command::Published { job, result });
@@ -342,6 +346,7 @@ impl Job {
                 if let Some(pointer) = damaged {
                     let _ = store.delete(&pointer).await;
                 }
+                surroundings.forget_outputs(&job).await;
                 commit::sweep_scratch(&store, &job).await;
             }
             engine.tell(Command::Settled { job, logged });

@@ -2,11 +2,21 @@
 //!
 //! Entries that arrive while an append is in flight travel together in the next one (group
 //! commit). The order of entries is the order of [`Journal::write`].
+//!
+//! Where outputs are visible before they are durable ([`Outputs`]), callers are answered at once
+//! and an entry waits for the outputs that it names, and all entries behind it wait with it. An
+//! entry that ends the job or completes its result waits for nothing: with it in the same slot,
+//! nobody reads any output again.
 
-use rankmill_common::JobId;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use rankmill_common::{ErrorKind, JobId, Result};
 use tokio::sync::mpsc;
 
 use super::command::{Command, EngineHandle};
+use super::surroundings::Outputs;
 use crate::log::{JobEntry, Log};
 use crate::scheduler::RequestId;
 
@@ -17,6 +27,8 @@ const GROUP: usize = 256;
 #[derive(Debug)]
 pub(super) struct Journal {
     entries: mpsc::UnboundedSender<Message>,
+    /// Who is answered before the log holds what was said, if anybody is.
+    early: Option<EngineHandle>,
 }
 
 #[derive(Debug)]
@@ -28,14 +40,21 @@ enum Message {
 
 impl Journal {
     /// Starts writing to `log`.
-    pub(super) fn start(job: JobId, log: Log, engine: EngineHandle) -> Self {
+    pub(super) fn start(
+        job: JobId,
+        log: Log,
+        engine: EngineHandle,
+        outputs: Option<Arc<dyn Outputs>>,
+    ) -> Self {
         let (entries, receiver) = mpsc::unbounded_channel();
-        tokio::spawn(write(job, log, engine, receiver));
-        Self { entries }
+        let early = outputs.as_ref().map(|_| engine.clone());
+        tokio::spawn(write(job, log, engine, outputs, receiver));
+        Self { entries, early }
     }
 
     /// Appends `entry`; the engine hears of `request` once the log holds it.
     pub(super) fn write(&self, entry: JobEntry, request: Option<RequestId>) {
+        let request = self.answer_early(request);
         // Fails only when the writer has told the engine that the log is lost.
         let _ = self.entries.send(Message::Entry(entry, request));
     }
@@ -43,7 +62,21 @@ impl Journal {
     /// The engine hears of `request` once the log holds everything written before; never, if the
     /// log is lost.
     pub(super) fn acknowledge(&self, request: RequestId) {
-        let _ = self.entries.send(Message::Answer(request));
+        if let Some(request) = self.answer_early(Some(request)) {
+            let _ = self.entries.send(Message::Answer(request));
+        }
+    }
+
+    /// The request that is still to be answered.
+    fn answer_early(&self, request: Option<RequestId>) -> Option<RequestId> {
+        match (&self.early, request) {
+            (Some(engine), Some(request)) => {
+                engine.tell(Command::Appended { request });
+                None
+            }
+            (Some(_), None) => None,
+            (None, request) => request,
+        }
     }
 
     /// Resolves when everything written before is in the log; never, if the log is lost.
@@ -54,36 +87,133 @@ impl Journal {
     }
 }
 
+impl Message {
+    /// Where the outputs lie that this entry makes count.
+    fn outputs(&self) -> Option<&str> {
+        match self {
+            Self::Entry(JobEntry::TaskCommitted { output_prefix, .. }, _) => Some(output_prefix),
+            Self::Entry(..) | Self::Answer(_) | Self::Flush(_) => None,
+        }
+    }
+
+    /// Whether nobody reads any output once the log holds this.
+    fn ends(&self) -> bool {
+        match self {
+            Self::Entry(entry, _) => match entry {
+                JobEntry::ResultCommitted { .. }
+                | JobEntry::JobSucceeded
+                | JobEntry::JobFailed { .. }
+                | JobEntry::JobCancelled => true,
+                JobEntry::JobCreated { .. }
+                | JobEntry::EpochStarted { .. }
+                | JobEntry::StageStarted { .. }
+                | JobEntry::TaskCommitted { .. }
+                | JobEntry::ObjectsReleased { .. } => false,
+            },
+            Self::Answer(_) | Self::Flush(_) => false,
+        }
+    }
+}
+
 async fn write(
     job: JobId,
     mut log: Log,
     engine: EngineHandle,
+    outputs: Option<Arc<dyn Outputs>>,
     mut messages: mpsc::UnboundedReceiver<Message>,
 ) {
-    let mut group = Vec::new();
-    while messages.recv_many(&mut group, GROUP).await > 0 {
-        let (mut entries, mut requests, mut flushes) = (Vec::new(), Vec::new(), Vec::new());
-        for message in group.drain(..) {
-            match message {
-                Message::Entry(entry, request) => {
-                    entries.push(entry);
-                    requests.extend(request);
-                }
-                Message::Answer(request) => requests.push(request),
-                Message::Flush(done) => flushes.push(done),
+    let (mut received, mut waiting) = (Vec::new(), VecDeque::new());
+    while messages.recv_many(&mut received, GROUP).await > 0 {
+        waiting.extend(received.drain(..));
+        while !waiting.is_empty() {
+            let count = match &outputs {
+                Some(outputs) => ready(&**outputs, &mut messages, &mut waiting).await,
+                None => Ok(waiting.len()),
+            };
+            let written = match count {
+                Ok(count) => append(&mut log, &engine, waiting.drain(..count)).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = written {
+                engine.tell(Command::LogFailed { job, error });
+                return;
             }
         }
-        if !entries.is_empty()
-            && let Err(error) = log.append(entries).await
-        {
-            engine.tell(Command::LogFailed { job, error });
-            return;
+    }
+}
+
+/// How many of the messages may go into the log; waits until it is one.
+async fn ready(
+    outputs: &dyn Outputs,
+    messages: &mut mpsc::UnboundedReceiver<Message>,
+    waiting: &mut VecDeque<Message>,
+) -> Result<usize> {
+    loop {
+        while let Ok(message) = messages.try_recv() {
+            waiting.push_back(message);
         }
-        for request in requests {
-            engine.tell(Command::Appended { request });
+        if let Some(last) = waiting.iter().rposition(Message::ends) {
+            return Ok(last + 1);
         }
-        for done in flushes {
-            let _ = done.send(());
+        let mut count = 0;
+        for prefix in waiting.iter().map(Message::outputs) {
+            match prefix.map(|prefix| outputs.settled(prefix).now_or_never()) {
+                None | Some(Some(Ok(()))) => count += 1,
+                Some(Some(Err(error))) => return Err(error),
+                Some(None) => break,
+            }
+        }
+        let Some(Some(prefix)) = waiting.front().map(Message::outputs) else {
+            return Ok(count.max(1));
+        };
+        if count > 0 {
+            return Ok(count);
+        }
+        let settled = outputs.settled(prefix);
+        tokio::select! {
+            settled = settled => settled?,
+            Some(message) = messages.recv() => waiting.push_back(message),
         }
     }
+}
+
+async fn append(
+    log: &mut Log,
+    engine: &EngineHandle,
+    group: impl Iterator<Item = Message>,
+) -> Result<()> {
+    let (mut entries, mut requests, mut flushes) = (Vec::new(), Vec::new(), Vec::new());
+    for message in group {
+        match message {
+            Message::Entry(entry, request) => {
+                entries.push(entry);
+                requests.extend(request);
+            }
+            Message::Answer(request) => requests.push(request),
+            Message::Flush(done) => flushes.push(done),
+        }
+    }
+    if !entries.is_empty() {
+        log.append(entries)
+            .await
+            .map_err(|error| match error.kind {
+                ErrorKind::ResourceExhausted => error.context("the job's log cannot be written"),
+                ErrorKind::InvalidInput
+                | ErrorKind::NotFound
+                | ErrorKind::AlreadyExists
+                | ErrorKind::Unavailable
+                | ErrorKind::InputLost
+                | ErrorKind::Fenced
+                | ErrorKind::Cancelled
+                | ErrorKind::NotConverged
+                | ErrorKind::Internal => error,
+            })?;
+    }
+    for request in requests {
+        engine.tell(Command::Appended { request });
+    }
+    for done in flushes {
+        let _ = done.send(());
+    }
+    Ok(())
 }

@@ -80,7 +80,7 @@ impl Engine {
         }
     }
 
-    /// An append failed. Fenced, or out of touch with the store: this coordinator's term is over,
+    /// An append failed, or an output before it. Fenced, or out of touch with the store: this coordinator's term is over,
     /// and whoever leads next picks up every job where its log ends. Otherwise (a full disk) only
     /// this job ends here, and stays as its log has it.
     pub(super) fn abandon(&mut self, id: &JobId, error: Error) -> Result<()> {
@@ -88,7 +88,7 @@ impl Engine {
             return Err(error);
         }
         if let Some(job) = self.jobs.get_mut(id) {
-            job.abandon(error.context("the job's log cannot be written"));
+            job.abandon(error);
         }
         // Dropped, these calls fail as if the coordinator were out of reach.
         self.replies

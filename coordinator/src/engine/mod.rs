@@ -32,6 +32,7 @@ use crate::scheduler::{Effect, Event, RequestId, Scheduler};
 
 pub(crate) use cluster::{Cluster, ClusterReader};
 pub(crate) use command::{Assignment, Command, EngineHandle, WorkerHello};
+pub use surroundings::Outputs;
 pub(crate) use surroundings::Surroundings;
 
 use job::Job;

@@ -76,7 +76,12 @@ impl Engine {
         if !history.state.is_terminal() {
             log = self.fence(log).await?;
         }
-        let journal = Journal::start(id.clone(), log, self.handle());
+        let journal = Journal::start(
+            id.clone(),
+            log,
+            self.handle(),
+            self.surroundings.outputs.clone(),
+        );
         let job = Job::resume(history, journal, self.surroundings.clone());
         self.jobs.insert(id, job);
         Ok(())
@@ -160,7 +165,12 @@ impl Engine {
             at_ms: wall_clock_ms(),
         };
         log.append(vec![created.clone()]).await?;
-        let journal = Journal::start(id.clone(), log, self.handle());
+        let journal = Journal::start(
+            id.clone(),
+            log,
+            self.handle(),
+            self.surroundings.outputs.clone(),
+        );
         if let Some(history) = JobHistory::replay(vec![created])? {
             self.jobs.insert(
                 id.clone(),

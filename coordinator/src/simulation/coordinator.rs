@@ -67,6 +67,7 @@ impl World {
         let (clock_world, clock_owner) = (Arc::clone(self), Arc::clone(process));
         Surroundings {
             algorithm: job::algorithm,
+            outputs: None,
             output: Arc::new(move |url| Client::open(&world, &owner, url)),
             // Well above zero, so that a clock can be set back.
             clock: Arc::new(move || clock_owner.clock(3_600_000 + clock_world.now())),

@@ -227,6 +227,7 @@ async fn coordinate(host: &'static str, state: String) -> turmoil::Result {
 
 async fn work(host: &'static str, cache: std::path::PathBuf) -> turmoil::Result {
     let config = WorkerConfig {
+        hand_over: None,
         threads: 1,
         memory: ByteSize(2 << 30),
         cache: Some(cache),

@@ -26,7 +26,7 @@ pub(super) fn run(context: &TaskContext, parameters: &ColumnResiduals) -> Result
     }
     let s = small_matrix::read(context, transform)?.submatrix(0..product.ncols as usize, 0..k);
     let sigma = small_matrix::read_row(context, sigma, k)?;
-    let q = tall::read_panel(context, factor, *rows)?;
+    let q = tall::share_panel(context, factor, *rows)?;
     let squared_norms = match Rows::read(context, product, *rows)? {
         Rows::Single(p) => difference_norms2(&p, &s, &q, &sigma),
         Rows::Double(p) => difference_norms2_f64(&p, &s, &q, &sigma),

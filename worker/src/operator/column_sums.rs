@@ -5,6 +5,7 @@ use rankmill_common::matrix::{Precision, RowRange, TallMatrix};
 use rankmill_common::operator::column_sums::{ColumnSums, ColumnSumsParts};
 
 use crate::context::TaskContext;
+use crate::storage::matrix_file::Numbered;
 use crate::storage::{block, tall};
 
 pub(crate) fn run(context: &TaskContext, operator: &ColumnSums) -> Result<ColumnSumsParts> {
@@ -18,7 +19,7 @@ pub(crate) fn run(context: &TaskContext, operator: &ColumnSums) -> Result<Column
         start: 0,
         count: operator.ncols,
     };
-    let shard = tall::write_f64(context, "sums.arrow", rows, 1, &sums)?;
+    let shard = tall::write(context, "sums.arrow", rows, 1, Numbered::Double(sums))?;
     Ok(ColumnSumsParts {
         sums: TallMatrix {
             nrows: operator.ncols,

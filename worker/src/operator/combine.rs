@@ -15,6 +15,7 @@ use rankmill_kernels::{Panel, Small, gaussian_panel};
 use super::small_matrix;
 use super::tall_matrix::Rows;
 use crate::context::TaskContext;
+use crate::storage::matrix_file::Numbered;
 use crate::storage::tall::{self, TallRows};
 
 pub(super) fn run(context: &TaskContext, parameters: &Combine) -> Result<Combined> {
@@ -186,11 +187,11 @@ fn leading(
 }
 
 fn write_rows(context: &TaskContext, parameters: &Combine, out: Rows) -> Result<Shard> {
-    let (rows, ncols) = (parameters.rows, parameters.ncols);
-    match out {
-        Rows::Single(panel) => tall::write_f32(context, "out", rows, ncols, panel.as_slice()),
-        Rows::Double(entries) => tall::write_f64(context, "out", rows, ncols, &entries),
-    }
+    let numbers = match out {
+        Rows::Single(panel) => Numbered::Single(panel),
+        Rows::Double(entries) => Numbered::Double(entries),
+    };
+    tall::write(context, "out", parameters.rows, parameters.ncols, numbers)
 }
 
 /// Per column the entry of largest magnitude, as f32 holds it, and its row in the whole matrix.

@@ -14,10 +14,11 @@ use rayon::prelude::*;
 
 use super::{small_matrix, tall_matrix};
 use crate::context::TaskContext;
+use crate::storage::matrix_file::Numbered;
 use crate::storage::{block, tall};
 
 pub(super) fn run(context: &TaskContext, parameters: &NormalMultiply) -> Result<NormalProduct> {
-    let x = tall::read_panel(context, &parameters.x, tall_matrix::all_rows(&parameters.x))?;
+    let x = tall::share_panel(context, &parameters.x, tall_matrix::all_rows(&parameters.x))?;
     let mean = match &parameters.mean {
         Some(mean) => Some(OwnedMean::read(context, mean, &x)?),
         None => None,
@@ -84,7 +85,7 @@ fn discard(
         });
     }
     Ok(NormalProduct {
-        z: tall_matrix::write_panel(context, "z", &z)?,
+        z: tall_matrix::write_panel(context, "z", z)?,
         certificate: None,
     })
 }
@@ -135,7 +136,7 @@ fn certify(
     let (mut y_shards, mut norm_shards) = (Vec::new(), Vec::new());
     for_each_block(context, parameters, |reference, block| {
         let y = sums.add_block(block, x, mean);
-        let shards = write_rows(context, reference, &y, &row_norms2(block, mean))?;
+        let shards = write_rows(context, reference, y, row_norms2(block, mean))?;
         y_shards.push(shards.0);
         norm_shards.push(shards.1);
         Ok(())
@@ -149,13 +150,13 @@ fn certify(
     }
     let column_norms2 = sums.centred_column_norms2(mean);
     Ok(NormalProduct {
-        z: tall_matrix::write_f64(context, "z", x.ncols(), &sums.z)?,
+        z: tall_matrix::write_f64(context, "z", x.ncols(), sums.z)?,
         certificate: Some(Certificate {
             y: y_shards,
             gram: small_matrix::write(context, "gram", &sums.gram)?,
             rounding: small_matrix::write_row(context, "rounding", &sums.rounding)?,
             row_norms2: norm_shards,
-            column_norms2: tall_matrix::write_f64(context, "column-norms2", 1, &column_norms2)?,
+            column_norms2: tall_matrix::write_f64(context, "column-norms2", 1, column_norms2)?,
         }),
     })
 }
@@ -235,8 +236,8 @@ fn row_norms2(block: &dyn MatrixBlock, mean: Option<&OwnedMean>) -> Vec<f64> {
 fn write_rows(
     context: &TaskContext,
     reference: &BlockRef,
-    y: &Panel,
-    norms: &[f64],
+    y: Panel,
+    norms: Vec<f64>,
 ) -> Result<(Shard, Shard)> {
     let rows = RowRange {
         start: reference.start,
@@ -245,8 +246,14 @@ fn write_rows(
     let y_name = format!("y-{}", rows.start);
     let norms_name = format!("row-norms2-{}", rows.start);
     Ok((
-        tall::write_f32(context, &y_name, rows, y.ncols() as u32, y.as_slice())?,
-        tall::write_f64(context, &norms_name, rows, 1, norms)?,
+        tall::write(
+            context,
+            &y_name,
+            rows,
+            y.ncols() as u32,
+            Numbered::Single(y),
+        )?,
+        tall::write(context, &norms_name, rows, 1, Numbered::Double(norms))?,
     ))
 }
 

@@ -11,6 +11,7 @@ use rankmill_kernels::graph;
 
 use super::tall_matrix;
 use crate::context::TaskContext;
+use crate::storage::matrix_file::Numbered;
 use crate::storage::{block, tall};
 
 pub(crate) fn run(context: &TaskContext, operator: &PageRankStep) -> Result<PageRankStepped> {
@@ -62,7 +63,13 @@ pub(crate) fn run(context: &TaskContext, operator: &PageRankStep) -> Result<Page
         count: rows.len() as u64,
     };
     Ok(PageRankStepped {
-        scores: tall::write_f64(context, "scores.arrow", range, 1, &x[rows])?,
+        scores: tall::write(
+            context,
+            "scores.arrow",
+            range,
+            1,
+            Numbered::Double(x[rows].to_vec()),
+        )?,
         sums,
         spread,
         steps,

@@ -87,8 +87,12 @@ impl Bench {
             let narrow: Vec<f32> = part.iter().map(|&x| x as f32).collect();
             let name = self.name();
             match precision {
-                Precision::Single => tall::write_f32(&self.context, &name, range, ncols, &narrow),
-                Precision::Double => tall::write_f64(&self.context, &name, range, ncols, &part),
+                Precision::Single => {
+                    tall::write_part(&self.context, &name, range, ncols as usize, &narrow)
+                }
+                Precision::Double => {
+                    tall::write_part(&self.context, &name, range, ncols as usize, &part)
+                }
             }
             .unwrap()
         };

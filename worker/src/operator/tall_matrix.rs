@@ -1,10 +1,12 @@
 //! Tall matrices between the store and the kernels.
 
 use rankmill_common::Result;
-use rankmill_common::matrix::{Precision, RowRange, Shard, TallMatrix};
+use rankmill_common::matrix::{Precision, RowRange, TallMatrix};
 use rankmill_kernels::Panel;
+use rankmill_kernels::tall::Entries;
 
 use crate::context::TaskContext;
+use crate::storage::matrix_file::Numbered;
 use crate::storage::tall;
 
 /// Bytes of one shard, at most.
@@ -40,18 +42,9 @@ pub(super) fn read_column(context: &TaskContext, matrix: &TallMatrix) -> Result<
 }
 
 /// Stores all rows of an f32 matrix, in shards of bounded size.
-pub(super) fn write_panel(context: &TaskContext, name: &str, panel: &Panel) -> Result<TallMatrix> {
-    let ncols = panel.ncols();
-    write(
-        name,
-        panel.nrows(),
-        ncols,
-        Precision::Single,
-        |name, rows| {
-            let entries = &panel.as_slice()[entries_of(rows, ncols)];
-            tall::write_f32(context, name, rows, ncols as u32, entries)
-        },
-    )
+pub(super) fn write_panel(context: &TaskContext, name: &str, panel: Panel) -> Result<TallMatrix> {
+    let (nrows, ncols) = (panel.nrows(), panel.ncols());
+    write(context, name, (nrows, ncols), Numbered::Single(panel))
 }
 
 /// Stores all rows of an f64 matrix, in shards of bounded size.
@@ -59,29 +52,41 @@ pub(super) fn write_f64(
     context: &TaskContext,
     name: &str,
     ncols: usize,
-    entries: &[f64],
+    entries: Vec<f64>,
 ) -> Result<TallMatrix> {
     let nrows = entries.len() / ncols.max(1);
-    write(name, nrows, ncols, Precision::Double, |name, rows| {
-        let entries = &entries[entries_of(rows, ncols)];
-        tall::write_f64(context, name, rows, ncols as u32, entries)
-    })
+    write(context, name, (nrows, ncols), Numbered::Double(entries))
 }
 
 fn write(
+    context: &TaskContext,
     name: &str,
-    nrows: usize,
-    ncols: usize,
-    precision: Precision,
-    mut shard: impl FnMut(&str, RowRange) -> Result<Shard>,
+    (nrows, ncols): (usize, usize),
+    numbers: Numbered,
 ) -> Result<TallMatrix> {
+    let precision = match &numbers {
+        Numbered::Single(_) => Precision::Single,
+        Numbered::Double(_) => Precision::Double,
+    };
     let row_bytes = ncols as u64 * precision.bytes();
     let ranges = RowRange::cut(nrows as u64, SHARD_BYTES / row_bytes.max(1));
-    let shards = ranges
-        .into_iter()
-        .enumerate()
-        .map(|(index, rows)| shard(&format!("{name}-{index}"), rows))
-        .collect::<Result<_>>()?;
+    let shards = match ranges.as_slice() {
+        [rows] => {
+            let shard = tall::write(context, &format!("{name}-0"), *rows, ncols as u32, numbers)?;
+            vec![shard]
+        }
+        ranges => {
+            let part = |(index, rows): (usize, &RowRange)| {
+                let name = format!("{name}-{index}");
+                let entries = entries_of(*rows, ncols);
+                match numbers.entries().slice(entries) {
+                    Entries::Single(part) => tall::write_part(context, &name, *rows, ncols, part),
+                    Entries::Double(part) => tall::write_part(context, &name, *rows, ncols, part),
+                }
+            };
+            ranges.iter().enumerate().map(part).collect::<Result<_>>()?
+        }
+    };
     Ok(TallMatrix {
         nrows: nrows as u64,
         ncols: ncols as u32,

@@ -31,7 +31,7 @@ use self::attempts::Attempts;
 use self::backoff::Backoff;
 use self::coordinator::{Coordinator, Failure};
 use crate::executor::Executor;
-use crate::storage::Objects;
+use crate::storage::{HandOver, Objects};
 
 /// What a worker may use and what it is called.
 #[derive(Clone, Debug)]
@@ -44,6 +44,9 @@ pub struct WorkerConfig {
     pub cache: Option<PathBuf>,
     /// Bytes that these copies may take.
     pub cache_size: ByteSize,
+    /// Where tasks leave matrices for one another in memory: only for a worker that lives and dies
+    /// with its coordinator, which has to wait for it before it logs anything.
+    pub hand_over: Option<HandOver>,
     /// Name of this machine, for people and for placing copies of a task elsewhere.
     pub host: String,
 }
@@ -158,7 +161,10 @@ impl Session {
         loop {
             match coordinator.register(request.clone()).await {
                 Ok(response) => match open(&response.state_url, config) {
-                    Ok(objects) => return Ok(Self::new(coordinator, executor, response, objects)),
+                    Ok(objects) => {
+                        executor.lend_memory(&objects);
+                        return Ok(Self::new(coordinator, executor, response, objects));
+                    }
                     Err(error) if error.kind == ErrorKind::Unavailable => {
                         tracing::warn!(%error, "cannot open the state store yet");
                     }
@@ -264,7 +270,8 @@ impl Session {
 
 fn open(state_url: &str, config: &WorkerConfig) -> Result<Objects> {
     let state = Store::open(state_url)?;
-    Objects::open_with_budget(state, config.cache.clone(), config.cache_size.0)
+    let objects = Objects::open_with_budget(state, config.cache.clone(), config.cache_size.0)?;
+    Ok(objects.handed_over(config.hand_over.clone()))
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ struct Forgotten;
 async fn poll(session: &Session, backoff: &mut Backoff) -> Result<Option<Lease>, Forgotten> {
     let request = LeaseTaskRequest {
         worker_id: session.worker_id.clone(),
-        free_memory: session.executor.free_memory(),
+        free_memory: session.executor.free_memory(&session.objects),
     };
     match session.coordinator.lease_task(request).await {
         Ok(lease) => {

@@ -1,5 +1,6 @@
 //! Arrow IPC files as objects: written with 64-byte alignment, read without a copy.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -12,7 +13,6 @@ use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
 use arrow::ipc::{Block, MetadataVersion, root_as_footer};
 use rankmill_common::{Error, ObjectRef, Result};
 
-use super::mapped::Mapped;
 use super::writer::ObjectWriter;
 use crate::context::TaskContext;
 
@@ -27,11 +27,7 @@ pub(crate) struct IpcWriter {
 impl IpcWriter {
     /// Starts the object `name` with the given schema.
     pub(crate) fn create(context: &TaskContext, name: &str, schema: &SchemaRef) -> Result<Self> {
-        let writer = context.writer(name)?;
-        let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)
-            .map_err(|e| Error::internal(e.to_string()))?;
-        let inner = FileWriter::try_new_with_options(writer, schema, options)
-            .map_err(|e| Error::internal(e.to_string()))?;
+        let inner = file_writer(context.writer(name)?, schema)?;
         Ok(Self { inner })
     }
 
@@ -51,6 +47,14 @@ impl IpcWriter {
             .map_err(|e| Error::internal(e.to_string()))?;
         writer.finish()
     }
+}
+
+/// Starts an IPC file as all objects are written.
+pub(super) fn file_writer<W: Write>(target: W, schema: &SchemaRef) -> Result<FileWriter<W>> {
+    let internal = |e: ArrowError| Error::internal(e.to_string());
+    let options =
+        IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5).map_err(internal)?;
+    FileWriter::try_new_with_options(target, schema, options).map_err(internal)
 }
 
 fn failed(writer: &ObjectWriter, error: &ArrowError) -> Error {
@@ -84,22 +88,21 @@ impl IpcFile {
     /// Opens `object`.
     pub(crate) fn open(context: &TaskContext, object: &ObjectRef) -> Result<Self> {
         let mapped = context.read(object)?;
-        Self::parse(&object.key, &mapped)
+        Self::parse(&object.key, mapped.buffer())
             .map_err(|e| Error::internal(format!("object {} is no Arrow IPC: {e}", object.key)))
     }
 
-    fn parse(key: &str, mapped: &Mapped) -> Result<Self, ArrowError> {
+    pub(super) fn parse(key: &str, buffer: Buffer) -> Result<Self, ArrowError> {
         let invalid = |reason: String| ArrowError::IpcError(reason);
-        let buffer = mapped.buffer();
-        let tail = mapped
+        let tail = buffer
             .last_chunk::<10>()
             .ok_or_else(|| invalid("it is shorter than a trailer".to_owned()))?;
-        let trailer = mapped.len() - tail.len();
+        let trailer = buffer.len() - tail.len();
         let start = read_footer_length(*tail)
             .ok()
             .and_then(|length| trailer.checked_sub(length))
             .ok_or_else(|| invalid("its trailer is damaged".to_owned()))?;
-        let footer = root_as_footer(&mapped[start..trailer]).map_err(|e| invalid(e.to_string()))?;
+        let footer = root_as_footer(&buffer[start..trailer]).map_err(|e| invalid(e.to_string()))?;
         let schema = footer
             .schema()
             .ok_or_else(|| invalid("it has no schema".to_owned()))?;
@@ -108,10 +111,11 @@ impl IpcFile {
             .recordBatches()
             .map(|blocks| blocks.iter().copied().collect())
             .unwrap_or_default();
+        let decoder = FileDecoder::new(Arc::clone(&schema), footer.version());
         Ok(Self {
             key: key.to_owned(),
             buffer,
-            decoder: FileDecoder::new(Arc::clone(&schema), footer.version()),
+            decoder,
             batches,
             schema,
         })

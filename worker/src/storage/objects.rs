@@ -18,7 +18,9 @@ use rankmill_store::Store;
 use tokio::runtime::Handle;
 
 use super::cache::Cache;
+use super::hand_over::HandOver;
 use super::mapped::Mapped;
+use super::matrix_file::{MatrixFile, Numbered, Shape, Template};
 use super::writer::{ObjectWriter, Target};
 use crate::context::Counters;
 
@@ -38,6 +40,10 @@ struct Inner {
     checked: Mutex<HashMap<String, Checked>>,
     /// Blocks whose structure was found sound.
     sound_blocks: Mutex<HashSet<Digest>>,
+    /// Matrices in memory, where tasks hand them over so.
+    hand_over: Option<HandOver>,
+    /// What lies around the numbers of a matrix file, by shape.
+    templates: Mutex<HashMap<Shape, Arc<Template>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,10 +86,71 @@ impl Objects {
             cache,
             checked: Mutex::default(),
             sound_blocks: Mutex::default(),
+            hand_over: None,
+            templates: Mutex::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// The same objects, of which those of jobs stay in `hand_over` before they are written.
+    /// Without effect on a remote store.
+    #[must_use]
+    pub fn handed_over(self, hand_over: Option<HandOver>) -> Self {
+        match Arc::try_unwrap(self.inner) {
+            Ok(inner) if inner.cache.is_none() => Self {
+                inner: Arc::new(Inner { hand_over, ..inner }),
+            },
+            Ok(inner) => Self {
+                inner: Arc::new(inner),
+            },
+            // Somebody reads them already.
+            Err(inner) => Self { inner },
+        }
+    }
+
+    /// Where tasks hand each other matrices in memory, if they do.
+    pub(crate) fn hand_over(&self) -> Option<&HandOver> {
+        self.inner.hand_over.as_ref()
+    }
+
+    /// The matrix `object`, if it is in memory.
+    pub(crate) fn in_memory(&self, object: &ObjectRef) -> Option<Arc<MatrixFile>> {
+        self.hand_over()?.get(object)
+    }
+
+    /// Keeps the matrix `key` in memory and sees to it that it is written; gives its numbers back
+    /// where it has to be written at once.
+    pub(super) fn keep(
+        &self,
+        runtime: &Handle,
+        key: &str,
+        shape: Shape,
+        numbers: Numbered,
+    ) -> Result<std::result::Result<ObjectRef, Numbered>> {
+        /// The root of what goes with its job: other outputs outlive it, and are written at once.
+        const SCRATCH: &str = "jobs/";
+        let Some(hand_over) = self.hand_over().filter(|_| key.starts_with(SCRATCH)) else {
+            return Ok(Err(numbers));
+        };
+        let known = lock(&self.inner.templates).get(&shape).cloned();
+        let template = match known {
+            Some(template) => template,
+            None => {
+                let made = Arc::new(Template::make(shape, &numbers)?);
+                lock(&self.inner.templates).insert(shape, Arc::clone(&made));
+                made
+            }
+        };
+        let file = MatrixFile::new(key.to_owned(), shape, template, numbers);
+        let kept = hand_over.keep(file, self, runtime);
+        Ok(kept.map_err(MatrixFile::into_numbers))
+    }
+
+    /// Whether objects lie on a local disk, so that nobody waits for a network.
+    pub(crate) fn are_local(&self) -> bool {
+        self.inner.cache.is_none()
     }
 
     /// The store behind the objects.
@@ -98,6 +165,10 @@ impl Objects {
     /// `InputLost` where the object is gone or damaged, `Unavailable` where the store is out of
     /// reach, `ResourceExhausted` where the cache's disk is full.
     pub(crate) fn read(&self, runtime: &Handle, object: &ObjectRef) -> Result<Mapped> {
+        if let Some(hand_over) = self.hand_over() {
+            // A reader that wants the file, not the numbers.
+            runtime.block_on(hand_over.demand(&object.key))?;
+        }
         let mapped = match (&self.inner.cache, self.inner.state.local_path(&object.key)) {
             (None, Some(path)) => open_local(&path, object)?,
             (Some(cache), _) => cache.read(&self.inner.state, runtime, object)?,

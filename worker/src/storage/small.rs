@@ -1,10 +1,11 @@
 //! Small dense f64 matrices, one object each.
 
-use arrow::buffer::Buffer;
 use rankmill_common::matrix::SmallMatrix;
 use rankmill_common::{Error, Result};
 
-use super::ipc::{IpcFile, write_batch};
+use super::ipc::IpcFile;
+use super::matrix_file::Numbered;
+use super::tall::write_matrix;
 use super::vectors::{self, Numbers};
 use crate::context::TaskContext;
 
@@ -15,6 +16,12 @@ use crate::context::TaskContext;
 /// `InputLost` where the object is gone, `Internal` where it has another shape.
 pub(crate) fn read(context: &TaskContext, matrix: &SmallMatrix) -> Result<Vec<f64>> {
     let (nrows, ncols) = (matrix.nrows as usize, matrix.ncols as usize);
+    if let Some(file) = context.in_memory(&matrix.object)
+        && let Numbered::Double(entries) = file.numbers()
+        && entries.len() == nrows * ncols
+    {
+        return Ok(entries.clone());
+    }
     let file = IpcFile::open(context, &matrix.object)?;
     let mut entries = Vec::with_capacity(nrows * ncols);
     for batch in file.batches() {
@@ -67,16 +74,7 @@ pub(crate) fn write(
     entries: &[f64],
 ) -> Result<SmallMatrix> {
     let shape = (nrows as usize, ncols as usize);
-    if entries.len() != shape.0 * shape.1 {
-        let found = entries.len();
-        return Err(Error::internal(format!(
-            "{name}: {found} entries for {nrows} x {ncols}"
-        )));
-    }
-    let schema = vectors::schema::<f64>(shape.1)?;
-    let entries = Buffer::from_slice_ref(entries);
-    let batch = vectors::batch::<f64>(&schema, shape.0, shape.1, entries)?;
-    let object = write_batch(context, name, &batch)?;
+    let object = write_matrix(context, name, shape, Numbered::Double(entries.to_vec()))?;
     Ok(SmallMatrix {
         nrows,
         ncols,

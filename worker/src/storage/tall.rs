@@ -3,17 +3,19 @@
 //! A shard holds batches of a few MiB, so that writing one needs little memory beside the rows
 //! themselves. Readers ask for rows and never see shards or batches.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
 use rankmill_common::matrix::{RowRange, Shard, TallMatrix};
-use rankmill_common::{Error, Result};
+use rankmill_common::{Error, ObjectRef, Result};
 use rankmill_kernels::Panel;
 use rankmill_kernels::tall::{Entries, RowsView};
 use rayon::prelude::*;
 
 use super::ipc::{IpcFile, IpcWriter};
+use super::matrix_file::{MatrixFile, Numbered, Shape};
 use super::vectors::{self, Number, Numbers};
 use crate::context::TaskContext;
 
@@ -53,68 +55,121 @@ pub(crate) fn read_f64(
     Ok(numbers)
 }
 
-/// Writes `numbers`, row-major, as a shard of f32.
+/// Stores `numbers`, of `ncols` per row, as a shard.
 ///
 /// # Errors
 ///
 /// `ResourceExhausted` when the disk is full, `Unavailable` when the store is out of reach.
-pub(crate) fn write_f32(
+pub(crate) fn write(
     context: &TaskContext,
     name: &str,
     rows: RowRange,
     ncols: u32,
-    numbers: &[f32],
+    numbers: Numbered,
 ) -> Result<Shard> {
-    write(context, name, rows, ncols as usize, numbers)
+    let shape = (to_usize(rows.count)?, ncols as usize);
+    let object = write_matrix(context, name, shape, numbers)?;
+    Ok(Shard { rows, object })
 }
 
-/// As [`write_f32`], of f64.
+/// Stores a matrix of `nrows` × `ncols` numbers as the object `name`.
 ///
 /// # Errors
 ///
-/// As [`write_f32`].
-pub(crate) fn write_f64(
+/// As [`write`].
+pub(super) fn write_matrix(
     context: &TaskContext,
     name: &str,
-    rows: RowRange,
-    ncols: u32,
-    numbers: &[f64],
-) -> Result<Shard> {
-    write(context, name, rows, ncols as usize, numbers)
+    (nrows, ncols): (usize, usize),
+    numbers: Numbered,
+) -> Result<ObjectRef> {
+    let found = numbers.entries().len();
+    if found != nrows * ncols {
+        return Err(Error::internal(format!(
+            "{name}: {found} numbers for {nrows} x {ncols}"
+        )));
+    }
+    let shape = Shape {
+        nrows,
+        ncols,
+        double: numbers.is_double(),
+    };
+    context.check_cancelled()?;
+    let objects = context.objects();
+    match objects.keep(context.runtime(), &context.key(name), shape, numbers)? {
+        Ok(object) => {
+            context.counters().count_written(object.size);
+            Ok(object)
+        }
+        Err(numbers) => match numbers.entries() {
+            Entries::Single(entries) => write_file(context, name, shape, entries),
+            Entries::Double(entries) => write_file(context, name, shape, entries),
+        },
+    }
 }
 
-fn write<T: Number>(
+/// Stores a part of a larger matrix, f32, as a shard.
+///
+/// # Errors
+///
+/// As [`write`].
+pub(crate) fn write_part<T: Number>(
     context: &TaskContext,
     name: &str,
     rows: RowRange,
     ncols: usize,
     numbers: &[T],
 ) -> Result<Shard> {
-    let nrows = to_usize(rows.count)?;
-    if numbers.len() != nrows * ncols {
-        let found = numbers.len();
-        return Err(Error::internal(format!(
-            "{name}: {found} numbers for {nrows} x {ncols}"
-        )));
-    }
-    let schema = vectors::schema::<T>(ncols)?;
+    let shape = Shape {
+        nrows: to_usize(rows.count)?,
+        ncols,
+        double: size_of::<T>() == size_of::<f64>(),
+    };
+    let object = write_file(context, name, shape, numbers)?;
+    Ok(Shard { rows, object })
+}
+
+fn write_file<T: Number>(
+    context: &TaskContext,
+    name: &str,
+    shape: Shape,
+    numbers: &[T],
+) -> Result<ObjectRef> {
+    let schema = vectors::schema::<T>(shape.ncols)?;
     let mut writer = IpcWriter::create(context, name, &schema)?;
+    for_each_batch(shape.nrows, shape.ncols, numbers, |count, part| {
+        writer.write(&vectors::batch::<T>(&schema, count, shape.ncols, part)?)
+    })?;
+    writer.finish()
+}
+
+/// Cuts rows into batches as files have them: how many rows, and a copy of their numbers.
+pub(super) fn for_each_batch<T: Number>(
+    nrows: usize,
+    ncols: usize,
+    numbers: &[T],
+    mut visit: impl FnMut(usize, Buffer) -> Result<()>,
+) -> Result<()> {
     let batch_rows = (BATCH_BYTES / (ncols * size_of::<T>()).max(1)).max(1);
     for first in (0..nrows).step_by(batch_rows) {
         let count = batch_rows.min(nrows - first);
         let part = &numbers[first * ncols..(first + count) * ncols];
-        let part = Buffer::from_slice_ref(part);
-        writer.write(&vectors::batch::<T>(&schema, count, ncols, part)?)?;
+        visit(count, Buffer::from_slice_ref(part))?;
     }
-    let object = writer.finish()?;
-    Ok(Shard { rows, object })
+    Ok(())
 }
 
 /// Rows of a stored matrix where they lie.
 pub(crate) struct TallRows {
     ncols: usize,
-    /// Batches that point into maps, and which of their entries are meant.
-    pieces: Vec<(RecordBatch, Range<usize>)>,
+    /// Where numbers lie, and which of them are meant.
+    pieces: Vec<(Piece, Range<usize>)>,
+}
+
+enum Piece {
+    /// Points into a map.
+    Batch(RecordBatch),
+    Memory(Arc<MatrixFile>),
 }
 
 impl TallRows {
@@ -131,24 +186,20 @@ impl TallRows {
             if shard.rows.end() <= rows.start || shard.rows.start >= rows.end() {
                 continue;
             }
-            let file = IpcFile::open(context, &shard.object)?;
-            let mut start = shard.rows.start;
-            for batch in file.batches() {
-                let batch = batch?;
-                let end = start + batch.num_rows() as u64;
-                let (from, to) = (start.max(rows.start), end.min(rows.end()));
+            let start = shard.rows.start;
+            let mut add = |piece: Piece, start: u64, count: u64| {
+                let (from, to) = (start.max(rows.start), (start + count).min(rows.end()));
                 if from < to {
-                    if vectors::numbers(&batch, ncols).is_none() {
-                        let key = &shard.object.key;
-                        return Err(Error::internal(format!(
-                            "object {key} holds no vectors of {ncols} numbers"
-                        )));
-                    }
                     let entries = (from - start) as usize * ncols..(to - start) as usize * ncols;
-                    pieces.push((batch, entries));
+                    pieces.push((piece, entries));
                     found += to - from;
                 }
-                start = end;
+            };
+            match context.in_memory(&shard.object) {
+                Some(file) if file.ncols() == ncols => {
+                    add(Piece::Memory(file), start, shard.rows.count);
+                }
+                Some(_) | None => read_batches(context, shard, ncols, &mut add)?,
             }
         }
         if found != rows.count {
@@ -163,13 +214,16 @@ impl TallRows {
 
     /// The entries of each piece, in order.
     fn entries(&self) -> impl Iterator<Item = Entries<'_>> {
-        self.pieces.iter().filter_map(|(batch, range)| {
-            // Every batch was found to hold such numbers when it was opened.
-            let numbers = vectors::numbers(batch, self.ncols)?;
-            Some(match numbers {
-                Numbers::Single(numbers) => Entries::Single(&numbers[range.clone()]),
-                Numbers::Double(numbers) => Entries::Double(&numbers[range.clone()]),
-            })
+        self.pieces.iter().filter_map(|(piece, range)| {
+            let entries = match piece {
+                Piece::Memory(file) => file.numbers().entries(),
+                // Every batch was found to hold such numbers when it was opened.
+                Piece::Batch(batch) => match vectors::numbers(batch, self.ncols)? {
+                    Numbers::Single(numbers) => Entries::Single(numbers),
+                    Numbers::Double(numbers) => Entries::Double(numbers),
+                },
+            };
+            Some(entries.slice(range.clone()))
         })
     }
 
@@ -181,6 +235,69 @@ impl TallRows {
         }
         view
     }
+}
+
+/// Calls `add` with each batch of a shard, its first row and its number of rows.
+fn read_batches(
+    context: &TaskContext,
+    shard: &Shard,
+    ncols: usize,
+    add: &mut impl FnMut(Piece, u64, u64),
+) -> Result<()> {
+    let file = IpcFile::open(context, &shard.object)?;
+    let mut start = shard.rows.start;
+    for batch in file.batches() {
+        let batch = batch?;
+        if vectors::numbers(&batch, ncols).is_none() {
+            let key = &shard.object.key;
+            return Err(Error::internal(format!(
+                "object {key} holds no vectors of {ncols} numbers"
+            )));
+        }
+        let count = batch.num_rows() as u64;
+        add(Piece::Batch(batch), start, count);
+        start += count;
+    }
+    Ok(())
+}
+
+/// A panel of its own, or one in memory that others read as well.
+pub(crate) enum SharedPanel {
+    Own(Panel),
+    Shared(Arc<MatrixFile>),
+}
+
+impl Deref for SharedPanel {
+    type Target = Panel;
+
+    fn deref(&self) -> &Panel {
+        static NONE: LazyLock<Panel> = LazyLock::new(Panel::default);
+        match self {
+            Self::Own(panel) => panel,
+            // Only matrices of f32 are shared so.
+            Self::Shared(file) => file.numbers().panel().unwrap_or(&NONE),
+        }
+    }
+}
+
+/// Rows `rows` of `matrix` as f32, without a copy where they lie in memory as one panel.
+///
+/// # Errors
+///
+/// As [`read_panel`].
+pub(crate) fn share_panel(
+    context: &TaskContext,
+    matrix: &TallMatrix,
+    rows: RowRange,
+) -> Result<SharedPanel> {
+    if let Some(shard) = matrix.shards.iter().find(|shard| shard.rows == rows)
+        && let Some(file) = context.in_memory(&shard.object)
+        && file.numbers().panel().is_some()
+        && file.ncols() == matrix.ncols as usize
+    {
+        return Ok(SharedPanel::Shared(file));
+    }
+    read_panel(context, matrix, rows).map(SharedPanel::Own)
 }
 
 /// Copies rows into `target`, piece by piece, with `copy` for the widths at hand.

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::Stripe;
 use crate::context::TaskContext;
 use crate::storage::block::{NARROW_SEGMENT_WIDTH, SparseBlockWriter, StoredColumn, StoredValues};
+use crate::storage::matrix_file::Numbered;
 use crate::storage::tall;
 
 /// Numbers per column: entries, their sum, sum of absolute values, sum of squares.
@@ -80,8 +81,13 @@ fn write_columns<C: StoredColumn>(
                 start: 0,
                 count: shape.ncols,
             };
-            let shard =
-                tall::write_f64(context, "statistics.arrow", rows, STATISTICS as u32, &sums)?;
+            let shard = tall::write(
+                context,
+                "statistics.arrow",
+                rows,
+                STATISTICS as u32,
+                Numbered::Double(sums),
+            )?;
             Some(shard.object)
         }
     };

@@ -92,7 +92,7 @@ impl Answer {
             .iter()
             .map(|(name, matrix)| small_matrix::write(context, name, matrix))
             .collect::<Result<_>>()?;
-        let tall = match &self.tall {
+        let tall = match self.tall {
             Some(panel) => Some(tall_matrix::write_panel(context, "v", panel)?),
             None => None,
         };

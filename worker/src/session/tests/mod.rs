@@ -35,6 +35,7 @@ impl Worker {
             .expect("a URL")
             .connect_lazy();
         let config = WorkerConfig {
+            hand_over: None,
             threads: 1,
             memory: ByteSize(1 << 30),
             cache: None,
