@@ -23,7 +23,8 @@ pub struct PartitionEntries {
     pub column_indices: Option<ObjectRef>,
     /// Rows of each block, in order.
     pub blocks: Vec<RowRange>,
-    /// The numbering of rows and columns, where it is not that of the ids.
+    /// The numbering of rows and columns, where it is not that of the ids; tables of indices have
+    /// it in them already.
     pub order: Option<VertexOrder>,
     /// Whether an entry also stands at its mirrored place.
     pub mirror: Mirror,

@@ -147,7 +147,8 @@ impl<'a> Edges<'a> {
             row_indices: indices.clone(),
             column_indices: indices.clone(),
             blocks: blocks.clone(),
-            order: Some(ordered.order.clone()),
+            // Indices of codes are in the new order already.
+            order: indices.is_none().then(|| ordered.order.clone()),
             mirror: match self.layout.edges {
                 EdgeDirection::Directed => Mirror::Off,
                 EdgeDirection::Undirected => Mirror::On,

@@ -20,9 +20,9 @@ pub(crate) fn run(context: &TaskContext, operator: &ListIds) -> Result<MergedIds
     let sums = sums(context, operator)?;
     let first = operator.range.lowest + operator.codes.start;
     let (mut keys, mut counts) = (Vec::new(), Vec::new());
-    for (key, count) in (first..).zip(sums) {
+    for (code, count) in sums.into_iter().enumerate() {
         if count > 0 {
-            keys.push(key);
+            keys.push(first + code as u64);
             counts.push(count);
         }
     }
