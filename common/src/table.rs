@@ -68,6 +68,48 @@ pub struct IdShard {
     pub object: ObjectRef,
 }
 
+/// Where all integer ids of a column lie.
+///
+/// Ids are counted as keys, which have the order of the ids: an unsigned id is its own key, that
+/// of a signed one is its 64-bit pattern with the sign bit flipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdRange {
+    /// Key of the lowest id.
+    pub lowest: u64,
+    /// Keys from the lowest to the highest, both counted.
+    pub span: u64,
+}
+
+impl IdRange {
+    /// Spans above this are wide, however many entries there are: tables over them outgrow memory.
+    const WIDEST: u64 = 1 << 27;
+    /// Spans below this are narrow, however few entries there are.
+    const NARROWEST: u64 = 1 << 20;
+
+    /// The range between two keys.
+    pub fn between(lowest: u64, highest: u64) -> Self {
+        Self {
+            lowest,
+            span: highest.saturating_sub(lowest).saturating_add(1),
+        }
+    }
+
+    /// The smallest range that holds both.
+    pub fn join(self, other: Self) -> Self {
+        let highest = |range: Self| range.lowest.saturating_add(range.span - 1);
+        Self::between(
+            self.lowest.min(other.lowest),
+            highest(self).max(highest(other)),
+        )
+    }
+
+    /// Whether tables over the whole range are cheaper than lists of the ids that occur in
+    /// `entries` entries: a table of 32-bit numbers then takes a byte per entry at most.
+    pub fn is_narrow(self, entries: u64) -> bool {
+        self.span <= (entries / 4).clamp(Self::NARROWEST, Self::WIDEST)
+    }
+}
+
 impl IdTable {
     /// Number of ids.
     pub fn count(&self) -> u64 {

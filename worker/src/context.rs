@@ -86,17 +86,15 @@ impl TaskContext {
         &self.objects
     }
 
-    /// The bytes of `object`, checked against its digest.
+    /// The bytes of `object`, checked against its digest. The caller counts those that it looks at.
     ///
     /// # Errors
     ///
     /// `InputLost` where the object is gone or damaged, `Unavailable` where the store is out of
     /// reach.
-    pub(crate) fn read(&self, object: &ObjectRef) -> Result<Mapped> {
+    pub(crate) fn map(&self, object: &ObjectRef) -> Result<Mapped> {
         self.check_cancelled()?;
-        let mapped = self.objects.read(&self.runtime, object)?;
-        self.count_read(object.size);
-        Ok(mapped)
+        self.objects.read(&self.runtime, object)
     }
 
     /// The matrix `object`, if an earlier task has left it in memory.

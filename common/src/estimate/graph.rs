@@ -204,6 +204,8 @@ mod tests {
             }],
             row_id_type: IdType::Int64,
             column_id_type: IdType::Int64,
+            row_id_range: None,
+            column_id_range: None,
             vector_length: None,
         }
     }

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::TASK_OVERHEAD;
 use super::inspect::Piece;
-use super::partition_entries::PartitionedEntries;
 use crate::ObjectRef;
 use crate::input::{DenseLayout, Duplicates, OnBadRow, Transform};
 use crate::matrix::{BlockRef, RowRange};
@@ -20,8 +19,8 @@ pub struct BuildBlock {
     pub ncols: u64,
     /// Width of a column segment; up to 65,536 local indices have 16 bits, above 32.
     pub segment_width: u32,
-    /// Entries of every piece, in file order.
-    pub pieces: Vec<PartitionedEntries>,
+    /// Entries of the pieces that have some in this block, in file order.
+    pub pieces: Vec<PieceEntries>,
     /// What becomes of several entries at one place.
     pub duplicates: Duplicates,
     /// Local transforms, applied in order once duplicates are merged.
@@ -30,6 +29,15 @@ pub struct BuildBlock {
     pub statistics: Statistics,
     /// Whether values are stored or are all one.
     pub values: Values,
+}
+
+/// What one piece has of a block.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PieceEntries {
+    /// All of the piece's entries, one record batch per block.
+    pub entries: ObjectRef,
+    /// Those of this block.
+    pub count: u64,
 }
 
 /// Whether a task also makes column statistics.
@@ -88,11 +96,7 @@ pub struct BuiltBlock {
 
 impl BuildBlock {
     pub(super) fn memory(&self) -> u64 {
-        let entries: u64 = self
-            .pieces
-            .iter()
-            .filter_map(|piece| piece.counts.get(self.block as usize))
-            .sum();
+        let entries: u64 = self.pieces.iter().map(|piece| piece.count).sum();
         let statistics = match self.statistics {
             Statistics::Skip => 0,
             Statistics::Collect => 64 * self.ncols,

@@ -1,7 +1,8 @@
 //! `encode_entries`: reads one piece of triplets and replaces ids by codes local to the piece.
 //!
 //! Each distinct id of the piece is kept once, in ascending order; its code is its place in that
-//! order. Where ids are indices already, codes are the indices and no ids are kept.
+//! order. Where all ids of the input lie in a narrow range, a code is the distance from the lowest
+//! one; where ids are indices already, codes are the indices. Then no ids are kept.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,7 @@ use super::TASK_OVERHEAD;
 use super::inspect::Piece;
 use crate::ObjectRef;
 use crate::input::{OnBadRow, SparseLayout};
+use crate::table::IdRange;
 
 /// Parameters of `encode_entries`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +23,10 @@ pub struct EncodeEntries {
     pub on_bad_row: OnBadRow,
     /// Which values make sense.
     pub sign: Sign,
+    /// Where all row ids lie, if they are to be coded as distances.
+    pub row_range: Option<IdRange>,
+    /// Where all column ids lie, if they are to be coded as distances.
+    pub column_range: Option<IdRange>,
 }
 
 /// Which values make sense.
@@ -40,9 +46,9 @@ pub struct EncodedEntries {
     pub entries: ObjectRef,
     /// Number of entries.
     pub count: u64,
-    /// The piece's row ids; absent where ids are indices.
+    /// The piece's row ids; absent where codes are indices or distances.
     pub row_ids: Option<PieceIds>,
-    /// The piece's column ids; absent where ids are indices.
+    /// The piece's column ids; absent where codes are indices or distances.
     pub column_ids: Option<PieceIds>,
     /// Largest row code plus one.
     pub row_codes: u64,

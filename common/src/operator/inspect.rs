@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::TASK_OVERHEAD;
 use crate::Digest;
 use crate::input::{InputSpec, Orientation};
-use crate::table::IdType;
+use crate::table::{IdRange, IdType};
 
 /// Parameters of `inspect`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,12 @@ pub struct Inspection {
     pub row_id_type: IdType,
     /// Type of the column ids (64-bit integers or names for dense input).
     pub column_id_type: IdType,
+    /// Where row ids lie, where they are integers and every footer says so.
+    #[serde(default)]
+    pub row_id_range: Option<IdRange>,
+    /// Where column ids lie.
+    #[serde(default)]
+    pub column_id_range: Option<IdRange>,
     /// Length of the vectors of a dense input; absent for triplets.
     pub vector_length: Option<u64>,
 }
@@ -94,7 +100,7 @@ impl Inspection {
     /// Identifies the matrix that `input` makes of these files.
     pub fn matrix_digest(&self, input: &InputSpec) -> Digest {
         /// Raised whenever ingest would make other bytes of the same input.
-        const FORMAT: u32 = 1;
+        const FORMAT: u32 = 2;
         let files: Vec<_> = self
             .files
             .iter()
@@ -191,6 +197,8 @@ mod tests {
                 files,
                 row_id_type: IdType::Int64,
                 column_id_type: IdType::Int64,
+                row_id_range: None,
+                column_id_range: None,
                 vector_length: None,
             };
             let mut next = 0;

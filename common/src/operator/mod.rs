@@ -8,10 +8,13 @@ pub mod build_block;
 pub mod column_residuals;
 pub mod column_sums;
 pub mod combine;
+pub mod count_ids;
 pub mod encode_entries;
 pub mod find_sources;
 pub mod gram;
+pub mod index_ids;
 pub mod inspect;
+pub mod list_ids;
 pub mod merge_ids;
 pub mod merge_scores;
 pub mod normal_multiply;
@@ -38,10 +41,13 @@ pub use build_block::{BuildBlock, BuildDenseBlock, BuiltBlock};
 pub use column_residuals::{ColumnResiduals, ResidualParts};
 pub use column_sums::{ColumnSums, ColumnSumsParts};
 pub use combine::{Combine, Combined};
+pub use count_ids::{CountIds, CountedIds};
 pub use encode_entries::{EncodeEntries, EncodedEntries};
 pub use find_sources::{FindSources, FoundSources};
 pub use gram::{Gram, GramPart};
+pub use index_ids::{IndexIds, IndexedIds};
 pub use inspect::{Inspect, Inspection};
+pub use list_ids::ListIds;
 pub use merge_ids::{MergeIds, MergedIds};
 pub use merge_scores::{MergeScores, MergedScores};
 pub use normal_multiply::{NormalMultiply, NormalProduct};
@@ -114,6 +120,12 @@ operators! {
     EncodeEntries => EncodedEntries,
     /// Merges the pieces' ids into one shard of the id table.
     MergeIds => MergedIds,
+    /// Counts how often each id of a narrow range occurs.
+    CountIds => CountedIds,
+    /// Makes one shard of the id table of such counts.
+    ListIds => MergedIds,
+    /// Makes a table of the index of every id of a narrow range.
+    IndexIds => IndexedIds,
     /// Numbers a graph's vertices by descending degree.
     OrderVertices => OrderedVertices,
     /// Replaces local codes by indices; sorts entries by block.
@@ -204,6 +216,10 @@ reports! {
     EncodedEntries,
     /// A shard of an id table.
     MergedIds,
+    /// How often ids occur.
+    CountedIds,
+    /// Indices of ids.
+    IndexedIds,
     /// A numbering of vertices.
     OrderedVertices,
     /// Entries sorted by block.

@@ -43,6 +43,9 @@ impl Operator {
             Self::Walk(operator) => operator.work(),
             Self::Inspect(_)
             | Self::EncodeEntries(_)
+            | Self::CountIds(_)
+            | Self::ListIds(_)
+            | Self::IndexIds(_)
             | Self::MergeIds(_)
             | Self::OrderVertices(_)
             | Self::PartitionEntries(_)
@@ -109,7 +112,7 @@ impl Combine {
         });
         let products = match &self.products {
             Products::None | Products::Extremes => 0,
-            Products::With { basis } => {
+            Products::With { basis, .. } => {
                 2 * out * basis.iter().map(|x| u64::from(x.ncols)).sum::<u64>()
             }
             Products::Gram => out * u64::from(self.ncols + 1),

@@ -9,7 +9,8 @@ use rankmill_common::matrix::{
 };
 use rankmill_common::operator::build_block::{Statistics, Values};
 use rankmill_common::operator::combine::Coefficients;
-use rankmill_common::operator::encode_entries::{PieceIds, Sign};
+use rankmill_common::operator::count_ids::Ends;
+use rankmill_common::operator::encode_entries::Sign;
 use rankmill_common::operator::merge_ids::Counts;
 use rankmill_common::operator::order_vertices::Degrees;
 use rankmill_common::operator::partition_entries::Mirror;
@@ -17,10 +18,11 @@ use rankmill_common::operator::{
     BuildBlock, ColumnSums, EncodeEntries, EncodedEntries, FindMatrix, Inspect, Inspection,
     OrderVertices, PartitionEntries, PublishMatrix,
 };
-use rankmill_common::table::IdTable;
+use rankmill_common::table::{IdRange, IdTable};
 use rankmill_common::{Digest, Error, Result};
 
-use super::ingest::{self, BLOCK_ENTRIES, PIECE_ROWS};
+use super::ids::{self, Side};
+use super::ingest;
 use super::tall::{self, Combination};
 use crate::stages::Stages;
 
@@ -93,15 +95,18 @@ impl<'a> Edges<'a> {
         digest: Digest,
     ) -> Result<BlockedMatrix> {
         let layout = self.layout.triplets(orientation);
+        let range = self.range();
         let operators = self
             .inspection
-            .pieces(PIECE_ROWS)
+            .pieces(ingest::piece_rows(self.inspection.rows()))
             .into_iter()
             .map(|piece| EncodeEntries {
                 piece,
                 layout: layout.clone(),
                 on_bad_row: self.input.on_bad_row,
                 sign: Sign::Positive,
+                row_range: range,
+                column_range: range,
             });
         let pieces = stages.run("read edges", operators.collect()).await?;
         let skipped = pieces.iter().map(|piece| piece.skipped).sum();
@@ -110,7 +115,7 @@ impl<'a> Edges<'a> {
                 "the graph has no edges: every row of the input was left out",
             ));
         }
-        let (ids, degrees) = self.vertices(stages, &pieces, digest).await?;
+        let (ids, degrees) = self.vertices(stages, &pieces, range, digest).await?;
         let count = ids.count();
         if count >= u64::from(u32::MAX) {
             return Err(Error::invalid_input(format!(
@@ -120,19 +125,23 @@ impl<'a> Edges<'a> {
         let order = OrderVertices {
             ids: ids.clone(),
             degrees,
-            block_ends: 2 * BLOCK_ENTRIES,
+            block_ends: 2 * ingest::block_entries(self.inspection.rows()),
         };
         let ordered = stages
             .run_for_matrix(digest, "order vertices", vec![order])
             .await?;
         let ordered = ingest::only(ordered, "order vertices")?;
         let blocks = ingest::cut_rows(&ordered.cuts, count);
+        let [indices] = ids::index(stages, [(range, &ids)], Some(&ordered.order)).await?;
         let operators = pieces.iter().map(|piece| PartitionEntries {
             piece: piece.clone(),
             row_ids: ids.clone(),
             column_ids: ids.clone(),
+            row_indices: indices.clone(),
+            column_indices: indices.clone(),
             blocks: blocks.clone(),
-            order: Some(ordered.order.clone()),
+            // Indices of codes are in the new order already.
+            order: indices.is_none().then(|| ordered.order.clone()),
             mirror: match self.layout.edges {
                 EdgeDirection::Directed => Mirror::Off,
                 EdgeDirection::Undirected => Mirror::On,
@@ -140,13 +149,14 @@ impl<'a> Edges<'a> {
         });
         let partitioned = stages.run("sort edges", operators.collect()).await?;
         stages.release(pieces.iter().flat_map(EncodedEntries::objects));
+        stages.release(&indices);
         let operators = (0..).zip(&blocks).map(|(block, rows)| BuildBlock {
             block,
             rows: *rows,
             ncols: count,
             // One segment: the hubs that most edges lead to stay in cache by themselves.
             segment_width: count as u32,
-            pieces: partitioned.clone(),
+            pieces: ingest::of_block(&partitioned, block),
             duplicates: layout.duplicates,
             transforms: Vec::new(),
             statistics: Statistics::Skip,
@@ -166,26 +176,43 @@ impl<'a> Edges<'a> {
         Ok(matrix)
     }
 
+    /// Where the ids of all vertices lie, if they are to be coded as distances.
+    fn range(&self) -> Option<IdRange> {
+        let ends = self
+            .inspection
+            .row_id_range
+            .zip(self.inspection.column_id_range);
+        let range = ends.map(|(rows, columns)| rows.join(columns));
+        match self.layout.ids {
+            Ids::Dictionary => range.filter(|range| range.is_narrow(2 * self.inspection.rows())),
+            Ids::Dense { .. } => None,
+        }
+    }
+
     /// All vertices, and where their degrees stand.
     async fn vertices(
         &self,
         stages: &Stages,
         pieces: &[EncodedEntries],
+        range: Option<IdRange>,
         digest: Digest,
     ) -> Result<(IdTable, Degrees)> {
         let id_type = self.inspection.row_id_type;
         match &self.layout.ids {
             Ids::Dictionary => {
-                let ends = |piece: &EncodedEntries| -> [Option<PieceIds>; 2] {
-                    [piece.row_ids.clone(), piece.column_ids.clone()]
+                let side = Side {
+                    name: "vertex",
+                    ends: Ends::Both,
+                    id_type,
+                    range,
+                    block_entries: None,
+                    keep: Counts::Keep,
                 };
-                let ids = pieces.iter().flat_map(ends).flatten().collect();
-                let operators = ingest::merge_operators(ids, None, Counts::Keep);
-                let merged = stages
-                    .run_for_matrix(digest, "merge vertex ids", operators)
-                    .await?;
+                let counts = ids::count(stages, &[&side], pieces).await?.concat();
+                let merged = ids::list(stages, digest, &side, pieces, &counts).await?;
+                stages.release(&counts);
                 let parts = merged.into_iter().map(|ids| (ids.object, ids.count));
-                Ok((ingest::dictionary(id_type, parts), Degrees::Table))
+                Ok((ids::dictionary(id_type, parts), Degrees::Table))
             }
             Ids::Dense { shape } => {
                 let largest = |piece: &EncodedEntries| piece.row_codes.max(piece.column_codes);

@@ -3,32 +3,36 @@
 //! The numbers of pieces, shards and blocks follow from the input alone. Blocks are addressed by
 //! the digest of what made them; a later job on the same input finds them.
 
-use rankmill_common::input::{DenseLayout, Ids, InputSpec, Layout, SparseLayout, Transform};
+use rankmill_common::input::{DenseLayout, Ids, InputSpec, Layout, SparseLayout};
 use rankmill_common::manifest::InputFile;
 use rankmill_common::matrix::{BlockFormat, BlockRef, BlockedMatrix, RowRange};
-use rankmill_common::operator::build_block::{Statistics, Values};
-use rankmill_common::operator::encode_entries::{PieceIds, Sign};
+use rankmill_common::operator::build_block::{PieceEntries, Values};
+use rankmill_common::operator::count_ids::Ends;
+use rankmill_common::operator::encode_entries::Sign;
 use rankmill_common::operator::merge_ids::Counts;
 use rankmill_common::operator::partition_entries::Mirror;
 use rankmill_common::operator::{
     BuildBlock, BuildDenseBlock, BuiltBlock, EncodeEntries, EncodedEntries, FindMatrix, Inspect,
-    Inspection, MergeIds, MergedIds, PartitionEntries, PublishMatrix, TransformBlock,
+    Inspection, MergedIds, PartitionEntries, PartitionedEntries, PublishMatrix,
 };
-use rankmill_common::table::{IdShard, IdTable, IdType};
+use rankmill_common::table::{IdRange, IdTable, IdType};
 use rankmill_common::{Digest, Error, ObjectRef, Result};
 
+use super::ids::{self, Side};
+use super::transforms::{collect_if, split, transform};
 use crate::stages::Stages;
 
-/// Parquet rows of one ingest task.
-pub(super) const PIECE_ROWS: u64 = 1 << 21;
-/// Entries after which a block ends.
-pub(super) const BLOCK_ENTRIES: u64 = 1 << 22;
+/// Fewest and most Parquet rows of one ingest task.
+const PIECE_ROWS: (u64, u64) = (1 << 21, 1 << 24);
+/// Fewest and most entries after which a block ends.
+const BLOCK_ENTRIES: (u64, u64) = (1 << 22, 1 << 24);
+/// Pieces, and blocks, above which they grow instead: every block takes entries of every piece.
+const MANY_PIECES: u64 = 128;
+const MANY_BLOCKS: u64 = 512;
 /// Rows after which a block ends, however few entries they have.
 const BLOCK_ROWS: u64 = 1 << 18;
 /// Numbers of one dense block.
 const DENSE_BLOCK_VALUES: u64 = 1 << 25;
-/// Ids of one shard of an id table.
-const SHARD_IDS: u64 = 1 << 22;
 /// Widest column segment: local indices are 16 bits.
 const WIDEST_SEGMENT: u64 = 1 << 16;
 /// Narrowest column segment: below it nothing is gained from a cache.
@@ -151,26 +155,31 @@ fn dense_row_ids(layout: &DenseLayout, inspection: &Inspection, built: &[BuiltBl
     let parts = built
         .iter()
         .filter_map(|block| Some((block.ids.clone()?, block.block.nrows)));
-    dictionary(inspection.row_id_type, parts)
+    ids::dictionary(inspection.row_id_type, parts)
 }
 
-pub(super) fn dictionary(
-    id_type: IdType,
-    parts: impl Iterator<Item = (ObjectRef, u64)>,
-) -> IdTable {
-    let mut start = 0;
-    let shards = parts
-        .map(|(object, count)| {
-            let shard = IdShard {
-                start,
-                count,
-                object,
-            };
-            start += count;
-            shard
-        })
-        .collect();
-    IdTable::Dictionary { id_type, shards }
+/// Parquet rows of one ingest task, of an input of `rows`.
+pub(super) fn piece_rows(rows: u64) -> u64 {
+    grown(rows / MANY_PIECES, PIECE_ROWS)
+}
+
+/// Entries after which a block ends, of a matrix of `entries`.
+pub(super) fn block_entries(entries: u64) -> u64 {
+    grown(entries / MANY_BLOCKS, BLOCK_ENTRIES)
+}
+
+fn grown(wanted: u64, (least, most): (u64, u64)) -> u64 {
+    wanted.next_power_of_two().clamp(least, most)
+}
+
+/// What the pieces have of a block.
+pub(super) fn of_block(pieces: &[PartitionedEntries], block: u32) -> Vec<PieceEntries> {
+    let entries = |piece: &PartitionedEntries| {
+        let count = *piece.counts.get(block as usize)?;
+        let entries = piece.entries.clone();
+        (count > 0).then_some(PieceEntries { entries, count })
+    };
+    pieces.iter().filter_map(entries).collect()
 }
 
 async fn sparse(
@@ -180,18 +189,26 @@ async fn sparse(
     inspection: &Inspection,
     digest: Digest,
 ) -> Result<BlockedMatrix> {
+    let ranges = ranges(layout, inspection);
     let operators = inspection
-        .pieces(PIECE_ROWS)
+        .pieces(piece_rows(inspection.rows()))
         .into_iter()
         .map(|piece| EncodeEntries {
             piece,
             layout: layout.clone(),
             on_bad_row: input.on_bad_row,
             sign: Sign::Any,
+            row_range: ranges[0],
+            column_range: ranges[1],
         });
     let pieces = stages.run("read entries", operators.collect()).await?;
-    let (row_ids, column_ids, blocks) = match &layout.ids {
-        Ids::Dictionary => dictionaries(stages, inspection, &pieces, digest).await?,
+    let Tables {
+        row_ids,
+        column_ids,
+        blocks,
+        indices,
+    } = match &layout.ids {
+        Ids::Dictionary => dictionaries(stages, inspection, ranges, &pieces, digest).await?,
         Ids::Dense { shape } => dense_ids(inspection, &pieces, *shape),
     };
     let ncols = column_ids.count();
@@ -208,19 +225,22 @@ async fn sparse(
         piece: piece.clone(),
         row_ids: row_ids.clone(),
         column_ids: column_ids.clone(),
+        row_indices: indices[0].clone(),
+        column_indices: indices[1].clone(),
         blocks: blocks.clone(),
         order: None,
         mirror: Mirror::Off,
     });
     let partitioned = stages.run("sort entries", operators.collect()).await?;
     stages.release(pieces.iter().flat_map(EncodedEntries::objects));
-    let (local, global) = split_transforms(&layout.transforms);
+    stages.release(indices.iter().flatten());
+    let (local, global) = split(&layout.transforms);
     let operators = (0..).zip(&blocks).map(|(block, rows)| BuildBlock {
         block,
         rows: *rows,
         ncols,
         segment_width: width,
-        pieces: partitioned.clone(),
+        pieces: of_block(&partitioned, block),
         duplicates: layout.duplicates,
         transforms: local.clone(),
         statistics: collect_if(!global.is_empty()),
@@ -230,9 +250,16 @@ async fn sparse(
             Values::Ones
         },
     });
-    let built = stages
-        .run_for_matrix(digest, "build blocks", operators.collect())
-        .await?;
+    let built = match global.is_empty() {
+        true => {
+            let operators = operators.collect();
+            stages
+                .run_for_matrix(digest, "build blocks", operators)
+                .await?
+        }
+        // Only what the last transform makes outlives the job.
+        false => stages.run("build blocks", operators.collect()).await?,
+    };
     stages.release(partitioned.iter().map(|piece| &piece.entries));
     let built = transform(stages, built, global, (row_ids.count(), ncols), digest).await?;
     let ids = (row_ids, column_ids);
@@ -246,59 +273,75 @@ async fn sparse(
     ))
 }
 
+/// What entries are looked up in.
+struct Tables {
+    row_ids: IdTable,
+    column_ids: IdTable,
+    blocks: Vec<RowRange>,
+    /// The index of every code, where codes are distances.
+    indices: [Option<ObjectRef>; 2],
+}
+
+/// Where ids lie, if they are to be coded as distances.
+fn ranges(layout: &SparseLayout, inspection: &Inspection) -> [Option<IdRange>; 2] {
+    match layout.ids {
+        Ids::Dense { .. } => [None, None],
+        Ids::Dictionary => {
+            let rows = inspection.rows();
+            [inspection.row_id_range, inspection.column_id_range]
+                .map(|range| range.filter(|range| range.is_narrow(rows)))
+        }
+    }
+}
+
 /// Id tables of rows and columns, and the rows of each block.
 async fn dictionaries(
     stages: &Stages,
     inspection: &Inspection,
+    ranges: [Option<IdRange>; 2],
     pieces: &[EncodedEntries],
     digest: Digest,
-) -> Result<(IdTable, IdTable, Vec<RowRange>)> {
-    let side = |ids: fn(&EncodedEntries) -> &Option<PieceIds>| -> Vec<PieceIds> {
-        pieces
-            .iter()
-            .filter_map(|piece| ids(piece).clone())
-            .collect()
+) -> Result<Tables> {
+    let rows = Side {
+        name: "row",
+        ends: Ends::Rows,
+        id_type: inspection.row_id_type,
+        range: ranges[0],
+        block_entries: Some(block_entries(inspection.rows())),
+        keep: Counts::Drop,
     };
-    let rows = merge_operators(
-        side(|piece| &piece.row_ids),
-        Some(BLOCK_ENTRIES),
-        Counts::Drop,
-    );
-    let columns = merge_operators(side(|piece| &piece.column_ids), None, Counts::Drop);
-    let (rows, columns) = futures::try_join!(
-        stages.run_for_matrix(digest, "merge row ids", rows),
-        stages.run_for_matrix(digest, "merge column ids", columns),
+    let columns = Side {
+        name: "column",
+        ends: Ends::Columns,
+        id_type: inspection.column_id_type,
+        range: ranges[1],
+        block_entries: None,
+        keep: Counts::Drop,
+    };
+    let counts = ids::count(stages, &[&rows, &columns], pieces).await?;
+    let [of_rows, of_columns] = counts.as_slice() else {
+        return Err(Error::internal("counts of other sides than two"));
+    };
+    let (row_shards, column_shards) = futures::try_join!(
+        ids::list(stages, digest, &rows, pieces, of_rows),
+        ids::list(stages, digest, &columns, pieces, of_columns),
     )?;
-    let blocks = block_rows(&rows);
-    let table = |id_type, merged: Vec<MergedIds>| {
-        dictionary(
-            id_type,
-            merged.into_iter().map(|ids| (ids.object, ids.count)),
-        )
+    stages.release(counts.iter().flatten());
+    let blocks = block_rows(&row_shards);
+    let table = |id_type, shards: Vec<MergedIds>| {
+        let parts = shards.into_iter().map(|ids| (ids.object, ids.count));
+        ids::dictionary(id_type, parts)
     };
-    Ok((
-        table(inspection.row_id_type, rows),
-        table(inspection.column_id_type, columns),
+    let row_ids = table(inspection.row_id_type, row_shards);
+    let column_ids = table(inspection.column_id_type, column_shards);
+    let both = [(ranges[0], &row_ids), (ranges[1], &column_ids)];
+    let indices = ids::index(stages, both, None).await?;
+    Ok(Tables {
+        row_ids,
+        column_ids,
         blocks,
-    ))
-}
-
-pub(super) fn merge_operators(
-    pieces: Vec<PieceIds>,
-    block_entries: Option<u64>,
-    counts: Counts,
-) -> Vec<MergeIds> {
-    let ids: u64 = pieces.iter().map(|piece| piece.count).sum();
-    let shards = ids.div_ceil(SHARD_IDS).max(1) as u32;
-    (0..shards)
-        .map(|shard| MergeIds {
-            pieces: pieces.clone(),
-            shard,
-            shards,
-            block_entries,
-            counts,
-        })
-        .collect()
+        indices,
+    })
 }
 
 /// Blocks end where the id shards say that enough entries have come together.
@@ -343,7 +386,7 @@ fn dense_ids(
     inspection: &Inspection,
     pieces: &[EncodedEntries],
     shape: Option<(u64, u64)>,
-) -> (IdTable, IdTable, Vec<RowRange>) {
+) -> Tables {
     let largest = |codes: fn(&EncodedEntries) -> u64| pieces.iter().map(codes).max().unwrap_or(0);
     let (nrows, ncols) = shape.unwrap_or((
         largest(|piece| piece.row_codes),
@@ -351,15 +394,16 @@ fn dense_ids(
     ));
     let entries: u64 = pieces.iter().map(|piece| piece.count).sum();
     let blocks = entries
-        .div_ceil(BLOCK_ENTRIES)
+        .div_ceil(block_entries(entries))
         .max(nrows.div_ceil(BLOCK_ROWS))
         .max(1);
     let range = |id_type, count| IdTable::Range { id_type, count };
-    (
-        range(inspection.row_id_type, nrows),
-        range(inspection.column_id_type, ncols),
-        RowRange::cut(nrows, nrows.div_ceil(blocks)),
-    )
+    Tables {
+        row_ids: range(inspection.row_id_type, nrows),
+        column_ids: range(inspection.column_id_type, ncols),
+        blocks: RowRange::cut(nrows, nrows.div_ceil(blocks)),
+        indices: [None, None],
+    }
 }
 
 /// Columns per segment: so many that a row has a few entries in each, within the bounds.
@@ -368,59 +412,6 @@ fn segment_width(ncols: u64, entries: u64, nrows: u64) -> u32 {
     let segments =
         (per_row / ENTRIES_PER_SEGMENT).clamp(1, ncols.div_ceil(NARROWEST_SEGMENT).max(1));
     ncols.div_ceil(segments).clamp(1, WIDEST_SEGMENT) as u32
-}
-
-/// The local transforms up front, then each global one with the local ones behind it.
-fn split_transforms(all: &[Transform]) -> (Vec<Transform>, Vec<(Transform, Vec<Transform>)>) {
-    let mut local = Vec::new();
-    let mut global: Vec<(Transform, Vec<Transform>)> = Vec::new();
-    for transform in all {
-        match (transform.is_local(), global.last_mut()) {
-            (true, None) => local.push(*transform),
-            (true, Some((_, then))) => then.push(*transform),
-            (false, _) => global.push((*transform, Vec::new())),
-        }
-    }
-    (local, global)
-}
-
-fn collect_if(needed: bool) -> Statistics {
-    match needed {
-        true => Statistics::Collect,
-        false => Statistics::Skip,
-    }
-}
-
-async fn transform(
-    stages: &Stages,
-    mut built: Vec<BuiltBlock>,
-    transforms: Vec<(Transform, Vec<Transform>)>,
-    (nrows, ncols): (u64, u64),
-    digest: Digest,
-) -> Result<Vec<BuiltBlock>> {
-    let count = transforms.len();
-    for (index, (transform, then)) in transforms.into_iter().enumerate() {
-        let column_statistics: Vec<_> = built
-            .iter()
-            .filter_map(|block| block.statistics.clone())
-            .collect();
-        let sum = built.iter().map(|block| block.sum).sum();
-        let operators = built.iter().map(|block| TransformBlock {
-            block: block.block.clone(),
-            ncols,
-            nrows,
-            sum,
-            column_statistics: column_statistics.clone(),
-            transform,
-            then: then.clone(),
-            statistics: collect_if(index + 1 < count),
-        });
-        let name = format!("apply {}", transform.name());
-        built = stages
-            .run_for_matrix(digest, &name, operators.collect())
-            .await?;
-    }
-    Ok(built)
 }
 
 pub(super) fn assemble(

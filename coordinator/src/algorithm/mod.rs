@@ -1,7 +1,7 @@
 //! Algorithms: async functions over operators that read like the papers they come from.
 //!
 //! One file per job kind (`svd`, `page_rank`, `ppr`, `ppr_index`) and per way of doing it (`lanczos`, `gram`,
-//! `subspace`, `sketch`), with the pieces they share: `ingest` (files to blocks), `graph` (edges to
+//! `subspace`, `sketch`), with the pieces they share: `ingest` (files to blocks), `ids` (id tables), `graph` (edges to
 //! blocks), `operand` (reads of A), `tall` (linear combinations in shards), `factors` (from right
 //! vectors to files). No I/O, no clock; the same answers always lead to the same questions.
 
@@ -9,6 +9,7 @@ mod convergence;
 mod factors;
 mod gram;
 mod graph;
+mod ids;
 mod ingest;
 mod lanczos;
 mod operand;
@@ -20,6 +21,7 @@ mod sketch;
 mod subspace;
 mod svd;
 mod tall;
+mod transforms;
 
 use rankmill_common::job::JobSpec;
 use rankmill_common::manifest::{InputFile, MatrixSummary, Quality};

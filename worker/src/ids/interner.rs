@@ -50,6 +50,17 @@ impl Interner {
         self.ends.len()
     }
 
+    /// Bytes with which all strings begin.
+    pub(super) fn shared_prefix(&self) -> usize {
+        let Some(first) = (self.len() > 0).then(|| self.get(0)) else {
+            return 0;
+        };
+        (1..self.len() as u32).fold(first.len(), |shared, number| {
+            let pairs = first[..shared].iter().zip(self.get(number));
+            pairs.take_while(|(a, b)| a == b).count()
+        })
+    }
+
     /// The string with this number.
     pub(super) fn get(&self, number: u32) -> &[u8] {
         get(&self.bytes, &self.ends, number)

@@ -4,7 +4,7 @@
 //! of them fits one array. Ids are ordered numerically or bytewise, never by how they hash.
 
 pub(crate) mod column;
-mod integers;
+pub(crate) mod integers;
 mod interner;
 pub(crate) mod sorted;
 

@@ -1,16 +1,18 @@
 //! `build_block`: the entries of one block, from every piece, as compressed sparse rows.
 
+use arrow::array::RecordBatch;
 use rankmill_common::input::Transform;
 use rankmill_common::matrix::BlockRef;
 use rankmill_common::operator::build_block::{BuildBlock, BuiltBlock, Values};
 use rankmill_common::{Error, Result};
+use rayon::prelude::*;
 
 use super::partition_entries::entries_of;
 use crate::context::TaskContext;
 use crate::storage::block::MAX_SEGMENT_WIDTH;
 use crate::storage::ipc::IpcFile;
 use crate::stripes::Totals;
-use crate::stripes::gather::{Recipe, stripes};
+use crate::stripes::gather::{Entries, Recipe, stripes};
 use crate::stripes::rows::RowTransform;
 use crate::stripes::write::{Shape, write};
 
@@ -20,25 +22,16 @@ pub(crate) fn run(context: &TaskContext, operator: &BuildBlock) -> Result<BuiltB
     let batches = operator
         .pieces
         .iter()
-        .map(|piece| IpcFile::open(context, &piece.entries)?.batch(operator.block as usize))
+        .map(|piece| {
+            let file = IpcFile::open_partly(context, &piece.entries)?;
+            context.count_read(file.batch_bytes(operator.block as usize));
+            file.batch(operator.block as usize)
+        })
         .collect::<Result<Vec<_>>>()?;
-    let mut sources = Vec::with_capacity(batches.len());
-    for batch in &batches {
-        let mut entries = entries_of(batch)?;
-        let inside = |place: &u32, limit: u64| u64::from(*place) < limit;
-        let rows_fit = entries
-            .rows
-            .iter()
-            .all(|row| inside(row, operator.rows.count));
-        let cols_fit = entries.cols.iter().all(|col| inside(col, operator.ncols));
-        if !rows_fit || !cols_fit {
-            return Err(Error::internal("entries outside their block"));
-        }
-        if operator.values == Values::Ones {
-            entries.values = None;
-        }
-        sources.push(entries);
-    }
+    let sources = batches
+        .par_iter()
+        .map(|batch| source(batch, operator))
+        .collect::<Result<Vec<_>>>()?;
     let recipe = Recipe {
         first_row: operator.rows.start,
         nrows: shape.nrows,
@@ -65,6 +58,22 @@ pub(crate) fn run(context: &TaskContext, operator: &BuildBlock) -> Result<BuiltB
         statistics,
         skipped: 0,
     })
+}
+
+/// What a piece has of the block.
+fn source<'a>(batch: &'a RecordBatch, operator: &BuildBlock) -> Result<Entries<'a>> {
+    let mut entries = entries_of(batch)?;
+    let inside = |places: &[u32], limit: u64| {
+        let highest = places.iter().max();
+        highest.is_none_or(|&highest| u64::from(highest) < limit)
+    };
+    if !inside(entries.rows, operator.rows.count) || !inside(entries.cols, operator.ncols) {
+        return Err(Error::internal("entries outside their block"));
+    }
+    if operator.values == Values::Ones {
+        entries.values = None;
+    }
+    Ok(entries)
 }
 
 fn shape(operator: &BuildBlock) -> Result<Shape> {

@@ -10,6 +10,7 @@ use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use rankmill_common::input::{Ids, SparseLayout, Transform};
 use rankmill_common::operator::encode_entries::{EncodeEntries, EncodedEntries, PieceIds, Sign};
+use rankmill_common::table::IdRange;
 use rankmill_common::{Error, ObjectRef, Result};
 
 use crate::context::TaskContext;
@@ -38,7 +39,7 @@ pub(crate) fn run(context: &TaskContext, operator: &EncodeEntries) -> Result<Enc
     }
     context.check_cancelled()?;
     match operator.layout.ids {
-        Ids::Dictionary => dictionary(context, columns, skipped),
+        Ids::Dictionary => dictionary(context, &reader, columns, operator, skipped),
         Ids::Dense { shape } => dense(context, &reader, columns, shape, skipped),
     }
 }
@@ -206,18 +207,70 @@ fn original_row(place: usize, dropped: &[u32]) -> u64 {
     row
 }
 
-fn dictionary(context: &TaskContext, columns: Columns, skipped: u64) -> Result<EncodedEntries> {
-    let (rows, cols) = rayon::join(|| columns.rows.encode(), || columns.cols.encode());
-    let (rows, cols) = (rows?, cols?);
-    let row_ids = write_ids(context, "row_ids.arrow", &rows)?;
-    let column_ids = write_ids(context, "column_ids.arrow", &cols)?;
+/// A column whose ids are replaced by codes.
+enum Coded {
+    Places(EncodedColumn),
+    Distances { codes: Vec<u32>, span: u64 },
+}
+
+impl Coded {
+    fn of(ids: IdColumn, range: Option<IdRange>) -> Result<std::result::Result<Self, usize>> {
+        Ok(match range {
+            None => Ok(Self::Places(ids.encode()?)),
+            Some(range) => ids.distances(range)?.map(|codes| Self::Distances {
+                codes,
+                span: range.span,
+            }),
+        })
+    }
+
+    /// The codes, how many there can be, and the distinct ids where they are kept.
+    fn write(self, context: &TaskContext, name: &str) -> Result<(Vec<u32>, u64, Option<PieceIds>)> {
+        match self {
+            Self::Distances { codes, span } => Ok((codes, span, None)),
+            Self::Places(column) => {
+                let ids = write_ids(context, name, &column)?;
+                Ok((column.codes, ids.count, Some(ids)))
+            }
+        }
+    }
+}
+
+fn dictionary(
+    context: &TaskContext,
+    reader: &PieceReader,
+    columns: Columns,
+    operator: &EncodeEntries,
+    skipped: u64,
+) -> Result<EncodedEntries> {
+    let Columns {
+        rows,
+        cols,
+        values,
+        names,
+        dropped,
+        ..
+    } = columns;
+    let outside = |place: usize, name: &String| {
+        let what = "the id lies outside the range that the file's own footer states; the file is \
+                    damaged, write it again";
+        reader.error_at(original_row(place, &dropped), name, what)
+    };
+    let (rows, cols) = rayon::join(
+        || Coded::of(rows, operator.row_range),
+        || Coded::of(cols, operator.column_range),
+    );
+    let rows = rows?.map_err(|place| outside(place, &names[0]))?;
+    let cols = cols?.map_err(|place| outside(place, &names[1]))?;
+    let (rows, row_codes, row_ids) = rows.write(context, "row_ids.arrow")?;
+    let (cols, column_codes, column_ids) = cols.write(context, "column_ids.arrow")?;
     Ok(EncodedEntries {
-        count: rows.codes.len() as u64,
-        row_codes: row_ids.count,
-        column_codes: column_ids.count,
-        entries: write_entries(context, rows.codes, cols.codes, columns.values)?,
-        row_ids: Some(row_ids),
-        column_ids: Some(column_ids),
+        count: rows.len() as u64,
+        row_codes,
+        column_codes,
+        entries: write_entries(context, rows, cols, values)?,
+        row_ids,
+        column_ids,
         skipped,
     })
 }

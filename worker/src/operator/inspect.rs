@@ -8,7 +8,7 @@ use rankmill_common::input::{
     DenseLayout, GraphLayout, Ids, InputSpec, Layout, Orientation, SparseLayout,
 };
 use rankmill_common::operator::inspect::{Inspect, Inspection, Piece, PinnedFile, RowGroup};
-use rankmill_common::table::IdType;
+use rankmill_common::table::{IdRange, IdType};
 use rankmill_common::{Error, Result};
 
 use crate::context::TaskContext;
@@ -25,6 +25,7 @@ pub(crate) fn run(context: &TaskContext, operator: &Inspect) -> Result<Inspectio
     let urls = expand(context, &input.paths)?;
     let mut files = Vec::with_capacity(urls.len());
     let mut first: Option<(String, Vec<Column>)> = None;
+    let mut ranges = [Some(None), Some(None)];
     for url in urls {
         context.check_cancelled()?;
         let footer = Footer::read(&InputFile::open(context, &url)?)?;
@@ -32,6 +33,9 @@ pub(crate) fn run(context: &TaskContext, operator: &Inspect) -> Result<Inspectio
         match &first {
             Some((name, expected)) => same_types(name, expected, footer.file().name(), &columns)?,
             None => first = Some((footer.file().name().to_owned(), columns.clone())),
+        }
+        for (range, column) in ranges.iter_mut().zip(&columns) {
+            *range = range.and_then(|range| join(range, footer.id_range(column)?));
         }
         files.push(pin(&footer, url, &columns));
     }
@@ -45,7 +49,17 @@ pub(crate) fn run(context: &TaskContext, operator: &Inspect) -> Result<Inspectio
             "{paths}: the input has no rows; check the path"
         )));
     }
-    describe(context, input, files, &columns)
+    let ranges = ranges.map(Option::flatten);
+    describe(context, input, files, &columns, ranges)
+}
+
+/// The range of ids of two files, either of which may have none.
+#[allow(clippy::option_option, reason = "not known, and known to be empty")]
+fn join(a: Option<IdRange>, b: Option<IdRange>) -> Option<Option<IdRange>> {
+    Some(match (a, b) {
+        (Some(a), Some(b)) => Some(a.join(b)),
+        (one, None) | (None, one) => one,
+    })
 }
 
 /// The columns that the job reads, in the order row, col, value, or id, vector….
@@ -189,6 +203,7 @@ fn describe(
     input: &InputSpec,
     files: Vec<PinnedFile>,
     columns: &[Column],
+    ranges: [Option<IdRange>; 2],
 ) -> Result<Inspection> {
     let type_of = |column: Option<&Column>| {
         column
@@ -214,6 +229,8 @@ fn describe(
         files,
         row_id_type,
         column_id_type,
+        row_id_range: ranges[0],
+        column_id_range: ranges[1],
         vector_length,
     })
 }

@@ -21,8 +21,10 @@ use crate::storage::ipc::{IpcFile, IpcWriter};
 /// Ids in one record batch.
 const BATCH_IDS: usize = 1 << 18;
 
-/// Ids of a piece looked at per shard, to cut the ids into shards of equal size.
-const SAMPLES_PER_SHARD: usize = 32;
+/// Ids looked at per shard, of all pieces together, and of each piece at least, to cut the ids into
+/// shards of equal size.
+const SAMPLES_PER_SHARD: usize = 256;
+const SAMPLES_PER_PIECE: usize = 64;
 
 pub(crate) fn run(context: &TaskContext, operator: &MergeIds) -> Result<MergedIds> {
     let mut arrays = Vec::with_capacity(operator.pieces.len());
@@ -119,8 +121,9 @@ fn splitters<S: SortedIds>(pieces: &[S], shards: usize) -> Vec<S::Key> {
         return Vec::new();
     }
     let mut samples: Vec<(S::Key, u64)> = Vec::new();
+    let of_each = (SAMPLES_PER_SHARD * shards).div_ceil(pieces.len().max(1));
     for &piece in pieces {
-        let wanted = (SAMPLES_PER_SHARD * shards).min(piece.len());
+        let wanted = of_each.max(SAMPLES_PER_PIECE).min(piece.len());
         for sample in 0..wanted {
             let place = |sample: usize| sample * piece.len() / wanted;
             let weight = place(sample + 1) - place(sample);

@@ -8,10 +8,13 @@ mod build_dense_block;
 mod column_residuals;
 mod column_sums;
 mod combine;
+mod count_ids;
 mod encode_entries;
 mod find_sources;
 mod gram;
+mod index_ids;
 mod inspect;
+mod list_ids;
 mod merge_ids;
 mod merge_scores;
 mod normal_multiply;
@@ -47,6 +50,9 @@ pub(crate) fn run(context: &TaskContext, operator: &Operator) -> Result<Report> 
         Operator::Inspect(parameters) => inspect::run(context, parameters)?.into(),
         Operator::EncodeEntries(parameters) => encode_entries::run(context, parameters)?.into(),
         Operator::MergeIds(parameters) => merge_ids::run(context, parameters)?.into(),
+        Operator::CountIds(parameters) => count_ids::run(context, parameters)?.into(),
+        Operator::ListIds(parameters) => list_ids::run(context, parameters)?.into(),
+        Operator::IndexIds(parameters) => index_ids::run(context, parameters)?.into(),
         Operator::OrderVertices(parameters) => order_vertices::run(context, parameters)?.into(),
         Operator::PartitionEntries(parameters) => {
             partition_entries::run(context, parameters)?.into()

@@ -1,20 +1,21 @@
 //! `partition_entries`: local codes become indices; entries are sorted by block.
 //!
 //! A piece's ids and the id table are both sorted, so indices come from one pass over both; where
-//! the piece has few of the ids the pass leaps. Entries are sorted batch by batch, in parallel,
-//! and the batches' parts of a block are joined in file order. A graph's vertices are renumbered
-//! on the way, and undirected edges mirrored.
+//! the piece has few of the ids the pass leaps. Codes that are distances are looked up in a table
+//! over their whole range. Entries get their places batch by batch, in parallel, and are then put
+//! where they belong: every batch has slots of its own in every block, in file order. A graph's
+//! vertices are renumbered on the way, and undirected edges mirrored.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{Float32Type, UInt32Type};
 use rankmill_common::matrix::RowRange;
 use rankmill_common::operator::encode_entries::PieceIds;
 use rankmill_common::operator::partition_entries::{Mirror, PartitionEntries, PartitionedEntries};
 use rankmill_common::table::IdTable;
-use rankmill_common::{Error, Result};
+use rankmill_common::{Error, ObjectRef, Result};
 use rayon::prelude::*;
 
 use super::encode_entries::{entries_batch, entries_schema};
@@ -23,128 +24,165 @@ use crate::ids::sorted::{SortedIds, Visitor, visit};
 use crate::storage::ipc::{IpcFile, IpcWriter};
 use crate::storage::order::Order;
 use crate::stripes::gather::Entries;
+use crate::stripes::shares;
 
 pub(crate) fn run(
     context: &TaskContext,
     operator: &PartitionEntries,
 ) -> Result<PartitionedEntries> {
     let piece = &operator.piece;
+    let order = Order::open(context, operator.order.as_ref(), operator.row_ids.count())?;
+    let lookup = |ids: &Option<PieceIds>, indices: &Option<ObjectRef>, table: &IdTable| {
+        Lookup::new(context, ids.as_ref(), indices.as_ref(), table, &order)
+    };
     let (rows, cols) = rayon::join(
-        || Lookup::new(context, piece.row_ids.as_ref(), &operator.row_ids),
-        || Lookup::new(context, piece.column_ids.as_ref(), &operator.column_ids),
+        || lookup(&piece.row_ids, &operator.row_indices, &operator.row_ids),
+        || {
+            let ids = &operator.column_ids;
+            lookup(&piece.column_ids, &operator.column_indices, ids)
+        },
     );
     let (rows, cols) = (rows?, cols?);
+    let places = Places {
+        rows: rows.view(&order),
+        cols: cols.view(&order),
+        finder: BlockFinder::new(&operator.blocks, operator.row_ids.count())?,
+        mirror: operator.mirror,
+    };
     let entries = IpcFile::open(context, &piece.entries)?;
     let values = entries.schema().column_with_name("value").is_some();
     let blocks = operator.blocks.len();
-    let parts = match (&operator.order, operator.mirror) {
-        (None, Mirror::Off) => {
-            let rows = RowPlaces::new(&rows, &operator.blocks)?;
-            let cols = cols.narrow()?;
-            sort(context, &entries, |batch| {
-                Part::of(batch, &rows, cols.as_deref(), blocks)
-            })?
-        }
-        (order, mirror) => {
-            let count = operator.row_ids.count();
-            let order = Order::open(context, order.as_ref(), count)?;
-            let edges = Edges {
-                sources: rows.reorder(&order)?,
-                targets: cols.reorder(&order)?,
-                order,
-                count,
-                finder: BlockFinder::new(&operator.blocks, count)?,
-                mirror,
-            };
-            sort(context, &entries, |batch| edges.sort(batch, blocks))?
-        }
-    };
-    write(context, &parts, blocks, values)
-}
-
-/// Sorts every batch, side by side.
-fn sort(
-    context: &TaskContext,
-    entries: &IpcFile,
-    part: impl Fn(&RecordBatch) -> Result<Part> + Sync,
-) -> Result<Vec<Part>> {
-    (0..entries.len())
+    let parts = (0..entries.len())
         .into_par_iter()
         .map(|batch| {
             context.check_cancelled()?;
-            part(&entries.batch(batch)?)
+            Part::of(&entries.batch(batch)?, &places, blocks)
         })
-        .collect()
+        .collect::<Result<Vec<_>>>()?;
+    let sorted = Sorted::of(parts, blocks, values);
+    sorted.write(context)
 }
 
 /// Index of every code of a piece.
 enum Lookup {
-    /// Codes are indices; there are this many.
+    /// Codes are places; there are this many.
     Identity(u64),
-    Table(Vec<u64>),
+    /// By code, of the piece's own ids.
+    Own(Vec<u32>),
+    /// By code, of all ids of the input.
+    Shared(UInt32Array, u64),
 }
 
 impl Lookup {
-    fn new(context: &TaskContext, ids: Option<&PieceIds>, table: &IdTable) -> Result<Self> {
-        let (ids, shards) = match (ids, table) {
-            (None, IdTable::Range { count, .. }) => return Ok(Self::Identity(*count)),
-            (Some(ids), IdTable::Dictionary { shards, .. }) => (ids, shards),
-            (None, IdTable::Dictionary { .. } | IdTable::Names { .. })
-            | (Some(_), IdTable::Range { .. } | IdTable::Names { .. }) => {
-                return Err(Error::internal(
+    fn new(
+        context: &TaskContext,
+        ids: Option<&PieceIds>,
+        indices: Option<&ObjectRef>,
+        table: &IdTable,
+        order: &Order,
+    ) -> Result<Self> {
+        match (ids, indices, table) {
+            (None, None, IdTable::Range { count, .. }) => Ok(Self::Identity(*count)),
+            (None, Some(indices), IdTable::Dictionary { .. }) => {
+                Self::shared(context, indices, table.count())
+            }
+            (Some(ids), None, IdTable::Dictionary { .. }) => {
+                let mut own = look_up(context, ids, table)?;
+                for place in &mut own {
+                    *place = order.index(*place);
+                }
+                Ok(Self::Own(own))
+            }
+            (_, _, IdTable::Dictionary { .. } | IdTable::Names { .. } | IdTable::Range { .. }) => {
+                Err(Error::internal(
                     "ids of a piece and their table do not match",
-                ));
+                ))
             }
+        }
+    }
+
+    /// The table of all codes; the numbering is in it already.
+    fn shared(context: &TaskContext, indices: &ObjectRef, count: u64) -> Result<Self> {
+        let batch = IpcFile::open(context, indices)?.batch(0)?;
+        let indices = batch
+            .column_by_name("index")
+            .and_then(|column| column.as_primitive_opt::<UInt32Type>())
+            .ok_or_else(|| Error::internal("a table of indices without indices"))?;
+        Ok(Self::Shared(indices.clone(), count))
+    }
+
+    fn view<'a>(&'a self, order: &'a Order) -> View<'a> {
+        let (table, count) = match self {
+            Self::Identity(count) => (order.indices(), *count),
+            Self::Own(own) => (Some(&own[..]), u64::from(u32::MAX)),
+            Self::Shared(indices, count) => (Some(&indices.values()[..]), *count),
         };
-        let wanted = id_array(&IpcFile::open(context, &ids.object)?.batch(0)?)?;
-        let mut indices = Vec::with_capacity(wanted.len());
-        for shard in shards {
-            let file = IpcFile::open(context, &shard.object)?;
-            let mut start = shard.start;
-            for batch in file.batches() {
-                let known = id_array(&batch?)?;
-                let count = known.len() as u64;
-                let find = Find {
-                    start,
-                    indices: &mut indices,
-                };
-                visit(&[Arc::clone(&wanted), known], find)?;
-                start += count;
-            }
-        }
-        if indices.len() < wanted.len() {
-            let missing = wanted.len() - indices.len();
-            return Err(Error::internal(format!(
-                "{missing} ids are not in the id table"
-            )));
-        }
-        Ok(Self::Table(indices))
+        View { table, count }
     }
+}
 
-    /// As indices under a numbering; `None` where codes are places.
-    fn reorder(self, order: &Order) -> Result<Option<Vec<u32>>> {
-        let mut places = self.narrow()?;
-        for place in places.iter_mut().flatten() {
-            *place = order.index(*place);
-        }
-        Ok(places)
-    }
+/// Index of every code.
+#[derive(Clone, Copy)]
+struct View<'a> {
+    /// By code; absent where codes are indices.
+    table: Option<&'a [u32]>,
+    /// Indices are below.
+    count: u64,
+}
 
-    /// As 32-bit indices; `None` where codes are indices already.
-    fn narrow(self) -> Result<Option<Vec<u32>>> {
-        match self {
-            Self::Identity(_) => Ok(None),
-            Self::Table(indices) => {
-                let narrow: Option<Vec<u32>> = indices
-                    .into_iter()
-                    .map(|index| u32::try_from(index).ok())
-                    .collect();
-                narrow
-                    .map(Some)
-                    .ok_or_else(|| Error::invalid_input("the matrix has more than 2^32 columns"))
-            }
+impl View<'_> {
+    fn indices(&self, codes: &[u32]) -> Result<Vec<u32>> {
+        let below = |limit: u64, indices: &[u32], what: &str| match indices
+            .iter()
+            .max()
+            .filter(|&&most| u64::from(most) >= limit)
+        {
+            Some(most) => Err(Error::internal(format!("{what} {most} has no id"))),
+            None => Ok(()),
+        };
+        let Some(table) = self.table else {
+            below(self.count, codes, "index")?;
+            return Ok(codes.to_vec());
+        };
+        below(table.len() as u64, codes, "code")?;
+        let indices: Vec<u32> = codes.iter().map(|&code| table[code as usize]).collect();
+        below(self.count, &indices, "index")?;
+        Ok(indices)
+    }
+}
+
+/// The place of every id of a piece among all ids.
+fn look_up(context: &TaskContext, ids: &PieceIds, table: &IdTable) -> Result<Vec<u32>> {
+    let IdTable::Dictionary { shards, .. } = table else {
+        return Err(Error::internal("ids without an id table"));
+    };
+    let wanted = id_array(&IpcFile::open(context, &ids.object)?.batch(0)?)?;
+    let mut places = Vec::with_capacity(wanted.len());
+    for shard in shards {
+        let file = IpcFile::open(context, &shard.object)?;
+        let mut start = shard.start;
+        for batch in file.batches() {
+            let known = id_array(&batch?)?;
+            let count = known.len() as u64;
+            let find = Find {
+                start,
+                places: &mut places,
+            };
+            visit(&[Arc::clone(&wanted), known], find)?;
+            start += count;
         }
     }
+    if places.len() < wanted.len() {
+        let missing = wanted.len() - places.len();
+        return Err(Error::internal(format!(
+            "{missing} ids are not in the id table"
+        )));
+    }
+    let narrow: Option<Vec<u32>> = places
+        .into_iter()
+        .map(|place| u32::try_from(place).ok())
+        .collect();
+    narrow.ok_or_else(|| Error::invalid_input("there are more than 2^32 ids"))
 }
 
 fn id_array(batch: &RecordBatch) -> Result<ArrayRef> {
@@ -157,7 +195,7 @@ fn id_array(batch: &RecordBatch) -> Result<ArrayRef> {
 /// (second array), whose first index is `start`.
 struct Find<'a> {
     start: u64,
-    indices: &'a mut Vec<u64>,
+    places: &'a mut Vec<u64>,
 }
 
 impl Visitor for Find<'_> {
@@ -168,7 +206,7 @@ impl Visitor for Find<'_> {
             return Err(Error::internal("two arrays of ids are needed"));
         };
         let mut place = 0;
-        for next in self.indices.len()..wanted.len() {
+        for next in self.places.len()..wanted.len() {
             let key = wanted.key(next);
             place = known.seek(place, key);
             if place == known.len() {
@@ -177,57 +215,10 @@ impl Visitor for Find<'_> {
             if known.key(place) != key {
                 return Err(Error::internal("an id of a piece is not in the id table"));
             }
-            self.indices.push(self.start + place as u64);
+            self.places.push(self.start + place as u64);
         }
         Ok(())
     }
-}
-
-/// Block, and row within it, of every row code.
-enum RowPlaces {
-    /// By code.
-    Table(Vec<(u32, u32)>),
-    /// Codes are indices.
-    Finder(BlockFinder),
-}
-
-impl RowPlaces {
-    fn new(lookup: &Lookup, blocks: &[RowRange]) -> Result<Self> {
-        let indices = match lookup {
-            Lookup::Identity(count) => return Ok(Self::Finder(BlockFinder::new(blocks, *count)?)),
-            Lookup::Table(indices) => indices,
-        };
-        let mut block = 0;
-        let mut places = Vec::with_capacity(indices.len());
-        // Indices ascend with codes, so blocks do too.
-        for &index in indices {
-            while blocks
-                .get(block)
-                .is_some_and(|range: &RowRange| range.end() <= index)
-            {
-                block += 1;
-            }
-            let range = blocks.get(block).filter(|range| range.start <= index);
-            places.push((block as u32, row_within(range, index)?));
-        }
-        Ok(Self::Table(places))
-    }
-
-    fn of(&self, code: u32) -> Result<(u32, u32)> {
-        match self {
-            Self::Table(places) => places
-                .get(code as usize)
-                .copied()
-                .ok_or_else(|| Error::internal(format!("row code {code} has no id"))),
-            Self::Finder(finder) => finder.of(u64::from(code)),
-        }
-    }
-}
-
-fn row_within(range: Option<&RowRange>, index: u64) -> Result<u32> {
-    range
-        .and_then(|range| u32::try_from(index - range.start).ok())
-        .ok_or_else(|| Error::internal(format!("row {index} is in no block")))
 }
 
 /// Finds the block of a row by its leading bits.
@@ -276,118 +267,152 @@ impl BlockFinder {
             block += 1;
         }
         let range = self.blocks.get(block).filter(|range| range.start <= row);
-        Ok((block as u32, row_within(range, row)?))
+        range
+            .and_then(|range| u32::try_from(row - range.start).ok())
+            .map(|within| (block as u32, within))
+            .ok_or_else(|| Error::internal(format!("row {row} is in no block")))
     }
 }
 
-/// A batch of entries, sorted by block.
-struct Part {
-    rows: Vec<u32>,
-    cols: Vec<u32>,
-    values: Option<Vec<f32>>,
-    /// Where blocks start; one more than there are blocks.
-    starts: Vec<u32>,
-}
-
-impl Part {
-    fn of(
-        batch: &RecordBatch,
-        rows: &RowPlaces,
-        cols: Option<&[u32]>,
-        blocks: usize,
-    ) -> Result<Self> {
-        let entries = entries_of(batch)?;
-        let places = entries
-            .rows
-            .iter()
-            .map(|&code| rows.of(code))
-            .collect::<Result<Vec<_>>>()?;
-        let cols = entries
-            .cols
-            .iter()
-            .map(|&code| column(cols, code))
-            .collect::<Result<Vec<_>>>()?;
-        Ok(Self::sorted(&places, &cols, entries.values, blocks))
-    }
-
-    /// Entries with (block, row within it), column and value, sorted by block.
-    fn sorted(places: &[(u32, u32)], cols: &[u32], values: Option<&[f32]>, blocks: usize) -> Self {
-        let mut starts = vec![0u32; blocks + 1];
-        for &(block, _) in places {
-            starts[block as usize + 1] += 1;
-        }
-        for block in 0..blocks {
-            starts[block + 1] += starts[block];
-        }
-        let mut next = starts.clone();
-        let mut part = Self {
-            rows: vec![0; places.len()],
-            cols: vec![0; places.len()],
-            values: values.map(|values| vec![0.0; values.len()]),
-            starts,
-        };
-        for (place, &(block, row)) in places.iter().enumerate() {
-            let slot = &mut next[block as usize];
-            let target = *slot as usize;
-            *slot += 1;
-            part.rows[target] = row;
-            part.cols[target] = cols[place];
-            if let (Some(target_values), Some(values)) = (&mut part.values, values) {
-                target_values[target] = values[place];
-            }
-        }
-        part
-    }
-}
-
-fn column(indices: Option<&[u32]>, code: u32) -> Result<u32> {
-    match indices {
-        None => Ok(code),
-        Some(indices) => indices
-            .get(code as usize)
-            .copied()
-            .ok_or_else(|| Error::internal(format!("column code {code} has no id"))),
-    }
-}
-
-/// Edges whose ends are vertices of one set.
-struct Edges {
-    /// Index by row code; absent where codes are places.
-    sources: Option<Vec<u32>>,
-    /// Index by column code.
-    targets: Option<Vec<u32>>,
-    order: Order,
-    count: u64,
+/// Where entries go.
+struct Places<'a> {
+    rows: View<'a>,
+    cols: View<'a>,
     finder: BlockFinder,
     mirror: Mirror,
 }
 
-impl Edges {
-    fn sort(&self, batch: &RecordBatch, blocks: usize) -> Result<Part> {
+/// A batch of entries with their places, in file order.
+struct Part {
+    /// Block of every entry.
+    blocks: Vec<u32>,
+    /// Row within the block.
+    rows: Vec<u32>,
+    cols: Vec<u32>,
+    values: Option<Vec<f32>>,
+    /// Entries per block.
+    counts: Vec<usize>,
+}
+
+impl Part {
+    fn of(batch: &RecordBatch, places: &Places<'_>, blocks: usize) -> Result<Self> {
         let entries = entries_of(batch)?;
-        let (mut places, mut cols) = (Vec::new(), Vec::new());
-        let mut values = entries.values.map(|_| Vec::new());
-        for (entry, (&row, &col)) in entries.rows.iter().zip(entries.cols).enumerate() {
-            let row = self.index(self.sources.as_deref(), row)?;
-            let col = self.index(self.targets.as_deref(), col)?;
-            let mirrored = self.mirror == Mirror::On && row != col;
+        let mut part = Self {
+            blocks: Vec::new(),
+            rows: places.rows.indices(entries.rows)?,
+            cols: places.cols.indices(entries.cols)?,
+            values: entries.values.map(<[f32]>::to_vec),
+            counts: vec![0; blocks],
+        };
+        if places.mirror == Mirror::On {
+            part.mirror();
+        }
+        part.blocks.reserve_exact(part.rows.len());
+        for row in &mut part.rows {
+            let (block, within) = places.finder.of(u64::from(*row))?;
+            *row = within;
+            part.blocks.push(block);
+            part.counts[block as usize] += 1;
+        }
+        Ok(part)
+    }
+
+    /// Every entry also stands at its mirrored place, right behind itself, unless that is the same.
+    fn mirror(&mut self) {
+        let twice = 2 * self.rows.len();
+        let (mut rows, mut cols) = (Vec::with_capacity(twice), Vec::with_capacity(twice));
+        let mut values = self.values.as_ref().map(|_| Vec::with_capacity(twice));
+        for (entry, (&row, &col)) in self.rows.iter().zip(&self.cols).enumerate() {
             let both = [(row, col), (col, row)];
-            for &(row, col) in &both[..1 + usize::from(mirrored)] {
-                places.push(self.finder.of(u64::from(row))?);
+            for &(row, col) in &both[..1 + usize::from(row != col)] {
+                rows.push(row);
                 cols.push(col);
-                if let (Some(kept), Some(values)) = (&mut values, entries.values) {
+                if let (Some(kept), Some(values)) = (&mut values, &self.values) {
                     kept.push(values[entry]);
                 }
             }
         }
-        Ok(Part::sorted(&places, &cols, values.as_deref(), blocks))
+        (self.rows, self.cols, self.values) = (rows, cols, values);
+    }
+}
+
+/// A piece's entries, block by block.
+struct Sorted {
+    rows: Vec<u32>,
+    cols: Vec<u32>,
+    values: Option<Vec<f32>>,
+    /// Entries per block.
+    counts: Vec<u64>,
+}
+
+impl Sorted {
+    fn of(parts: Vec<Part>, blocks: usize, values: bool) -> Self {
+        let counts: Vec<&[usize]> = parts.iter().map(|part| &part.counts[..]).collect();
+        let of_block = |block: usize| counts.iter().map(|counts| counts[block] as u64).sum();
+        let of_blocks: Vec<u64> = (0..blocks).map(of_block).collect();
+        let total = of_blocks.iter().sum::<u64>() as usize;
+        let mut sorted = Self {
+            rows: vec![0; total],
+            cols: vec![0; total],
+            values: values.then(|| vec![0.0; total]),
+            counts: of_blocks,
+        };
+        let mut rows = shares(&mut sorted.rows, &counts, blocks).into_iter();
+        let mut cols = shares(&mut sorted.cols, &counts, blocks).into_iter();
+        let value_slots = sorted.values.as_deref_mut();
+        let mut value_slots = value_slots
+            .map(|values| shares(values, &counts, blocks))
+            .unwrap_or_default()
+            .into_iter();
+        let slots: Vec<_> = parts
+            .iter()
+            .map(|_| (rows.next(), cols.next(), value_slots.next()))
+            .collect();
+        parts
+            .par_iter()
+            .zip(slots)
+            .for_each(|(part, (rows, cols, values))| {
+                put(rows, &part.blocks, &part.rows);
+                put(cols, &part.blocks, &part.cols);
+                put(
+                    values,
+                    &part.blocks,
+                    part.values.as_deref().unwrap_or_default(),
+                );
+            });
+        sorted
     }
 
-    fn index(&self, indices: Option<&[u32]>, code: u32) -> Result<u32> {
-        match indices {
-            None if u64::from(code) < self.count => Ok(self.order.index(code)),
-            None => Err(Error::internal(format!("vertex {code} of {}", self.count))),
-            Some(_) => column(indices, code),
+    fn write(self, context: &TaskContext) -> Result<PartitionedEntries> {
+        let schema = entries_schema(self.values.is_some());
+        let mut writer = IpcWriter::create(context, "entries.arrow", &schema)?;
+        let (rows, cols) = (ScalarBuffer::from(self.rows), ScalarBuffer::from(self.cols));
+        let values = self.values.map(ScalarBuffer::from);
+        let mut start = 0;
+        for &count in &self.counts {
+            let count = count as usize;
+            let values = values.as_ref().map(|values| values.slice(start, count));
+            let (rows, cols) = (rows.slice(start, count), cols.slice(start, count));
+            writer.write(&entries_batch(&schema, rows, cols, values)?)?;
+            start += count;
+        }
+        Ok(PartitionedEntries {
+            entries: writer.finish()?,
+            counts: self.counts,
+        })
+    }
+}
+
+/// Puts items into the slots of their blocks, one after the other.
+fn put<T: Copy>(slots: Option<Vec<&mut [T]>>, blocks: &[u32], items: &[T]) {
+    let mut slots: Vec<_> = slots
+        .unwrap_or_default()
+        .into_iter()
+        .map(|slots| slots.iter_mut())
+        .collect();
+    for (&block, &item) in blocks.iter().zip(items) {
+        if let Some(slot) = slots[block as usize].next() {
+            *slot = item;
         }
     }
 }
@@ -406,39 +431,4 @@ pub(super) fn entries_of(batch: &RecordBatch) -> Result<Entries<'_>> {
         .and_then(|column| column.as_primitive_opt::<Float32Type>())
         .map(|values| &values.values()[..]);
     Ok(Entries { rows, cols, values })
-}
-
-fn write(
-    context: &TaskContext,
-    parts: &[Part],
-    blocks: usize,
-    values: bool,
-) -> Result<PartitionedEntries> {
-    let schema = entries_schema(values);
-    let mut writer = IpcWriter::create(context, "entries.arrow", &schema)?;
-    let mut counts = Vec::with_capacity(blocks);
-    for block in 0..blocks {
-        let spans: Vec<_> = parts
-            .iter()
-            .map(|part| part.starts[block] as usize..part.starts[block + 1] as usize)
-            .collect();
-        let count: usize = spans.iter().map(ExactSizeIterator::len).sum();
-        let mut rows = Vec::with_capacity(count);
-        let mut cols = Vec::with_capacity(count);
-        let mut joined = values.then(|| Vec::with_capacity(count));
-        for (part, span) in parts.iter().zip(spans) {
-            rows.extend_from_slice(&part.rows[span.clone()]);
-            cols.extend_from_slice(&part.cols[span.clone()]);
-            if let (Some(joined), Some(values)) = (&mut joined, &part.values) {
-                joined.extend_from_slice(&values[span]);
-            }
-        }
-        let joined = joined.map(ScalarBuffer::from);
-        writer.write(&entries_batch(&schema, rows.into(), cols.into(), joined)?)?;
-        counts.push(count as u64);
-    }
-    Ok(PartitionedEntries {
-        entries: writer.finish()?,
-        counts,
-    })
 }

@@ -87,7 +87,14 @@ pub(crate) struct IpcFile {
 impl IpcFile {
     /// Opens `object`.
     pub(crate) fn open(context: &TaskContext, object: &ObjectRef) -> Result<Self> {
-        let mapped = context.read(object)?;
+        let file = Self::open_partly(context, object)?;
+        context.count_read(object.size);
+        Ok(file)
+    }
+
+    /// Opens `object` for some of its batches; see [`Self::batch_bytes`].
+    pub(crate) fn open_partly(context: &TaskContext, object: &ObjectRef) -> Result<Self> {
+        let mapped = context.map(object)?;
         Self::parse(&object.key, mapped.buffer())
             .map_err(|e| Error::internal(format!("object {} is no Arrow IPC: {e}", object.key)))
     }
@@ -154,6 +161,12 @@ impl IpcFile {
             .read_record_batch(block, &self.buffer.slice_with_length(span.0, span.1))
             .map_err(|e| damaged(e.to_string()))?
             .ok_or_else(|| damaged("it is empty".to_owned()))
+    }
+
+    /// Bytes that batch `index` takes in the file.
+    pub(crate) fn batch_bytes(&self, index: usize) -> u64 {
+        let body = self.batches.get(index).map(Block::bodyLength);
+        body.and_then(|body| u64::try_from(body).ok()).unwrap_or(0)
     }
 
     /// Every batch in order.

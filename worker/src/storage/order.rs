@@ -48,6 +48,14 @@ impl Order {
         Ok(Self::Table(batch))
     }
 
+    /// The index of every place; none where places are indices.
+    pub(crate) fn indices(&self) -> Option<&[u32]> {
+        match self {
+            Self::Identity => None,
+            Self::Table(batch) => Some(batch.column(0).as_primitive::<UInt32Type>().values()),
+        }
+    }
+
     /// The index of the vertex at `place`.
     pub(crate) fn index(&self, place: u32) -> u32 {
         self.look_up(0, place)

@@ -1,7 +1,8 @@
 //! Gathers the entries of a block from all pieces and sorts them into stripes.
 //!
 //! Two stable counting sorts: by stripe over everything, in parallel over chunks of the input, then
-//! by row within each stripe, which fits the cache. Rows are short and sorted by comparison.
+//! by row within each stripe, which fits the cache. Short rows are then sorted by comparison, long
+//! ones by digits.
 
 use std::ops::Range;
 
@@ -9,7 +10,7 @@ use rankmill_common::input::Duplicates;
 use rayon::prelude::*;
 
 use super::rows::{RowError, RowSink, RowTransform};
-use super::{Stripe, rows_shift};
+use super::{Stripe, rows_shift, shares, sort};
 
 /// Entries sorted by one task.
 const CHUNK: usize = 1 << 18;
@@ -111,9 +112,9 @@ fn sort_by_stripe(
     }
     let mut keys = vec![0u64; total];
     let mut values = vec![0f32; if has_values { total } else { 0 }];
-    let key_parts = parts(&mut keys, &counts, stripes);
+    let key_parts = shares(&mut keys, &counts, stripes);
     let value_parts = if has_values {
-        parts(&mut values, &counts, stripes)
+        shares(&mut values, &counts, stripes)
     } else {
         chunks.iter().map(|_| Vec::new()).collect()
     };
@@ -136,26 +137,6 @@ fn sort_by_stripe(
         values,
         starts,
     }
-}
-
-/// Cuts `target` into one slice per chunk and stripe: stripes follow one another, and within a
-/// stripe the chunks do. `[chunk][stripe]`.
-fn parts<'a, T>(
-    target: &'a mut [T],
-    counts: &[Vec<usize>],
-    stripes: usize,
-) -> Vec<Vec<&'a mut [T]>> {
-    let mut parts: Vec<Vec<&mut [T]>> =
-        counts.iter().map(|_| Vec::with_capacity(stripes)).collect();
-    let mut rest = target;
-    for stripe in 0..stripes {
-        for (part, counts) in parts.iter_mut().zip(counts) {
-            let (head, tail) = rest.split_at_mut(counts[stripe]);
-            part.push(head);
-            rest = tail;
-        }
-    }
-    parts
 }
 
 /// Where each row starts in a stripe sorted by row.
@@ -189,12 +170,18 @@ fn valued_stripe(
         entries[*slot as usize] = (key as u32, value);
         *slot += 1;
     }
+    drop(next);
+    let mut spare = Vec::new();
     let first_row = recipe.first_row + first as u64;
     let mut sink = RowSink::new(first_row, nrows, keys.len(), recipe.transforms);
     for row in 0..nrows {
         let row = &mut entries[row_span(&starts, row)];
-        row.sort_by_key(|&(col, _)| col);
-        sink.push(row.iter().copied(), recipe.duplicates)?;
+        sort::by_column(row, &mut spare);
+        let row = row.iter().copied();
+        match recipe.transforms {
+            [] => sink.push_as_it_is(row, recipe.duplicates)?,
+            _ => sink.push(row, recipe.duplicates)?,
+        }
     }
     Ok(sink.finish())
 }
@@ -215,9 +202,10 @@ fn ones_stripe(
     }
     drop(next);
     let mut distinct = recipe.transforms.is_empty();
+    let mut spare = Vec::new();
     for row in 0..nrows {
         let row = &mut cols[row_span(&starts, row)];
-        row.sort_unstable();
+        sort::by_column(row, &mut spare);
         distinct &= row.windows(2).all(|pair| pair[0] != pair[1]);
     }
     if distinct {
@@ -230,8 +218,11 @@ fn ones_stripe(
     let first_row = recipe.first_row + first as u64;
     let mut sink = RowSink::new(first_row, nrows, keys.len(), recipe.transforms);
     for row in 0..nrows {
-        let row = &cols[row_span(&starts, row)];
-        sink.push(row.iter().map(|&col| (col, 1.0)), recipe.duplicates)?;
+        let row = cols[row_span(&starts, row)].iter().map(|&col| (col, 1.0));
+        match recipe.transforms {
+            [] => sink.push_as_it_is(row, recipe.duplicates)?,
+            _ => sink.push(row, recipe.duplicates)?,
+        }
     }
     Ok(sink.finish())
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod gather;
 pub(crate) mod rows;
+mod sort;
 pub(crate) mod write;
 
 /// Consecutive rows of a block.
@@ -76,6 +77,26 @@ impl Totals {
             sum: total.sum + part.sum,
         })
     }
+}
+
+/// Cuts `target` into one slice per chunk and bucket, of `counts[chunk][bucket]` items: buckets
+/// follow one another, and within a bucket the chunks do. `[chunk][bucket]`.
+pub(crate) fn shares<'a, T>(
+    target: &'a mut [T],
+    counts: &[impl AsRef<[usize]>],
+    buckets: usize,
+) -> Vec<Vec<&'a mut [T]>> {
+    let mut shares: Vec<Vec<&mut [T]>> =
+        counts.iter().map(|_| Vec::with_capacity(buckets)).collect();
+    let mut rest = target;
+    for bucket in 0..buckets {
+        for (share, counts) in shares.iter_mut().zip(counts) {
+            let (head, tail) = rest.split_at_mut(counts.as_ref()[bucket]);
+            share.push(head);
+            rest = tail;
+        }
+    }
+    shares
 }
 
 /// Rows per stripe, as a power of two: about 64 Ki entries, a few MiB at most.

@@ -195,6 +195,37 @@ impl<'a> RowSink<'a> {
         self.store()
     }
 
+    /// As [`Self::push`], where no transform looks at the row as a whole.
+    pub(crate) fn push_as_it_is(
+        &mut self,
+        mut entries: impl Iterator<Item = (u32, f32)>,
+        duplicates: Duplicates,
+    ) -> Result<(), RowError> {
+        if let Some((mut col, value)) = entries.next() {
+            let mut merged = f64::from(value);
+            for (next, value) in entries {
+                let value = f64::from(value);
+                if next == col {
+                    merged = match duplicates {
+                        Duplicates::Sum => merged + value,
+                        Duplicates::Max => merged.max(value),
+                        Duplicates::Last => value,
+                        Duplicates::Error => {
+                            let row = self.row;
+                            return Err(RowError::Duplicate { row, col });
+                        }
+                    };
+                } else {
+                    self.store_one(col, merged)?;
+                    (col, merged) = (next, value);
+                }
+            }
+            self.store_one(col, merged)?;
+        }
+        self.end_row();
+        Ok(())
+    }
+
     /// A stored zero is no entry: it has no part in counts and none in `binary`.
     fn drop_zeros(&mut self) {
         if self.row_values.contains(&0.0) {
@@ -227,19 +258,24 @@ impl<'a> RowSink<'a> {
     }
 
     fn store(&mut self) -> Result<(), RowError> {
-        for (&col, &value) in self.row_cols.iter().zip(&self.row_values) {
-            let narrow = value as f32;
-            if !narrow.is_finite() {
-                let row = self.row;
-                return Err(RowError::TooLarge { row, col, value });
-            }
-            // What rounds to zero is zero.
-            if narrow != 0.0 {
-                self.cols.push(col);
-                self.values.push(narrow);
-            }
+        for place in 0..self.row_cols.len() {
+            self.store_one(self.row_cols[place], self.row_values[place])?;
         }
         self.end_row();
+        Ok(())
+    }
+
+    fn store_one(&mut self, col: u32, value: f64) -> Result<(), RowError> {
+        let narrow = value as f32;
+        if !narrow.is_finite() {
+            let row = self.row;
+            return Err(RowError::TooLarge { row, col, value });
+        }
+        // What rounds to zero is zero.
+        if narrow != 0.0 {
+            self.cols.push(col);
+            self.values.push(narrow);
+        }
         Ok(())
     }
 

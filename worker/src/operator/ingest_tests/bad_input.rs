@@ -250,6 +250,8 @@ fn a_file_that_changes_under_the_job_is_refused() {
         layout,
         on_bad_row: OnBadRow::Skip,
         sign: Sign::Any,
+        row_range: None,
+        column_range: None,
     };
     encode_entries::run(&workshop.context(), &operator).expect("unchanged");
     with_values(&workshop, floats(vec![Some(2.0); 6]));
@@ -261,6 +263,37 @@ fn a_file_that_changes_under_the_job_is_refused() {
             .contains("bad.parquet changed while the job ran"),
         "{error}"
     );
+}
+
+#[test]
+fn an_id_that_the_footer_denies_is_named() {
+    let workshop = Workshop::new();
+    let ids: ArrayRef = Arc::new(Int32Array::from(vec![-3, 4, 9, 4]));
+    let columns = [("r", Arc::clone(&ids)), ("c", ids)];
+    let input = triplets(&workshop.parquet("lies.parquet", &columns, 4), false);
+    let inspection = workshop.inspect(&input).expect("inspection");
+    let range = inspection.row_id_range.expect("a range");
+    assert_eq!(range.span, 13);
+    let Layout::Sparse(layout) = input.layout.clone() else {
+        panic!("sparse");
+    };
+    let mut operator = EncodeEntries {
+        piece: inspection.pieces(100).remove(0),
+        layout,
+        on_bad_row: OnBadRow::Error,
+        sign: Sign::Any,
+        row_range: Some(range),
+        column_range: Some(IdRange { span: 10, ..range }),
+    };
+    let error = encode_entries::run(&workshop.context(), &operator).expect_err("9 is outside");
+    assert_eq!(error.kind, ErrorKind::InvalidInput);
+    for part in ["lies.parquet", "row 2", "\"c\"", "footer"] {
+        assert!(error.message.contains(part), "{part} in {error}");
+    }
+    operator.column_range = None;
+    let encoded = encode_entries::run(&workshop.context(), &operator).expect("encoded");
+    assert_eq!((encoded.row_codes, encoded.column_codes), (13, 3));
+    assert!(encoded.row_ids.is_none() && encoded.column_ids.is_some());
 }
 
 #[test]

@@ -273,6 +273,41 @@ fn ids_of_every_type_come_back_in_their_order() {
 }
 
 #[test]
+fn narrow_and_wide_integers_make_the_same_matrix() {
+    const APART: i64 = 1 << 40;
+    let places = |factor: i64, seed: i64| {
+        let ids = (0..4000).map(move |i: i64| factor * ((i * i + seed * i) % 613 - 300));
+        Arc::new(Int64Array::from_iter_values(ids)) as ArrayRef
+    };
+    let ingest = |factor: i64| {
+        let workshop = Workshop::new();
+        let columns = [("r", places(factor, 3)), ("c", places(factor, 8))];
+        let path = workshop.parquet("a.parquet", &columns, 900);
+        let inspection = workshop
+            .inspect(&triplets(&path, false))
+            .expect("inspection");
+        let narrow = inspection.row_id_range.expect("a range").is_narrow(4000);
+        assert_eq!(narrow, factor == 1);
+        let cut = Cut {
+            piece_rows: 700,
+            block_entries: 500,
+            shards: 3,
+            segment_width: 128,
+        };
+        let ingested = workshop
+            .ingest(&triplets(&path, false), cut)
+            .expect("ingest");
+        assert!(ingested.blocks.len() > 4);
+        workshop.entries(&ingested)
+    };
+    let wide = ingest(APART).into_iter().map(|((row, col), value)| {
+        let near = |id: String| (id.parse::<i64>().expect("an id") / APART).to_string();
+        ((near(row), near(col)), value)
+    });
+    assert_eq!(ingest(1), wide.collect());
+}
+
+#[test]
 fn dense_ids_are_indices() {
     let workshop = Workshop::new();
     let rows: ArrayRef = Arc::new(Int64Array::from(vec![4, 0, 4]));
@@ -317,7 +352,7 @@ fn remote_state_gives_the_same_blocks_and_lost_objects_are_named() {
 
     // Another worker has an empty cache and downloads; once the object is gone, it says so.
     let other = Workshop::with_state(Some("memory://ingest-tests/state"));
-    let read = |workshop: &Workshop| workshop.context().read(&remote.object).map(|map| map.len());
+    let read = |workshop: &Workshop| workshop.context().map(&remote.object).map(|map| map.len());
     assert_eq!(read(&other), Ok(remote.object.size as usize));
     let store = workshop.objects.state();
     workshop

@@ -17,28 +17,29 @@ use arrow::datatypes::DataType;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
-use rankmill_common::Result;
 use rankmill_common::input::{
     Duplicates, Ids, InputSpec, Layout, OnBadRow, SparseLayout, Transform,
 };
 use rankmill_common::matrix::{BlockFormat, RowRange};
-use rankmill_common::operator::build_block::{Statistics, Values};
-use rankmill_common::operator::encode_entries::{PieceIds, Sign};
+use rankmill_common::operator::build_block::{PieceEntries, Statistics, Values};
+use rankmill_common::operator::count_ids::Ends;
+use rankmill_common::operator::encode_entries::Sign;
 use rankmill_common::operator::merge_ids::Counts;
 use rankmill_common::operator::partition_entries::Mirror;
 use rankmill_common::operator::{
-    BuildBlock, BuildDenseBlock, BuiltBlock, EncodeEntries, EncodedEntries, Inspect, Inspection,
-    MergeIds, PartitionEntries, TransformBlock,
+    BuildBlock, BuildDenseBlock, BuiltBlock, CountIds, EncodeEntries, EncodedEntries, IndexIds,
+    Inspect, Inspection, ListIds, MergeIds, MergedIds, PartitionEntries, TransformBlock,
 };
-use rankmill_common::table::{IdShard, IdTable};
+use rankmill_common::table::{IdRange, IdShard, IdTable, IdType};
+use rankmill_common::{ObjectRef, Result};
 use rankmill_kernels::Columns;
 use rankmill_store::Store;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::{
-    build_block, build_dense_block, encode_entries, inspect, merge_ids, partition_entries,
-    published_matrix, transform_block,
+    build_block, build_dense_block, count_ids, encode_entries, index_ids, inspect, list_ids,
+    merge_ids, partition_entries, published_matrix, transform_block,
 };
 use crate::context::TaskContext;
 use crate::storage::Objects;
@@ -79,6 +80,15 @@ struct Ingested {
 }
 
 type Entries = BTreeMap<(String, String), f32>;
+
+/// Where ids lie, if they are to be coded as distances.
+fn ranges(inspection: &Inspection, layout: &SparseLayout) -> [Option<IdRange>; 2] {
+    match layout.ids {
+        Ids::Dense { .. } => [None, None],
+        Ids::Dictionary => [inspection.row_id_range, inspection.column_id_range]
+            .map(|range| range.filter(|range| range.is_narrow(inspection.rows()))),
+    }
+}
 
 impl Workshop {
     fn new() -> Self {
@@ -133,12 +143,15 @@ impl Workshop {
         };
         let inspection = self.inspect(input)?;
         let mut pieces = Vec::new();
+        let ranges = ranges(&inspection, layout);
         for piece in inspection.pieces(cut.piece_rows) {
             let operator = EncodeEntries {
                 piece,
                 layout: layout.clone(),
                 on_bad_row: input.on_bad_row,
                 sign: Sign::Any,
+                row_range: ranges[0],
+                column_range: ranges[1],
             };
             pieces.push(encode_entries::run(&self.context(), &operator)?);
         }
@@ -150,6 +163,8 @@ impl Workshop {
                 piece,
                 row_ids: row_ids.clone(),
                 column_ids: column_ids.clone(),
+                row_indices: self.indices(ranges[0], &row_ids)?,
+                column_indices: self.indices(ranges[1], &column_ids)?,
                 blocks: blocks.clone(),
                 order: None,
                 mirror: Mirror::Off,
@@ -168,7 +183,13 @@ impl Workshop {
                 rows,
                 ncols,
                 segment_width: cut.segment_width,
-                pieces: partitioned.clone(),
+                pieces: partitioned
+                    .iter()
+                    .map(|piece| PieceEntries {
+                        entries: piece.entries.clone(),
+                        count: piece.counts[block as usize],
+                    })
+                    .collect(),
                 duplicates: layout.duplicates,
                 transforms: local.to_vec(),
                 statistics: if global.is_empty() {
@@ -238,16 +259,11 @@ impl Workshop {
             let columns = range(inspection.column_id_type, ncols);
             return Ok((rows, columns, RowRange::cut(nrows, cut.block_entries)));
         }
-        let rows = pieces
-            .iter()
-            .filter_map(|piece| piece.row_ids.clone())
-            .collect();
-        let columns = pieces
-            .iter()
-            .filter_map(|piece| piece.column_ids.clone())
-            .collect();
-        let (rows, ends) = self.merge(rows, inspection.row_id_type, cut, true)?;
-        let (columns, _) = self.merge(columns, inspection.column_id_type, cut, false)?;
+        let [of_rows, of_columns] = ranges(inspection, layout);
+        let rows = (Ends::Rows, inspection.row_id_type, of_rows);
+        let columns = (Ends::Columns, inspection.column_id_type, of_columns);
+        let (rows, ends) = self.table(pieces, rows, cut)?;
+        let (columns, _) = self.table(pieces, columns, cut)?;
         let mut blocks = Vec::new();
         let mut start = 0;
         for end in ends.into_iter().chain([rows.count()]) {
@@ -260,23 +276,19 @@ impl Workshop {
         Ok((rows, columns, blocks))
     }
 
-    fn merge(
+    /// An id table, and where blocks end.
+    fn table(
         &self,
-        pieces: Vec<PieceIds>,
-        id_type: rankmill_common::table::IdType,
+        pieces: &[EncodedEntries],
+        (ends, id_type, range): (Ends, IdType, Option<IdRange>),
         cut: Cut,
-        rows: bool,
     ) -> Result<(IdTable, Vec<u64>)> {
+        let merged = match range {
+            Some(range) => self.list(pieces, (ends, id_type, range), cut)?,
+            None => self.merge(pieces, ends, cut)?,
+        };
         let (mut shards, mut cuts, mut start) = (Vec::new(), Vec::new(), 0);
-        for shard in 0..cut.shards {
-            let operator = MergeIds {
-                pieces: pieces.clone(),
-                shard,
-                shards: cut.shards,
-                block_entries: rows.then_some(cut.block_entries),
-                counts: Counts::Drop,
-            };
-            let merged = merge_ids::run(&self.context(), &operator)?;
+        for merged in merged {
             cuts.extend(merged.cuts.iter().map(|cut| start + cut));
             shards.push(IdShard {
                 start,
@@ -286,6 +298,64 @@ impl Workshop {
             start += merged.count;
         }
         Ok((IdTable::Dictionary { id_type, shards }, cuts))
+    }
+
+    fn list(
+        &self,
+        pieces: &[EncodedEntries],
+        (ends, id_type, range): (Ends, IdType, IdRange),
+        cut: Cut,
+    ) -> Result<Vec<MergedIds>> {
+        let counts = pieces.chunks(2).map(|pieces| {
+            let operator = CountIds {
+                entries: pieces.iter().map(|piece| piece.entries.clone()).collect(),
+                ends,
+                span: range.span,
+            };
+            Ok(count_ids::run(&self.context(), &operator)?.object)
+        });
+        let counts = counts.collect::<Result<Vec<_>>>()?;
+        let size = range.span.div_ceil(u64::from(cut.shards));
+        let shards = RowRange::cut(range.span, size).into_iter().map(|codes| {
+            let operator = ListIds {
+                counts: counts.clone(),
+                range,
+                id_type,
+                codes,
+                block_entries: (ends == Ends::Rows).then_some(cut.block_entries),
+                keep: Counts::Drop,
+            };
+            list_ids::run(&self.context(), &operator)
+        });
+        shards.collect()
+    }
+
+    fn merge(&self, pieces: &[EncodedEntries], ends: Ends, cut: Cut) -> Result<Vec<MergedIds>> {
+        let ids = |piece: &EncodedEntries| match ends {
+            Ends::Rows => piece.row_ids.clone(),
+            Ends::Columns | Ends::Both => piece.column_ids.clone(),
+        };
+        let shards = (0..cut.shards).map(|shard| {
+            let operator = MergeIds {
+                pieces: pieces.iter().filter_map(ids).collect(),
+                shard,
+                shards: cut.shards,
+                block_entries: (ends == Ends::Rows).then_some(cut.block_entries),
+                counts: Counts::Drop,
+            };
+            merge_ids::run(&self.context(), &operator)
+        });
+        shards.collect()
+    }
+
+    fn indices(&self, range: Option<IdRange>, ids: &IdTable) -> Result<Option<ObjectRef>> {
+        let Some(range) = range else { return Ok(None) };
+        let operator = IndexIds {
+            ids: ids.clone(),
+            range,
+            order: None,
+        };
+        Ok(Some(index_ids::run(&self.context(), &operator)?.object))
     }
 
     /// All ids of a table as text.

@@ -64,7 +64,11 @@ impl Bench {
         };
         let numbers = tall::read_f64(&self.context, &matrix, rows).unwrap();
         assert_eq!(numbers.len() as u64, 4 * rows.count);
-        assert!((0..).zip(&numbers).all(|(i, x)| *x == f64::from(i + 4) / 7.0));
+        assert!(
+            (0..)
+                .zip(&numbers)
+                .all(|(i, x)| *x == f64::from(i + 4) / 7.0)
+        );
         let view = TallRows::open(&self.context, &matrix, rows).unwrap();
         assert_eq!(view.view().nrows() as u64, rows.count);
     }
@@ -130,7 +134,9 @@ fn a_task_gets_memory_that_holds_what_is_not_durable_yet() {
     let bench = Bench::new(8);
     let shard = bench.write("z", LARGE);
     let pressure = bench.hand_over.make_room(8 << 20);
-    RUNTIME.block_on(bench.budget.admit("all", 8 << 20)).unwrap();
+    RUNTIME
+        .block_on(bench.budget.admit("all", 8 << 20))
+        .unwrap();
     assert!(bench.has_file(&shard));
     let direct = bench.write("w", LARGE);
     assert!(bench.has_file(&direct), "nothing is kept meanwhile");

@@ -7,10 +7,13 @@ use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, RowGroupMetaData};
+use parquet::file::statistics::Statistics;
+use rankmill_common::table::IdRange;
 use rankmill_common::{Error, Result};
 
 use super::chunks::{Chunks, Pages, Span};
 use super::source::InputFile;
+use crate::ids::integers::Integer;
 
 /// A file's footer.
 #[derive(Clone)]
@@ -123,6 +126,24 @@ impl Footer {
             .sum()
     }
 
+    /// Where the ids of a column of integers lie. `None` where the footer does not say so of every
+    /// row group, `Some(None)` where there are no ids at all.
+    #[allow(clippy::option_option, reason = "not known, and known to be empty")]
+    pub(crate) fn id_range(&self, column: &Column) -> Option<Option<IdRange>> {
+        let leaf = self.leaves(std::slice::from_ref(column)).next()?;
+        let chunks = (0..self.row_groups()).map(|group| self.group(group).column(leaf));
+        let mut all: Option<IdRange> = None;
+        for chunk in chunks.filter(|chunk| chunk.num_values() > 0) {
+            let statistics = chunk.statistics()?;
+            if statistics.null_count_opt() == u64::try_from(chunk.num_values()).ok() {
+                continue;
+            }
+            let range = id_range(statistics, &column.data_type)?;
+            all = Some(all.map_or(range, |all| all.join(range)));
+        }
+        Some(all)
+    }
+
     /// Values, nulls included, of a column of a row group: list elements where it is a list.
     pub(crate) fn values(&self, group: usize, column: &Column) -> u64 {
         self.leaves(std::slice::from_ref(column))
@@ -184,6 +205,31 @@ fn compact_strings(schema: &Schema) -> Schema {
     };
     let fields: Vec<_> = schema.fields().iter().map(compact).collect();
     Schema::new_with_metadata(fields, schema.metadata().clone())
+}
+
+/// The range of one column chunk. Orders that old writers used for unsigned numbers are not
+/// trusted.
+fn id_range(statistics: &Statistics, data_type: &DataType) -> Option<IdRange> {
+    if statistics.is_min_max_deprecated() {
+        return None;
+    }
+    #[allow(clippy::wildcard_enum_match_arm, reason = "integers among all types")]
+    let (lowest, highest) = match statistics {
+        Statistics::Int32(values) => (i64::from(*values.min_opt()?), i64::from(*values.max_opt()?)),
+        Statistics::Int64(values) => (*values.min_opt()?, *values.max_opt()?),
+        _ => return None,
+    };
+    #[allow(clippy::wildcard_enum_match_arm, reason = "integers among all types")]
+    let key = |value: i64| match data_type {
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => Some(u64::from(value as u32)),
+        DataType::UInt64 => Some(value as u64),
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
+            Some(Integer::key(value))
+        }
+        _ => None,
+    };
+    let (lowest, highest) = (key(lowest)?, key(highest)?);
+    (lowest <= highest).then(|| IdRange::between(lowest, highest))
 }
 
 /// A column as errors list it.
