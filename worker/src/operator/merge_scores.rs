@@ -35,6 +35,7 @@ pub(crate) fn run(context: &TaskContext, operator: &MergeScores) -> Result<Merge
             let work = Work {
                 iterations: rounds,
                 edges,
+                pushed: answers.len() as u64,
             };
             Some(personal::write(
                 context,

@@ -224,7 +224,7 @@ fn page_rank(group: &mut BenchmarkGroup<'_, WallTime>, block: &Block<'_>) {
 }
 
 fn power<T: Iterate>(group: &mut BenchmarkGroup<'_, WallTime>, block: &Block<'_>, number: &str) {
-    let (n, width) = (block.nrows, 64);
+    let (n, width) = (block.nrows, 16);
     let mut strengths = vec![0.0; n];
     block.column_sums(&mut strengths);
     let inverse = graph::inverse_strengths(&strengths);
@@ -239,7 +239,7 @@ fn power<T: Iterate>(group: &mut BenchmarkGroup<'_, WallTime>, block: &Block<'_>
         })
         .collect();
     let numbers = block.nnz() * width;
-    let name = format!("step of 64 sources, {number}");
+    let name = format!("step of 16 sources, {number}");
     bench(
         group,
         &name,
@@ -253,9 +253,10 @@ fn power<T: Iterate>(group: &mut BenchmarkGroup<'_, WallTime>, block: &Block<'_>
                 self_loops: false,
                 seeds: &seeds,
                 inverse: &inverse,
+                unit: 1.0,
                 x: &x,
             };
-            black_box(T::power_step(block, 0, &step, &mut next));
+            black_box(T::power_step(block, 0, &step, &mut next, None));
         },
     );
 }
@@ -272,6 +273,7 @@ fn push(group: &mut BenchmarkGroup<'_, WallTime>, block: &Block<'_>) {
         stop: StopAt::Bound,
         top_k: 100,
         max_edges: u64::MAX,
+        spread: f64::INFINITY,
     };
     let place = |index| index;
     let source = [((graph.vertices() / 1000) as u32, 1.0)];
