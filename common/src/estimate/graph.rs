@@ -1,17 +1,21 @@
 //! The cost of jobs on graphs.
 
+use super::parts::{self, BlockSize};
 use super::{Estimate, PROCESS_BYTES, ShapeKnowledge, StageEstimate, ingest};
 use crate::input::{EdgeDirection, Ids, InputSpec, Layout};
+use crate::job::graph::Dangling;
 use crate::job::ppr::{PprMethod, PprSpec, Seeds};
 use crate::job::{PageRankSpec, PprIndexSpec, ppr as job};
-use crate::matrix::Precision;
-use crate::operator::Inspection;
-use crate::operator::power_scores::{block_width, iteration_precision};
+use crate::matrix::{Precision, RowRange};
+use crate::operator::power_scores::{NARROWEST, block_width, iteration_precision};
 use crate::operator::walk::{fingerprint_bytes, vertices_per_file};
+use crate::operator::{Inspection, TASK_OVERHEAD};
 
 /// Iterations to the default tolerance on directed graphs, which contract faster than damping
 /// alone does.
 const TYPICAL_ITERATIONS: u64 = 20;
+/// Rounds of push in parts to loose tolerances.
+const TYPICAL_ROUNDS: u64 = 30;
 /// Bytes of a stored edge: a 32-bit column.
 const EDGE_BYTES: u64 = 4;
 /// Bytes of a stored weight.
@@ -26,6 +30,19 @@ struct Size {
 }
 
 impl Size {
+    /// Blocks of the usual size, all alike.
+    fn blocks(&self) -> Vec<BlockSize> {
+        const BLOCK_EDGES: u64 = 1 << 22;
+        let count = self.edges.div_ceil(BLOCK_EDGES).max(1);
+        let bytes = self.bytes.div_ceil(count);
+        let rows = RowRange::cut(self.vertices, self.vertices.div_ceil(count));
+        let block = |rows: RowRange| BlockSize {
+            rows: rows.count,
+            bytes,
+        };
+        rows.into_iter().map(block).collect()
+    }
+
     fn of(input: &InputSpec, inspection: &Inspection) -> Self {
         let rows = inspection.rows();
         let (mut vertices, mut edges) = (2 * rows, rows);
@@ -80,10 +97,19 @@ pub fn page_rank(spec: &PageRankSpec, inspection: &Inspection) -> Estimate {
     let size = Size::of(&spec.input, inspection);
     let steps = TYPICAL_ITERATIONS.min(u64::from(spec.max_iterations));
     let mut stages = ingest(inspection, size.bytes);
+    let blocks = size.blocks();
+    let least = parts::step_memory(&blocks);
+    let room = spec.task_memory.0.saturating_sub(least.besides);
+    // Whole blocks, and one of them at least: where that is too much, the job is refused.
+    let held = room.clamp(least.largest_block, size.bytes.max(least.largest_block));
+    let tasks = size.bytes.div_ceil(held.max(1)).max(1);
     stages.push(StageEstimate {
-        name: "read edges: one step".into(),
+        name: match tasks {
+            1 => "read edges: one step".into(),
+            tasks => format!("read edges: one step in {tasks} parts"),
+        },
         times: steps,
-        memory: PROCESS_BYTES + 40 * size.vertices,
+        memory: PROCESS_BYTES + least.besides + held,
         bytes_read: size.bytes + 8 * size.vertices,
         scratch: 8 * size.vertices,
     });
@@ -101,31 +127,69 @@ pub fn ppr(spec: &PprSpec, inspection: &Inspection) -> Estimate {
         Seeds::Sources { .. } | Seeds::Table { .. } => 1,
     };
     let mut stages = ingest(inspection, size.bytes);
-    let (memory, times) = match method {
-        PprMethod::Auto | PprMethod::Power => {
-            let precision = iteration_precision(spec.damping, spec.tol);
-            let width = u64::from(block_width(size.vertices, precision));
-            let panels = 2 * size.vertices * width.min(sources) * precision.bytes();
-            (
-                panels + 24 * size.vertices,
-                sources.div_ceil(width) * TYPICAL_ITERATIONS,
-            )
-        }
-        PprMethod::Push => (80 * size.vertices, sources),
+    let (method, stage) = match method {
+        PprMethod::Auto | PprMethod::Power => power(spec, &size, sources),
+        PprMethod::Push => push(spec, &size, sources),
     };
-    stages.push(StageEstimate {
-        name: match method {
-            PprMethod::Auto | PprMethod::Power => "read edges: a block of sources".into(),
-            PprMethod::Push => "push from a source".into(),
-        },
-        times,
-        memory: PROCESS_BYTES + memory,
-        bytes_read: size.bytes,
-        scratch: 0,
-    });
+    let times = stage.times;
+    stages.push(stage);
     let targets = u64::from(spec.top_k.min(job::MAX_TOP_K)).min(size.vertices);
     let result = sources * targets * (12 + Precision::Double.bytes());
-    size.estimate(method.name(), times, stages, result)
+    size.estimate(&method, times, stages, result)
+}
+
+/// Power iteration with as many sources side by side as fit; push where none do and it may.
+fn power(spec: &PprSpec, size: &Size, sources: u64) -> (String, StageEstimate) {
+    let precision = iteration_precision(spec.damping, spec.tol);
+    let mut width = block_width(size.vertices, precision);
+    let held = |width: u32| {
+        let panels = 2 * size.vertices * u64::from(width).min(sources) * precision.bytes();
+        size.bytes + panels + 32 * size.vertices
+    };
+    while width > NARROWEST && TASK_OVERHEAD + held(width) > spec.task_memory.0 {
+        width = (width / 2).next_multiple_of(NARROWEST);
+    }
+    let fits = TASK_OVERHEAD + held(width) <= spec.task_memory.0;
+    if !fits && spec.method == PprMethod::Auto && spec.dangling != Dangling::Uniform {
+        return push(spec, size, sources);
+    }
+    let stage = StageEstimate {
+        name: "read edges: a block of sources".into(),
+        times: sources.div_ceil(u64::from(width)) * TYPICAL_ITERATIONS,
+        memory: PROCESS_BYTES + held(width),
+        bytes_read: size.bytes,
+        scratch: 0,
+    };
+    (PprMethod::Power.name().to_owned(), stage)
+}
+
+/// Push on the whole graph, or in parts where a task may not hold it.
+fn push(spec: &PprSpec, size: &Size, sources: u64) -> (String, StageEstimate) {
+    let whole = size.bytes + 58 * size.vertices;
+    let cut = match TASK_OVERHEAD + whole <= spec.task_memory.0 {
+        true => None,
+        false => parts::push_parts(&size.blocks(), spec.task_memory).ok(),
+    };
+    let name = PprMethod::Push.name();
+    let Some(cut) = cut else {
+        let stage = StageEstimate {
+            name: "push from a source".into(),
+            times: sources,
+            memory: PROCESS_BYTES + whole,
+            bytes_read: size.bytes,
+            scratch: 0,
+        };
+        return (name.to_owned(), stage);
+    };
+    let count = cut.ranges.len();
+    let stage = StageEstimate {
+        name: format!("push a batch of sources in {count} parts: one round"),
+        times: sources.div_ceil(parts::batch_sources(size.vertices)) * TYPICAL_ROUNDS,
+        memory: PROCESS_BYTES + spec.task_memory.0,
+        bytes_read: size.bytes,
+        scratch: 0,
+    };
+    (format!("{name} in {count} parts"), stage)
 }
 
 /// Estimates an index from its input's footers.
@@ -162,8 +226,9 @@ pub fn ppr_index(spec: &PprIndexSpec, inspection: &Inspection) -> Estimate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ByteSize;
     use crate::input::{Duplicates, GraphLayout, OnBadRow};
-    use crate::job::graph::{Dangling, defaults};
+    use crate::job::graph::defaults;
     use crate::job::ppr::{OnMissingSource, Stop};
     use crate::job::svd::Convergence;
     use crate::job::{OutputSpec, Overwrite};
@@ -230,6 +295,21 @@ mod tests {
         assert_eq!(method(1 << 20, 1e-1, Dangling::Restart), "push");
         assert_eq!(method(1 << 30, 1e-4, Dangling::Restart), "push");
         assert_eq!(method(1 << 30, 1e-1, Dangling::Uniform), "power");
+    }
+
+    #[test]
+    fn what_a_task_may_hold_decides_whether_there_are_parts() {
+        let method = |memory: u64, dangling| {
+            let spec = PprSpec {
+                task_memory: ByteSize(memory),
+                ..spec(1 << 22, 1e-4, dangling)
+            };
+            ppr(&spec, &edges(1 << 26)).method
+        };
+        assert_eq!(method(4 << 30, Dangling::Restart), "power");
+        let parts = method(256 << 20, Dangling::Restart);
+        assert!(parts.starts_with("push in "), "{parts}");
+        assert_eq!(method(256 << 20, Dangling::Uniform), "power");
     }
 
     #[test]

@@ -227,7 +227,7 @@ async fn push(
         return Err(parts::refuse(what, &sizes, least, spec.task_memory));
     }
     let parts = parts::push_parts(&sizes, spec.task_memory)?;
-    let each = ppr_parts::batch_sources(graph).min(most_sources(spec, 1));
+    let each = parts::batch_sources(vertices).min(most_sources(spec, 1));
     let batches = tasks(stages, spec, graph, (sources, None), each);
     let written = ppr_parts::push(stages, spec, (graph, &parts), batches).await?;
     Ok((written, format!("push in {} parts", parts.ranges.len())))
