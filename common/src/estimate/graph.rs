@@ -1,17 +1,20 @@
 //! The cost of jobs on graphs.
 
+use super::parts::{self, BlockSize};
 use super::{Estimate, PROCESS_BYTES, ShapeKnowledge, StageEstimate, ingest};
 use crate::input::{EdgeDirection, Ids, InputSpec, Layout};
 use crate::job::ppr::{PprMethod, PprSpec, Seeds};
 use crate::job::{PageRankSpec, PprIndexSpec, ppr as job};
-use crate::matrix::Precision;
-use crate::operator::Inspection;
+use crate::matrix::{Precision, RowRange};
 use crate::operator::power_scores::{BLOCK_WIDTH, Iteration, panel_bytes};
 use crate::operator::walk::{fingerprint_bytes, vertices_per_file};
+use crate::operator::{Inspection, TASK_OVERHEAD};
 
 /// Iterations to the default tolerance on directed graphs, which contract faster than damping
 /// alone does.
 const TYPICAL_ITERATIONS: u64 = 20;
+/// Rounds of push in parts to loose tolerances.
+const TYPICAL_ROUNDS: u64 = 30;
 /// Bytes of a stored edge: a 32-bit column.
 const EDGE_BYTES: u64 = 4;
 /// Bytes of a stored weight.
@@ -26,6 +29,19 @@ struct Size {
 }
 
 impl Size {
+    /// Blocks of the usual size, all alike.
+    fn blocks(&self) -> Vec<BlockSize> {
+        const BLOCK_EDGES: u64 = 1 << 22;
+        let count = self.edges.div_ceil(BLOCK_EDGES).max(1);
+        let bytes = self.bytes.div_ceil(count);
+        let rows = RowRange::cut(self.vertices, self.vertices.div_ceil(count));
+        let block = |rows: RowRange| BlockSize {
+            rows: rows.count,
+            bytes,
+        };
+        rows.into_iter().map(block).collect()
+    }
+
     fn of(input: &InputSpec, inspection: &Inspection) -> Self {
         let rows = inspection.rows();
         let (mut vertices, mut edges) = (2 * rows, rows);
@@ -80,10 +96,19 @@ pub fn page_rank(spec: &PageRankSpec, inspection: &Inspection) -> Estimate {
     let size = Size::of(&spec.input, inspection);
     let steps = TYPICAL_ITERATIONS.min(u64::from(spec.max_iterations));
     let mut stages = ingest(inspection, size.bytes);
+    let blocks = size.blocks();
+    let least = parts::step_memory(&blocks);
+    let room = spec.task_memory.0.saturating_sub(least.besides);
+    // Whole blocks, and one of them at least: where that is too much, the job is refused.
+    let held = room.clamp(least.largest_block, size.bytes.max(least.largest_block));
+    let tasks = size.bytes.div_ceil(held.max(1)).max(1);
     stages.push(StageEstimate {
-        name: "read edges: one step".into(),
+        name: match tasks {
+            1 => "read edges: one step".into(),
+            tasks => format!("read edges: one step in {tasks} parts"),
+        },
         times: steps,
-        memory: PROCESS_BYTES + 40 * size.vertices,
+        memory: PROCESS_BYTES + least.besides + held,
         bytes_read: size.bytes + 8 * size.vertices,
         scratch: 8 * size.vertices,
     });
@@ -101,29 +126,78 @@ pub fn ppr(spec: &PprSpec, inspection: &Inspection) -> Estimate {
         Seeds::Sources { .. } | Seeds::Table { .. } => 1,
     };
     let mut stages = ingest(inspection, size.bytes);
-    let iteration = Iteration::for_tolerance(spec.damping, spec.tol);
-    let panels = panel_bytes(size.vertices, BLOCK_WIDTH, iteration) + 24 * size.vertices;
-    let passes = sources.div_ceil(u64::from(BLOCK_WIDTH)) * TYPICAL_ITERATIONS;
-    let (memory, times) = match method {
-        PprMethod::Power => (panels, passes),
-        PprMethod::Push => (80 * size.vertices, sources),
-        // Where answers are not local, the graph is turned round and iterated on.
-        PprMethod::Auto => (panels + 40 * size.vertices + size.bytes, passes),
+    let (method, stage) = match method {
+        PprMethod::Power => power(spec, &size, sources),
+        PprMethod::Auto => auto(spec, &size, sources),
+        PprMethod::Push => push(spec, &size, sources),
     };
-    stages.push(StageEstimate {
-        name: match method {
-            PprMethod::Auto => "push from a source, or read edges: a block of sources".into(),
-            PprMethod::Power => "read edges: a block of sources".into(),
-            PprMethod::Push => "push from a source".into(),
-        },
-        times,
-        memory: PROCESS_BYTES + memory,
-        bytes_read: size.bytes,
-        scratch: 0,
-    });
+    let times = stage.times;
+    stages.push(stage);
     let targets = u64::from(spec.top_k.min(job::MAX_TOP_K)).min(size.vertices);
     let result = sources * targets * (12 + Precision::Double.bytes());
-    size.estimate(method.name(), times, stages, result)
+    size.estimate(&method, times, stages, result)
+}
+
+/// Bytes of the graph, of the panels of a block of sources, and of numbers per vertex.
+fn iterated(spec: &PprSpec, size: &Size) -> u64 {
+    let iteration = Iteration::for_tolerance(spec.damping, spec.tol);
+    size.bytes + panel_bytes(size.vertices, BLOCK_WIDTH, iteration) + 32 * size.vertices
+}
+
+/// Power iteration on blocks of sources.
+fn power(spec: &PprSpec, size: &Size, sources: u64) -> (String, StageEstimate) {
+    let stage = StageEstimate {
+        name: "read edges: a block of sources".into(),
+        times: sources.div_ceil(u64::from(BLOCK_WIDTH)) * TYPICAL_ITERATIONS,
+        memory: PROCESS_BYTES + iterated(spec, size),
+        bytes_read: size.bytes,
+        scratch: 0,
+    };
+    (PprMethod::Power.name().to_owned(), stage)
+}
+
+/// Push, and power iteration where answers are not local: for that the graph is turned round. Only
+/// push where that does not fit.
+fn auto(spec: &PprSpec, size: &Size, sources: u64) -> (String, StageEstimate) {
+    let held = size.bytes + iterated(spec, size) + 40 * size.vertices;
+    if TASK_OVERHEAD + held > spec.task_memory.0 {
+        return push(spec, size, sources);
+    }
+    let stage = StageEstimate {
+        name: "push from a source, or read edges: a block of sources".into(),
+        memory: PROCESS_BYTES + held,
+        ..power(spec, size, sources).1
+    };
+    (PprMethod::Auto.name().to_owned(), stage)
+}
+
+/// Push on the whole graph, or in parts where a task may not hold it.
+fn push(spec: &PprSpec, size: &Size, sources: u64) -> (String, StageEstimate) {
+    let whole = size.bytes + 58 * size.vertices;
+    let cut = match TASK_OVERHEAD + whole <= spec.task_memory.0 {
+        true => None,
+        false => parts::push_parts(&size.blocks(), spec.task_memory).ok(),
+    };
+    let name = PprMethod::Push.name();
+    let Some(cut) = cut else {
+        let stage = StageEstimate {
+            name: "push from a source".into(),
+            times: sources,
+            memory: PROCESS_BYTES + whole,
+            bytes_read: size.bytes,
+            scratch: 0,
+        };
+        return (name.to_owned(), stage);
+    };
+    let count = cut.ranges.len();
+    let stage = StageEstimate {
+        name: format!("push a batch of sources in {count} parts: one round"),
+        times: sources.div_ceil(parts::batch_sources(size.vertices)) * TYPICAL_ROUNDS,
+        memory: PROCESS_BYTES + spec.task_memory.0,
+        bytes_read: size.bytes,
+        scratch: 0,
+    };
+    (format!("{name} in {count} parts"), stage)
 }
 
 /// Edges that are worth following from one of `sources` sources: as many as power iteration of all
@@ -183,8 +257,9 @@ pub fn ppr_index(spec: &PprIndexSpec, inspection: &Inspection) -> Estimate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ByteSize;
     use crate::input::{Duplicates, GraphLayout, OnBadRow};
-    use crate::job::graph::{Dangling, defaults};
+    use crate::job::graph::defaults;
     use crate::job::ppr::{OnMissingSource, Stop};
     use crate::job::svd::Convergence;
     use crate::job::{OutputSpec, Overwrite};
@@ -260,6 +335,21 @@ mod tests {
         assert_eq!(worth(16, 0.25), 375);
         assert!(worth(64, 1e-8) > worth(64, 1e-4));
         assert!(worth(1, 1e-4) > 10 * worth(64, 1e-4));
+    }
+
+    #[test]
+    fn what_a_task_may_hold_decides_whether_there_are_parts() {
+        let method = |memory: u64, dangling| {
+            let spec = PprSpec {
+                task_memory: ByteSize(memory),
+                ..spec(1 << 22, 1e-4, dangling)
+            };
+            ppr(&spec, &edges(1 << 26)).method
+        };
+        assert_eq!(method(4 << 30, Dangling::Restart), "auto");
+        let parts = method(256 << 20, Dangling::Restart);
+        assert!(parts.starts_with("push in "), "{parts}");
+        assert_eq!(method(256 << 20, Dangling::Uniform), "power");
     }
 
     #[test]

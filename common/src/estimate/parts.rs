@@ -61,6 +61,19 @@ pub const MOST_PARTS: usize = 1 << 10;
 /// Most sources that a part is pushed from at a time.
 const MOST_LANES: u32 = 8;
 
+/// Most sources of a batch that is pushed in parts: their sums travel in every report.
+const MOST_SOURCES: u64 = 256;
+/// Bytes of scratch that the state and the frontiers of a batch may take, if every source reaches
+/// every vertex.
+const SCRATCH: u64 = 8 << 30;
+/// Bytes of a state's and of a frontier's entry.
+const ENTRY_BYTES: u64 = 36;
+
+/// Sources that are pushed in parts together.
+pub fn batch_sources(vertices: u64) -> u64 {
+    (SCRATCH / (ENTRY_BYTES * vertices.max(1))).clamp(1, MOST_SOURCES)
+}
+
 /// Cuts vertices into ranges, such that the blocks of each and what it needs besides stay within
 /// `memory`: whole blocks where possible. None where nothing fits, or only too many parts would.
 pub fn cut(blocks: &[BlockSize], need: Need, memory: u64) -> Option<Vec<RowRange>> {

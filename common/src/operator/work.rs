@@ -286,6 +286,7 @@ mod tests {
                 },
             ],
             precision: Precision::Single,
+            arithmetic: Precision::Double,
             products: Products::Gram,
             weights: None,
         };
@@ -300,6 +301,7 @@ mod tests {
             vertices: 10,
             strengths: tall(10, 1),
             scores: None,
+            dangling_mass: None,
             damping: 0.85,
             dangling: crate::job::graph::Dangling::Restart,
             steps: 16,
@@ -313,9 +315,8 @@ mod tests {
                 },
                 object: object(),
             },
-            change: 0.0,
-            rounding: 0.0,
-            mass: 1.0,
+            sums: Vec::new(),
+            spread: 0.0,
             steps: 7,
         });
         let work = Operator::PageRankStep(operator).work(&report);

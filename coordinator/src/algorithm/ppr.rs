@@ -208,7 +208,7 @@ async fn push(
         ));
     }
     let parts = parts::push_parts(&sizes, spec.task_memory)?;
-    let each = ppr_parts::batch_sources(graph).min(sources_per_task(spec, 1));
+    let each = parts::batch_sources(graph.vertices()).min(sources_per_task(spec, 1));
     let batches = tasks(stages, spec, graph, (sources, None), each);
     let written = ppr_parts::push(stages, spec, (graph, &parts), batches).await?;
     Ok((written, format!("push in {} parts", parts.ranges.len())))

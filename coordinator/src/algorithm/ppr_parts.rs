@@ -17,22 +17,10 @@ use rankmill_common::{Error, ObjectRef, Result};
 use super::graph::Graph;
 use crate::stages::Stages;
 
-/// Most sources of a batch: their sums travel in every report.
-const MOST_SOURCES: u64 = 256;
-/// Bytes of scratch that the state and the frontiers of a batch may take, if every source reaches
-/// every vertex.
-const SCRATCH: u64 = 8 << 30;
-/// Bytes of a state's and of a frontier's entry.
-const ENTRY_BYTES: u64 = 36;
 /// Unit roundoff of f64.
 const ROUNDOFF: f64 = f64::EPSILON / 2.0;
 /// ‖r‖₁ above which no set can be worth a proof.
 const PROVABLE: f64 = 0.5;
-
-/// Sources of one batch.
-pub(super) fn batch_sources(graph: &Graph) -> u64 {
-    (SCRATCH / (ENTRY_BYTES * graph.vertices().max(1))).clamp(1, MOST_SOURCES)
-}
 
 /// Pushes from the sources of each batch in turn.
 pub(super) async fn push(

@@ -186,7 +186,7 @@ impl EntryReader {
         let mut batches = Vec::new();
         for index in (list..file.len()).step_by(lists.max(1)) {
             let batch = file.batch(index)?;
-            let sources = batch.columns().first().map(|sources| sources.data_type());
+            let sources = batch.columns().first().map(Array::data_type);
             if sources != Some(&DataType::UInt16) || batch.num_columns() != columns + 1 {
                 return Err(wrong());
             }

@@ -157,7 +157,7 @@ fn what_does_not_fit_is_written_at_once() {
 fn a_reader_of_files_finds_what_is_only_in_memory() {
     let bench = Bench::new(64);
     let shard = bench.write("z", LARGE);
-    let file = bench.context.read(&shard.object).unwrap();
+    let file = bench.context.map(&shard.object).unwrap();
     assert_eq!(file.len() as u64, shard.object.size);
 }
 
