@@ -259,7 +259,7 @@ mod tests {
     use super::*;
     use crate::ByteSize;
     use crate::input::{Duplicates, GraphLayout, OnBadRow};
-    use crate::job::graph::defaults;
+    use crate::job::graph::{Dangling, defaults};
     use crate::job::ppr::{OnMissingSource, Stop};
     use crate::job::svd::Convergence;
     use crate::job::{OutputSpec, Overwrite};
