@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rankmill_tests::cluster::Cluster;
 use rankmill_tests::graph::{self, GraphReference, Leading, PersonalFiles, ScoreFiles};
+use rankmill_tests::input::{column, write_parquet};
 use rankmill_tests::program::{Bench, Process, wait_until};
 use rankmill_tests::result::digests;
 
@@ -89,6 +90,7 @@ fn personalized_page_rank_agrees_by_every_method_and_precision() {
             ("power", 1e-8),
             ("push", 1e-3),
             ("push", 1e-7),
+            ("auto", 1e-6),
         ] {
             if method == "push" && reference.dangling() == "uniform" {
                 continue;
@@ -113,7 +115,11 @@ fn check_personal(
     );
     let result = PersonalFiles::read(&run(bench, "ppr", arguments, &flags));
     assert_eq!(result.answers.len(), reference.ppr.len());
-    assert_eq!(result.manifest["convergence"]["method"], method);
+    let used = &result.manifest["convergence"]["method"];
+    assert!(
+        used == method || method == "auto" && used != "auto",
+        "{used}"
+    );
     for (source, exact) in &reference.ppr {
         let what = format!("{} from {source} by {method} to {tol}", reference.name);
         let answer = &result.answers[source];
@@ -129,6 +135,27 @@ fn check_personal(
     if tol < 1e-6 && reference.name == "wiki-Vote" {
         assert!(proven > 0, "nothing was proven");
     }
+}
+
+#[test]
+fn auto_pushes_where_answers_are_local_and_iterates_where_they_are_not() {
+    let bench = Bench::new();
+    let flags = "--sources 1,2,3,5,8,13,21,34,55,89 --on-missing-source skip --tol 1e-6";
+    let everywhere = run(&bench, "ppr", &rmat(&bench, 13), flags);
+    let quality = PersonalFiles::read(&everywhere).manifest["convergence"].clone();
+    let method = quality["method"].as_str().expect("a method");
+    assert!(method.ends_with("power"), "{quality}");
+    // A path: what is 130 steps away hardly matters.
+    let path = bench.path("path.parquet");
+    let from: Vec<i64> = (0..30_000).collect();
+    let to: Vec<i64> = (1..30_001).collect();
+    write_parquet(&path, vec![("src", column(from)), ("dst", column(to))], 1);
+    let local = run(&bench, "ppr", &[path.display().to_string()], flags);
+    let quality = PersonalFiles::read(&local).manifest["convergence"].clone();
+    assert_eq!(
+        (&quality["method"], &quality["pushed"]),
+        (&"push".into(), &10.into())
+    );
 }
 
 fn rmat(bench: &Bench, scale: u32) -> Vec<String> {
@@ -149,11 +176,12 @@ fn rmat(bench: &Bench, scale: u32) -> Vec<String> {
 }
 
 /// Every kind of job on a graph, in few iterations.
-const JOBS: [(&str, &str); 5] = [
+const JOBS: [(&str, &str); 6] = [
     ("pagerank", "--tol 1e-7"),
     ("pagerank", "--undirected --dangling self-loop"),
     ("ppr", "--sources all --top-k 5 --method power --tol 1e-3"),
     ("ppr", "--sources all --top-k 5 --method push --tol 1e-2"),
+    ("ppr", "--sources all --top-k 5 --tol 1e-7"),
     (
         "ppr",
         "--sources all --top-k 3 --method push --tol 1e-6 --stop-when-proven",
@@ -193,17 +221,6 @@ fn workers_do_not_change_a_byte() {
     }
 }
 
-/// Tasks whose results the only job's log holds.
-fn log_length(bench: &Bench) -> usize {
-    let Ok(jobs) = std::fs::read_dir(bench.path("state").join("jobs")) else {
-        return 0;
-    };
-    jobs.flatten()
-        .filter_map(|job| std::fs::read_dir(job.path().join("log")).ok())
-        .map(Iterator::count)
-        .sum()
-}
-
 #[test]
 fn all_sources_continue_after_kill_9() {
     for (method, tol) in [("power", "1e-4"), ("push", "1e-1")] {
@@ -211,7 +228,7 @@ fn all_sources_continue_after_kill_9() {
         let clean = Bench::new();
         let graph = rmat(&clean, 12);
         let expected = digests(&run(&clean, "ppr", &graph, &flags));
-        let length = log_length(&clean);
+        let length = clean.log_length();
         for share in [3, 5] {
             let bench = Bench::new();
             let graph = rmat(&bench, 12);
@@ -223,14 +240,14 @@ fn all_sources_continue_after_kill_9() {
             let mut process = Process::start(bench.command(&arguments));
             let target = length * share / 8;
             wait_until("the log", Duration::from_secs(120), || {
-                log_length(&bench) >= target
+                bench.log_length() >= target
             });
             process.kill();
             assert!(
                 !out.join("_manifest.json").exists(),
                 "killed too late to test anything"
             );
-            let before = log_length(&bench);
+            let before = bench.log_length();
             bench.succeed(&arguments);
             assert_eq!(
                 digests(&out),
@@ -238,7 +255,7 @@ fn all_sources_continue_after_kill_9() {
                 "{method}, killed after {target} of {length}"
             );
             assert!(
-                log_length(&bench) < before + length,
+                bench.log_length() < before + length,
                 "finished tasks ran again"
             );
         }

@@ -24,6 +24,9 @@ use crate::storage::block;
 use crate::storage::fingerprints::OpenIndex;
 use crate::storage::order::Order;
 
+/// A probe follows this part of the edges that are worth following.
+const PROBED_SHARE: u64 = 4;
+
 pub(crate) fn run(context: &TaskContext, operator: &PushScores) -> Result<PersonalScores> {
     let personal = &operator.personal;
     let order = Order::open(context, personal.order.as_ref(), operator.vertices)?;
@@ -105,36 +108,49 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
-    /// Pushes from every source, or from the probes alone where they show that others are not worth
-    /// it. Sources that are to be handed over have no answer afterwards.
+    /// Pushes from every source, or from the probes alone where they show that it is not worth it.
+    /// Sources that are to be handed over have no answer afterwards.
     fn push_all(&self, answers: &mut [Option<Answer>], work: &mut Work) -> Result<()> {
-        let (probes, others) = self.probes();
-        let edges = self.push_from(&probes, answers, work)?;
-        let most = (probes.len() as u64).saturating_mul(self.operator.max_edges);
-        if self.operator.hand_over.is_none() || edges <= most / 2 {
-            self.push_from(&others, answers, work)?;
+        let most = self.operator.max_edges;
+        if let Some(hand_over) = &self.operator.hand_over {
+            // Evenly from all sources.
+            let every = self
+                .sources
+                .len()
+                .div_ceil(hand_over.probes.max(1) as usize);
+            let probes: Vec<usize> = (0..self.sources.len()).step_by(every.max(1)).collect();
+            let edges = self.push_from(&probes, most / PROBED_SHARE, answers, work)?;
+            if edges > most as f64 * probes.len() as f64 {
+                return Ok(());
+            }
         }
+        let open = |&source: &usize| answers[source].is_none();
+        let left: Vec<usize> = (0..answers.len()).filter(open).collect();
+        self.push_from(&left, most, answers, work)?;
         Ok(())
     }
 
-    /// Sources to begin with, evenly from all of them, and the others.
-    fn probes(&self) -> (Vec<usize>, Vec<usize>) {
-        let count = self.sources.len();
-        let probes = match &self.operator.hand_over {
-            Some(hand_over) => (hand_over.probes as usize).clamp(1, count.max(1)),
-            None => return ((0..count).collect(), Vec::new()),
-        };
-        let every = count.div_ceil(probes).max(1);
-        (0..count).partition(|source| source.is_multiple_of(every))
+    /// Edges that a source needs in all, by how far it has come: residuals fall about as a power of
+    /// the edges that are followed.
+    fn needed(&self, pushed: &Pushed) -> f64 {
+        let done = libm::log(pushed.residual.max(f64::MIN_POSITIVE));
+        let wanted = libm::log(self.pushing.tol);
+        pushed.edges as f64 * (wanted / done.min(-1e-3)).max(1.0)
     }
 
-    /// Pushes from `chosen` sources; returns how many edges that took.
+    /// Pushes from `chosen` sources along `max_edges` edges at most; returns how many they need in
+    /// all until they are answered.
     fn push_from(
         &self,
         chosen: &[usize],
+        max_edges: u64,
         answers: &mut [Option<Answer>],
         work: &mut Work,
-    ) -> Result<u64> {
+    ) -> Result<f64> {
+        let pushing = Pushing {
+            max_edges,
+            ..self.pushing
+        };
         let next = AtomicUsize::new(0);
         let lanes = (self.operator.lanes as usize)
             .clamp(1, rayon::current_num_threads())
@@ -142,14 +158,19 @@ impl Task<'_> {
         let lanes: Vec<Result<Vec<(usize, Pushed)>>> = (0..lanes)
             .into_par_iter()
             .with_max_len(1)
-            .map(|_| self.lane(chosen, &next))
+            .map(|_| self.lane(chosen, &next, &pushing))
             .collect();
-        let mut edges = 0;
+        let mut needed: Vec<(usize, f64)> = Vec::with_capacity(chosen.len());
         for lane in lanes {
             for (source, pushed) in lane? {
-                edges += pushed.edges;
+                work.edges += pushed.edges;
                 let enough = pushed.residual <= self.pushing.tol
                     || self.pushing.stop == StopAt::BoundOrProven && pushed.proven;
+                let all = match enough {
+                    true => pushed.edges as f64,
+                    false => self.needed(&pushed),
+                };
+                needed.push((source, all));
                 if enough || self.operator.hand_over.is_none() {
                     work.pushed += 1;
                     answers[source] = Some(Answer {
@@ -160,12 +181,18 @@ impl Task<'_> {
                 }
             }
         }
-        work.edges += edges;
-        Ok(edges)
+        // In the order of the sources, whichever lane they came from.
+        needed.sort_by_key(|&(source, _)| source);
+        Ok(needed.iter().map(|(_, edges)| edges).sum())
     }
 
     /// Takes sources from `chosen` until there are none.
-    fn lane(&self, chosen: &[usize], next: &AtomicUsize) -> Result<Vec<(usize, Pushed)>> {
+    fn lane(
+        &self,
+        chosen: &[usize],
+        next: &AtomicUsize,
+        pushing: &Pushing,
+    ) -> Result<Vec<(usize, Pushed)>> {
         let mut workspace = Workspace::new(self.graph.vertices());
         let mut completion = self
             .index
@@ -181,9 +208,9 @@ impl Task<'_> {
             };
             let seeds = self.sources.seeds(source);
             let answer = match &mut completion {
-                None => workspace.push(self.graph, seeds, &self.pushing, &place),
+                None => workspace.push(self.graph, seeds, pushing, &place),
                 Some((index, completion)) => {
-                    let asked = (seeds, &self.pushing);
+                    let asked = (seeds, pushing);
                     completion.push(&mut workspace, self.graph, index, asked, &place)
                 }
             };
