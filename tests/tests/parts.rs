@@ -305,7 +305,7 @@ fn workers_do_not_change_a_byte() {
         let bench = Bench::new();
         let cluster = Cluster::start(&bench, workers);
         for (job, flags) in &jobs {
-            let expected = digests(&run(&alone, job, &graph, &flags, "out"));
+            let expected = digests(&run(&alone, job, &graph, flags, "out"));
             let flags = format!("{flags} --coordinator {}", cluster.url());
             let found = digests(&run(&bench, job, &graph, &flags, "out"));
             assert_eq!(found, expected, "{job} {flags}, {workers} workers");

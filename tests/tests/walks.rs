@@ -301,7 +301,8 @@ fn an_index_and_its_use_continue_after_kill_9() {
 #[test]
 fn odd_graphs_go_through_an_index_as_well() {
     // Loops, parallel edges, edges far heavier than others, a star of sinks, an isolated vertex.
-    let odd: [(&str, Vec<(i64, i64, f64)>, &str); 3] = [
+    type Edges = Vec<(i64, i64, f64)>;
+    let odd: [(&str, Edges, &str); 3] = [
         (
             "loops",
             vec![

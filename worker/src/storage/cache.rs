@@ -15,7 +15,7 @@ use rankmill_store::Store;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use super::mapped::Mapped;
+use super::mapped::{Mapped, Maps};
 use super::objects::{disk_error, lock};
 
 /// Bytes fetched by one request.
@@ -29,6 +29,7 @@ pub(super) struct Cache {
     budget: u64,
     account: Mutex<Account>,
     downloads: Mutex<HashMap<Digest, Arc<Mutex<()>>>>,
+    maps: Maps,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +62,7 @@ impl Cache {
             budget,
             account,
             downloads: Mutex::default(),
+            maps: Maps::default(),
         })
     }
 
@@ -78,14 +80,14 @@ impl Cache {
         let turn = Arc::clone(lock(&self.downloads).entry(object.digest).or_default());
         let guard = lock(&turn);
         let path = self.path(&object.digest);
-        let mapped = match Mapped::open(&path) {
+        let mapped = match self.maps.open(&path) {
             Ok(mapped) if mapped.len() as u64 == object.size => mapped,
             Ok(_) | Err(_) => {
                 let staged = self
                     .directory
                     .join(format!("new.{}", Uuid::new_v4().simple()));
                 let downloaded = download(store, runtime, object, &staged)
-                    .and_then(|()| Mapped::open(&staged).map_err(|e| disk_error(&staged, &e)));
+                    .and_then(|()| self.maps.open(&staged).map_err(|e| disk_error(&staged, &e)));
                 match downloaded {
                     Ok(mapped) => {
                         self.adopt(&staged, object)?;

@@ -114,6 +114,10 @@ impl HandOver {
     }
 
     /// Keeps `file` and writes it in time; gives it back where there is no room.
+    #[allow(
+        clippy::result_large_err,
+        reason = "what does not fit goes back as it came"
+    )]
     pub(super) fn keep(
         &self,
         file: MatrixFile,

@@ -6,10 +6,12 @@
 
 #![allow(unsafe_code, reason = "mapping a file is unsafe; see SAFETY below")]
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Deref;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
 
 use arrow::buffer::Buffer;
@@ -23,20 +25,43 @@ pub(crate) struct Mapped {
     changed: Option<SystemTime>,
 }
 
-impl Mapped {
+/// The files that are mapped now: tasks that read the same file share its map, so that its pages
+/// count once in the process's memory.
+#[derive(Debug, Default)]
+pub(super) struct Maps {
+    known: Mutex<HashMap<FileId, Weak<Mmap>>>,
+}
+
+/// A file in one state: another one, or one that was written to, has another.
+type FileId = (u64, u64, u64, Option<SystemTime>);
+
+/// Maps remembered before those that nobody holds any more are swept out.
+const SWEEP: usize = 1 << 12;
+
+impl Maps {
     /// Maps the file at `path`.
-    pub(super) fn open(path: &Path) -> std::io::Result<Self> {
+    pub(super) fn open(&self, path: &Path) -> std::io::Result<Mapped> {
         let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        let changed = metadata.modified().ok();
+        let id = (metadata.dev(), metadata.ino(), metadata.len(), changed);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(map) = known.get(&id).and_then(Weak::upgrade) {
+            return Ok(Mapped { map, changed });
+        }
         // SAFETY: the map is read-only. Objects and cache entries appear by rename when they are
         // complete and are only ever deleted as a whole, which a map survives; no process that
         // follows the protocol writes to them or truncates them.
-        let map = unsafe { Mmap::map(&file)? };
-        Ok(Self {
-            map: Arc::new(map),
-            changed: file.metadata()?.modified().ok(),
-        })
+        let map = Arc::new(unsafe { Mmap::map(&file)? });
+        if known.len() >= SWEEP {
+            known.retain(|_, map| map.strong_count() > 0);
+        }
+        known.insert(id, Arc::downgrade(&map));
+        Ok(Mapped { map, changed })
     }
+}
 
+impl Mapped {
     /// When the file was last written to, as far as the file system says.
     pub(super) fn changed(&self) -> Option<SystemTime> {
         self.changed
@@ -59,5 +84,26 @@ impl Deref for Mapped {
 impl AsRef<[u8]> for Mapped {
     fn as_ref(&self) -> &[u8] {
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_file_is_mapped_once_until_it_changes() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("object");
+        std::fs::write(&path, b"first").expect("written");
+        let maps = Maps::default();
+        let first = maps.open(&path).expect("mapped");
+        let again = maps.open(&path).expect("mapped");
+        assert!(std::ptr::eq(first.as_ptr(), again.as_ptr()));
+        let draft = directory.path().join("draft");
+        std::fs::write(&draft, b"other").expect("written");
+        std::fs::rename(&draft, &path).expect("replaced");
+        let other = maps.open(&path).expect("mapped");
+        assert_eq!((&first[..], &other[..]), (&b"first"[..], &b"other"[..]));
     }
 }

@@ -19,7 +19,7 @@ use tokio::runtime::Handle;
 
 use super::cache::Cache;
 use super::hand_over::HandOver;
-use super::mapped::Mapped;
+use super::mapped::{Mapped, Maps};
 use super::matrix_file::{MatrixFile, Numbered, Shape, Template};
 use super::writer::{ObjectWriter, Target};
 use crate::context::Counters;
@@ -35,6 +35,8 @@ struct Inner {
     state: Store,
     /// Absent where the state store is a local directory.
     cache: Option<Cache>,
+    /// Files of a local state store.
+    maps: Maps,
     /// Objects that this process wrote or has compared with their digest, and when their files
     /// had last changed then: a file that somebody has written to since is compared again.
     checked: Mutex<HashMap<String, Checked>>,
@@ -84,6 +86,7 @@ impl Objects {
         let inner = Inner {
             state,
             cache,
+            maps: Maps::default(),
             checked: Mutex::default(),
             sound_blocks: Mutex::default(),
             hand_over: None,
@@ -170,12 +173,19 @@ impl Objects {
             runtime.block_on(hand_over.demand(&object.key))?;
         }
         let mapped = match (&self.inner.cache, self.inner.state.local_path(&object.key)) {
-            (None, Some(path)) => open_local(&path, object)?,
+            (None, Some(path)) => self.open_local(&path, object)?,
             (Some(cache), _) => cache.read(&self.inner.state, runtime, object)?,
             (None, None) => return Err(Error::internal("a remote store without a cache")),
         };
         self.check(&mapped, object)?;
         Ok(mapped)
+    }
+
+    fn open_local(&self, path: &Path, object: &ObjectRef) -> Result<Mapped> {
+        self.inner.maps.open(path).map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => Error::input_lost(&object.key, "it does not exist"),
+            _ => disk_error(path, &e),
+        })
     }
 
     fn check(&self, mapped: &Mapped, object: &ObjectRef) -> Result<()> {
@@ -257,13 +267,6 @@ impl Objects {
     pub(super) fn mark_sound_block(&self, digest: Digest) {
         lock(&self.inner.sound_blocks).insert(digest);
     }
-}
-
-fn open_local(path: &Path, object: &ObjectRef) -> Result<Mapped> {
-    Mapped::open(path).map_err(|e| match e.kind() {
-        io::ErrorKind::NotFound => Error::input_lost(&object.key, "it does not exist"),
-        _ => disk_error(path, &e),
-    })
 }
 
 /// blake3 of some bytes, on all threads of the current pool.
