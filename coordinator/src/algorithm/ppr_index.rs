@@ -1,15 +1,16 @@
 //! The index of personalized PageRank: walks from every vertex, a range of them per task (PowerWalk:
 //! Liu et al., CIKM 2016). Tasks write straight into the result.
 
-use rankmill_common::Result;
+use rankmill_common::estimate::parts;
 use rankmill_common::input::Orientation;
 use rankmill_common::job::PprIndexSpec;
 use rankmill_common::manifest::{IndexSummary, Quality};
 use rankmill_common::matrix::RowRange;
-use rankmill_common::operator::Walk;
 use rankmill_common::operator::walk::vertices_per_file;
+use rankmill_common::operator::{Operator, Walk};
+use rankmill_common::{ByteSize, Result};
 
-use super::graph::Edges;
+use super::graph::{Edges, Graph};
 use super::{JobResult, tag};
 use crate::stages::Stages;
 
@@ -32,7 +33,9 @@ pub(super) async fn ppr_index(stages: &Stages, spec: &PprIndexSpec) -> Result<Jo
         output: spec.output.url.clone(),
         path: format!("fingerprints/part-{index:05}-{tag}.parquet"),
     });
-    let parts = stages.run("walk", operators.collect()).await?;
+    let operators: Vec<Walk> = operators.collect();
+    check_fits(&graph, &operators, spec.task_memory)?;
+    let parts = stages.run("walk", operators).await?;
     let summary = IndexSummary {
         graph: graph.matrix.digest,
         entries: parts.iter().map(|part| part.entries).sum(),
@@ -44,4 +47,16 @@ pub(super) async fn ppr_index(stages: &Stages, spec: &PprIndexSpec) -> Result<Jo
         files: parts.into_iter().map(|part| part.file).collect(),
         convergence: Quality::Index(summary),
     })
+}
+
+/// Walks jump all over the graph: a task holds it whole, or the job is refused.
+fn check_fits(graph: &Graph, operators: &[Walk], memory: ByteSize) -> Result<()> {
+    let sizes = graph.block_sizes();
+    let held = operators.first().map_or(0, |first| {
+        Operator::Walk(first.clone()).memory() + parts::bytes(&sizes)
+    });
+    if held <= memory.0 {
+        return Ok(());
+    }
+    Err(parts::refuse("ppr-index", &sizes, ByteSize(held), memory))
 }
