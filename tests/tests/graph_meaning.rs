@@ -184,7 +184,8 @@ fn a_set_is_not_proven_while_a_score_is_rounded_to_zero() {
         (3, false),
         "{answer:?}"
     );
-    let double = case.ppr(&[&flags[..], &["--tol", "1e-9", "--overwrite"]].concat());
+    // Fine enough for 64-bit numbers throughout.
+    let double = case.ppr(&[&flags[..], &["--tol", "1e-11", "--overwrite"]].concat());
     let answer = &double.answers["1"];
     assert_eq!(
         (answer.targets.len(), answer.proven),
@@ -381,6 +382,8 @@ fn too_few_iterations_are_said_and_strict_makes_them_an_error() {
     let flags = [
         "--sources",
         "1",
+        "--method",
+        "power",
         "--max-iterations",
         "2",
         "--strict",
