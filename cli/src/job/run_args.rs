@@ -38,6 +38,10 @@ pub(crate) struct RunKeys {
     /// ~/.cache/rankmill]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<String>,
+    /// Let tasks of a run here hand each other matrices in memory, and write files behind them:
+    /// faster, but a run that is killed repeats more of its work
+    #[arg(long, conflicts_with = "coordinator")]
+    pub(crate) in_memory: bool,
     /// Submit to this coordinator instead of running here, e.g. http://host:7070; several
     /// with commas: whichever leads
     #[arg(long, value_name = "URL")]
@@ -94,6 +98,7 @@ impl RunArgs {
             threads: self.keys.threads.or(file.threads),
             memory: self.keys.memory.or(file.memory),
             state: self.keys.state.or(file.state),
+            in_memory: self.keys.in_memory || file.in_memory,
             coordinator: self.keys.coordinator.or(file.coordinator),
         };
         Self { keys, ..self }

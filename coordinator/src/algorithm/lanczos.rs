@@ -2,10 +2,10 @@
 //!
 //! Each step reads A once for Z = Aᵀ(A X). Blocks are orthogonalized against the whole basis
 //! twice, normalizing in between (block Gram–Schmidt with inner Cholesky QR), so Rayleigh–Ritz on
-//! the basis is exact to rounding. Products with the basis are taken in f32 within a few hundred
-//! rows: their error, about 1e-8 of ‖Z‖, is below that of Z, which comes from f32 products with A,
-//! and the second orthogonalization finds what the first one left. When the basis has [`MOST_BLOCKS`] blocks it is replaced by
-//! its leading Ritz vectors (thick restart, Wu & Simon 2000).
+//! the basis is exact to rounding. Products with the basis are taken in f64: where the basis spans
+//! all that there is, what f32 leaves of a remainder would be taken for a new direction. When the
+//! basis has [`MOST_BLOCKS`] blocks it is replaced by its leading Ritz vectors (thick restart,
+//! Wu & Simon 2000).
 
 use rankmill_common::job::svd::{Rank, SvdSpec};
 use rankmill_common::matrix::{Precision, SmallMatrix, TallMatrix};
@@ -163,8 +163,8 @@ impl Basis {
         let (nrows, ncols) = (w.nrows, w.ncols);
         let mut terms = vec![tall::stored(w.clone(), Coefficients::Identity)];
         terms.extend(tall::basis_terms(&self.blocks, c, -1.0));
-        let plan = Combination::new(nrows, ncols, terms).roughly();
-        let made = tall::combine(stages, "orthogonalize", plan.with(Products::Gram)).await?;
+        let plan = Combination::new(nrows, ncols, terms).with(Products::Gram);
+        let made = tall::combine(stages, "orthogonalize", plan).await?;
         stages.release(w.objects());
         Ok(made)
     }
@@ -201,7 +201,7 @@ impl Basis {
     fn products(&self) -> Products {
         Products::With {
             basis: self.blocks.clone(),
-            precision: Precision::Single,
+            precision: Precision::Double,
         }
     }
 }

@@ -47,14 +47,6 @@ impl Combination {
     pub(super) fn with(self, products: Products) -> Self {
         Self { products, ..self }
     }
-
-    /// Multiplies in single precision.
-    pub(super) fn roughly(self) -> Self {
-        Self {
-            arithmetic: Precision::Single,
-            ..self
-        }
-    }
 }
 
 /// Makes a combination, one task per shard.

@@ -164,12 +164,13 @@ impl Job {
         }
         let mut objects = keys.clone();
         objects.retain(|key| self.released.insert(key.clone()));
-        if let Some(outputs) = &self.surroundings.outputs {
-            outputs.release(&keys);
-        }
         if !objects.is_empty() {
             self.journal
                 .write(JobEntry::ObjectsReleased { objects }, None);
+        }
+        // Only now: the journal must know why an output was never written.
+        if let Some(outputs) = &self.surroundings.outputs {
+            outputs.release(&keys);
         }
         let (flushed, state) = (self.journal.flushed(), state.clone());
         tokio::spawn(async move {

@@ -96,6 +96,14 @@ impl Message {
         }
     }
 
+    /// Objects that this entry lets go.
+    fn released(&self) -> &[String] {
+        match self {
+            Self::Entry(JobEntry::ObjectsReleased { objects }, _) => objects,
+            Self::Entry(..) | Self::Answer(_) | Self::Flush(_) => &[],
+        }
+    }
+
     /// Whether nobody reads any output once the log holds this.
     fn ends(&self) -> bool {
         match self {
@@ -163,16 +171,35 @@ async fn ready(
                 Some(None) => break,
             }
         }
-        let Some(Some(prefix)) = waiting.front().map(Message::outputs) else {
+        let whole = whole(waiting, count);
+        if whole > 0 {
+            return Ok(whole);
+        }
+        let Some(Some(prefix)) = waiting.get(count).map(Message::outputs) else {
             return Ok(count.max(1));
         };
-        if count > 0 {
-            return Ok(count);
-        }
         let settled = outputs.settled(prefix);
         tokio::select! {
             settled = settled => settled?,
             Some(message) = messages.recv() => waiting.push_back(message),
+        }
+    }
+}
+
+/// How many of the first `settled` messages may go without the rest. An output that was let go may
+/// never have been written: it counts only together with the entry that let it go, and so with all
+/// that was made of it.
+fn whole(waiting: &VecDeque<Message>, settled: usize) -> usize {
+    let mut count = settled;
+    loop {
+        let left_behind = waiting.iter().skip(count).flat_map(Message::released);
+        let made_by = |key: &String| {
+            let mut first = waiting.iter().take(count).map(Message::outputs);
+            first.position(|prefix| prefix.is_some_and(|prefix| key.starts_with(prefix)))
+        };
+        match left_behind.filter_map(made_by).min() {
+            Some(place) => count = place,
+            None => return count,
         }
     }
 }
