@@ -99,6 +99,17 @@ def write_factors(call, row_ids, u, s, column_ids, v):
     call.lap("write")
 
 
+def best(ids, source, scores):
+    """The table of the 100 highest scores of a source."""
+    top = np.argsort(-scores, kind="stable")[:100]
+    return pa.table({"source": pa.repeat(ids[int(source)], len(top)), "target": ids.take(pa.array(top)), "score": scores[top]})
+
+
+def write_best(call, tables):
+    pq.write_table(pa.concat_tables(tables), os.path.join(call.output, "scores.parquet"))
+    call.lap("write")
+
+
 def write_scores(call, ids, scores):
     table = pa.table({"id": ids, "score": np.asarray(scores, dtype=np.float64)})
     pq.write_table(table, os.path.join(call.output, "scores.parquet"))

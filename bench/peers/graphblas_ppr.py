@@ -2,12 +2,10 @@
 (columns=16 at a time). Dangling mass returns to the source. Writes the 100 highest scores of each.
 """
 
-import os
-
 import graphblas as gb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from exchange import Call, edges, np
+from exchange import Call, best, edges, np, write_best
 from graphblas import Matrix, binary, semiring
 
 call = Call()
@@ -38,11 +36,7 @@ for start in range(0, len(places), width):
         x = new
         if change * 0.85 / 0.15 <= tol:
             break
-    for column, place in enumerate(here):
-        top = np.argsort(-x[:, column], kind="stable")[:100]
-        source = pa.repeat(ids[int(place)], len(top))
-        tables.append(pa.table({"source": source, "target": ids.take(pa.array(top)), "score": x[top, column]}))
+    tables += [best(ids, place, x[:, column]) for column, place in enumerate(here)]
 call.lap("solve")
-pq.write_table(pa.concat_tables(tables), os.path.join(call.output, "scores.parquet"))
-call.lap("write")
+write_best(call, tables)
 call.done(f"python-graphblas {gb.__version__}")

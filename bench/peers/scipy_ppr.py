@@ -3,12 +3,10 @@
 Dangling mass returns to the source. Writes the 100 highest scores of each source.
 """
 
-import os
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy
-from exchange import Call, edges, np
+from exchange import Call, best, edges, np, write_best
 
 call = Call()
 dtype = np.dtype(call.setting("dtype", "float64"))
@@ -36,11 +34,7 @@ for start in range(0, len(places), width):
         x = new
         if change * 0.85 / 0.15 <= tol:
             break
-    for column, place in enumerate(here):
-        top = np.argsort(-x[:, column], kind="stable")[:100]
-        source = pa.repeat(ids[int(place)], len(top))
-        tables.append(pa.table({"source": source, "target": ids.take(pa.array(top)), "score": x[top, column]}))
+    tables += [best(ids, place, x[:, column]) for column, place in enumerate(here)]
 call.lap("solve")
-pq.write_table(pa.concat_tables(tables), os.path.join(call.output, "scores.parquet"))
-call.lap("write")
+write_best(call, tables)
 call.done(f"scipy {scipy.__version__}")

@@ -11,7 +11,7 @@ import subprocess
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from exchange import Call, edges, np
+from exchange import Call, edges, np, write_best
 
 call = Call()
 algorithm = call.setting("algorithm", "PowForPush")
@@ -48,7 +48,7 @@ for place in places[:sample]:
     scores = [float(row[1]) for row in rows]
     source = pa.repeat(ids[int(place)], len(top))
     tables.append(pa.table({"source": source, "target": ids.take(top), "score": scores}))
-pq.write_table(pa.concat_tables(tables), os.path.join(call.output, "scores.parquet"))
+write_best(call, tables)
 # What the program takes to print whole vectors as text is not counted.
 call.seconds["write"] = 0.0
 call.seconds["solve"] = average * sample

@@ -40,6 +40,19 @@ fn threads_do_not_change_a_byte() {
 }
 
 #[test]
+fn matrices_in_memory_do_not_change_a_byte() {
+    let bench = Bench::new();
+    let run = |out: &str, flags: &[&str]| {
+        let out = bench.path(out);
+        let mut arguments = arguments("examples/wordnet", &out.display().to_string());
+        arguments.extend(flags.iter().map(|&flag| flag.to_owned()));
+        bench.succeed(&arguments);
+        digests(&out)
+    };
+    assert_eq!(run("files", &[]), run("memory", &["--in-memory"]));
+}
+
+#[test]
 fn workers_do_not_change_a_byte() {
     let name = "examples/wordnet";
     let bench = Bench::new();

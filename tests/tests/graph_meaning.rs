@@ -405,6 +405,11 @@ fn results_and_costs_are_shown() {
     for part in ["4 vertices, 4 edges", "damping 0.85", "checked by blake3"] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
+    let profile = case.bench.succeed(["show", "--profile", &out]).stdout;
+    let profile = String::from_utf8(profile).expect("text");
+    for part in ["iterate from", "gathered GB/s", "build blocks"] {
+        assert!(profile.contains(part), "{part} in {profile}");
+    }
     let edges = case.edges.display().to_string();
     for flags in [&["pagerank"][..], &["ppr", "--sources", "all"]] {
         let arguments = [&["estimate"], flags, &[&edges]].concat();

@@ -33,7 +33,7 @@ fn a_killed_run_continues_where_it_was() {
     for eighths in [1, 3, 5, 7] {
         let target = (tasks * eighths / 8).max(1);
         let (bench, before) = (0..TRIES)
-            .find_map(|_| killed_after(target))
+            .find_map(|_| killed_after(target, &[]))
             .expect("the run ended before it could be killed, every time");
         let out = bench.path("out");
         bench.succeed(arguments(&out.display().to_string()));
@@ -46,11 +46,35 @@ fn a_killed_run_continues_where_it_was() {
     }
 }
 
-/// A run killed once its log holds `target` tasks, and that log; none if it was too fast.
-fn killed_after(target: usize) -> Option<(Bench, JobLog)> {
+/// Tasks whose outputs were let go before they were written run again, so attempts are not counted.
+#[test]
+fn a_killed_run_with_matrices_in_memory_makes_the_same_bytes() {
+    let clean = Bench::new();
+    let out = clean.path("out");
+    clean.succeed(arguments(&out.display().to_string()));
+    let expected = digests(&out);
+    let tasks = JobLog::read(&clean.path("state")).commits.len();
+    for eighths in [1, 4] {
+        let target = (tasks * eighths / 8).max(1);
+        let (bench, _) = (0..TRIES)
+            .find_map(|_| killed_after(target, &["--in-memory"]))
+            .expect("the run ended before it could be killed, every time");
+        let out = bench.path("out");
+        let mut arguments = arguments(&out.display().to_string());
+        arguments.push("--in-memory".into());
+        bench.succeed(&arguments);
+        assert_eq!(digests(&out), expected, "killed after {target} of {tasks}");
+    }
+}
+
+/// A run with some more flags, killed once its log holds `target` tasks, and that log; none if it
+/// was too fast.
+fn killed_after(target: usize, flags: &[&str]) -> Option<(Bench, JobLog)> {
     let bench = Bench::new();
     let out = bench.path("out");
-    let mut process = Process::start(bench.command(arguments(&out.display().to_string())));
+    let mut arguments = arguments(&out.display().to_string());
+    arguments.extend(flags.iter().map(|&flag| flag.to_owned()));
+    let mut process = Process::start(bench.command(&arguments));
     wait_until("the log", Duration::from_secs(120), || {
         JobLog::read(&bench.path("state")).commits.len() >= target
     });

@@ -115,6 +115,7 @@ impl RunArgs {
         let ours = [
             ("--threads", self.keys.threads.is_some()),
             ("--memory", self.keys.memory.is_some()),
+            ("--in-memory", self.keys.in_memory),
             ("--state", self.keys.state.is_some()),
         ];
         match ours.into_iter().find(|(_, given)| *given) {

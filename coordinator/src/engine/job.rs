@@ -5,8 +5,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use rankmill_common::job::JobSpec;
-use rankmill_common::manifest::{Manifest, StageTiming};
-use rankmill_common::operator::{Operator, Report, Work};
+use rankmill_common::manifest::Manifest;
+use rankmill_common::operator::{Operator, Report};
 use rankmill_common::status::{JobState, JobStatus, Progress};
 use rankmill_common::{Error, ErrorKind, JobId, Result, StageId, TaskIndex};
 use rankmill_store::Store;
@@ -16,9 +16,10 @@ use tokio::time::Instant;
 use super::command::{Command, EngineHandle};
 use super::journal::Journal;
 use super::surroundings::{Algorithm, Surroundings};
+use super::timing::Timing;
 use crate::algorithm::JobResult;
 use crate::commit;
-use crate::log::{JobEntry, JobHistory, StageRecord, TaskCost};
+use crate::log::{JobEntry, JobHistory, StageRecord};
 use crate::scheduler::{Event, RequestId, TaskPlan};
 use crate::stages::{StageRequest, Stages};
 
@@ -59,19 +60,6 @@ pub(super) enum Step {
     Finished(Box<JobResult>),
     /// It cannot go on.
     Failed(Error),
-}
-
-/// A stage as the clock sees it.
-struct Timing {
-    name: String,
-    tasks: u32,
-    done: u32,
-    asked: Instant,
-    wall_ms: Option<u64>,
-    busy_ms: u64,
-    bytes_read: u64,
-    bytes_written: u64,
-    work: Work,
 }
 
 impl Job {
@@ -479,43 +467,4 @@ fn too_many_tasks(request: &StageRequest, limit: usize) -> Error {
             request.operators.len()
         ),
     )
-}
-
-impl Timing {
-    fn new(name: String, tasks: u32) -> Self {
-        Self {
-            name,
-            tasks,
-            done: 0,
-            asked: Instant::now(),
-            wall_ms: None,
-            busy_ms: 0,
-            bytes_read: 0,
-            bytes_written: 0,
-            work: Work::default(),
-        }
-    }
-
-    fn add(&mut self, cost: TaskCost, work: Option<Work>) {
-        let work = work.unwrap_or_default();
-        self.work.flops += work.flops;
-        self.work.bytes_gathered += work.bytes_gathered;
-        self.done += 1;
-        self.busy_ms += cost.busy_ms;
-        self.bytes_read += cost.bytes_read;
-        self.bytes_written += cost.bytes_written;
-    }
-
-    fn to_stage(&self) -> StageTiming {
-        StageTiming {
-            stage: self.name.clone(),
-            tasks: self.tasks,
-            wall_ms: self.wall_ms.unwrap_or(0),
-            busy_ms: self.busy_ms,
-            bytes_read: self.bytes_read,
-            bytes_written: self.bytes_written,
-            bytes_gathered: self.work.bytes_gathered,
-            flops: self.work.flops,
-        }
-    }
 }

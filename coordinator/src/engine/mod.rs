@@ -15,6 +15,7 @@ mod journal;
 mod lifecycle;
 mod submit;
 mod surroundings;
+mod timing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
