@@ -5,8 +5,12 @@
 //! fused multiply-add: all widths, and the scalar fallback, give the same bits. A row's tile of
 //! `N` vectors stays in registers while the row's nonzeros are walked.
 //!
-//! No `unsafe` is needed: pulp picks the instruction set, slices are cast by bytemuck, and one
-//! bounds check per nonzero costs less than the gathered cache lines.
+//! No `unsafe` is needed but for prefetches: pulp picks the instruction set, slices are cast by
+//! bytemuck, and one bounds check per nonzero costs less than the gathered cache lines.
+
+mod prefetch;
+
+pub(crate) use prefetch::prefetch;
 
 use bytemuck::Pod;
 use pulp::{Arch, Simd, WithSimd};
@@ -21,6 +25,9 @@ pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
 /// Most vectors of one tile: with eight accumulators, eight gathered operands and the broadcast
 /// value fit the sixteen registers of AVX2 as memory operands, and AVX-512 covers 128 columns.
 const MAX_TILE: usize = 8;
+
+/// Vectors that are prefetched ahead of the one in use.
+const AHEAD: usize = 32;
 
 /// A column index local to a segment.
 pub(crate) trait LocalColumn: Copy + Sync {
@@ -92,6 +99,15 @@ impl<'a, C: LocalColumn, W: Weights> SegmentRows<'a, C, W> {
     pub(crate) fn row(&self, row: usize) -> (&'a [C], W) {
         let (start, end) = (self.offsets[row] as usize, self.offsets[row + 1] as usize);
         (&self.columns[start..end], self.weights.cut(start, end))
+    }
+
+    /// The columns that come `distance` nonzeros after those of a row: what to prefetch.
+    #[inline(always)]
+    pub(crate) fn ahead(&self, row: usize, distance: usize) -> &'a [C] {
+        let last = self.columns.len();
+        let start = (self.offsets[row] as usize + distance).min(last);
+        let end = (self.offsets[row + 1] as usize + distance).min(last);
+        &self.columns[start..end]
     }
 }
 
@@ -255,9 +271,13 @@ fn gather<S: Simd, C: LocalColumn, W: Weights, T: Float, const N: usize>(
 ) {
     for (row, y) in y.chunks_exact_mut(stride).enumerate() {
         let (columns, weights) = rows.row(row);
+        let ahead = rows.ahead(row, AHEAD / N);
         let y: &mut [_; N] = tile_mut(y, from);
         let mut sum = *y;
         for (k, column) in columns.iter().enumerate() {
+            if let Some(column) = ahead.get(k) {
+                prefetch(tile::<_, N>(x, column.index() * stride + from));
+            }
             let x: &[_; N] = tile(x, column.index() * stride + from);
             let value = T::splat(simd, weights.at(k));
             for (sum, &x) in sum.iter_mut().zip(x) {
@@ -315,8 +335,12 @@ fn scatter<S: Simd, C: LocalColumn, W: Weights, T: Float, const N: usize>(
 ) {
     for (row, y) in y.chunks_exact(y_stride).enumerate() {
         let (columns, weights) = rows.row(row);
+        let ahead = rows.ahead(row, AHEAD / N);
         let y: [_; N] = *tile(y, y_from);
         for (k, column) in columns.iter().enumerate() {
+            if let Some(column) = ahead.get(k) {
+                prefetch(tile::<_, N>(z, column.index() * z_stride + z_from));
+            }
             let z: &mut [_; N] = tile_mut(z, column.index() * z_stride + z_from);
             let value = T::splat(simd, weights.at(k));
             for (z, &y) in z.iter_mut().zip(&y) {

@@ -22,7 +22,7 @@ use super::refined::{GroupedRefinement, Refined, cut_refined};
 use super::solution::{Solution, best_of_columns};
 use super::top::Ranked;
 use super::{CHUNK_ROWS, edges, row_chunks, take};
-use crate::simd::{LocalColumn, SegmentRows, Weights, vectorized};
+use crate::simd::{LocalColumn, SegmentRows, Weights, prefetch, vectorized};
 use crate::sparse::{SegmentVisitor, SparseBlock, visit};
 use rayon::prelude::*;
 
@@ -32,6 +32,9 @@ pub(super) const GROUP: usize = 16;
 const MOST_GROUPS: usize = 4;
 /// Entries over which one group passes before the next one does.
 const STRIP: usize = 128;
+/// Entries whose rows are prefetched ahead of the one in use (RMAT 20, 16 columns of f32: 46 ms a
+/// step without, 32 ms with it).
+const AHEAD: usize = 24;
 
 /// A number that iterates.
 pub trait Iterate: Copy + Send + Sync + Default + PartialOrd {
@@ -266,9 +269,10 @@ impl<T: Iterate> Chunk<'_, T> {
         let next = next.as_chunks_mut::<GROUP>().0.as_chunks_mut::<N>().0;
         let mut refined = refined.map(GroupedRefinement::<T, N>::new);
         let share = in_groups::<N>(step.share);
-        let mut seeds = step
+        let before = step
             .seeds
             .partition_point(|seed| (seed.vertex as usize) < first);
+        let mut seeds = &step.seeds[before..];
         let mut running = Running {
             change: [[0.0; GROUP]; N],
             dangling: [[0.0; GROUP]; N],
@@ -280,7 +284,7 @@ impl<T: Iterate> Chunk<'_, T> {
                 for (row, next) in next.iter_mut().enumerate() {
                     let vertex = first + row;
                     let (columns, weights) = rows.row(row);
-                    let mut sum = gather(columns, weights, x);
+                    let mut sum = gather(columns, weights, rows.ahead(row, AHEAD), x);
                     let scale = stored_scale(step.inverse[vertex]);
                     let previous = unscaled(&x[vertex], 1.0 / scale);
                     let dangles = step.inverse[vertex] == 0.0;
@@ -290,12 +294,11 @@ impl<T: Iterate> Chunk<'_, T> {
                         }
                         damp(&mut sum[group], step.damping / step.unit, &share[group]);
                     }
-                    while let Some(seed) = step.seeds.get(seeds)
-                        && seed.vertex as usize == vertex
-                    {
-                        let column = seed.column as usize;
-                        sum.as_flattened_mut()[column] += step.restart[column] * seed.weight;
-                        seeds += 1;
+                    if seeds.first().is_some_and(|seed| seed.vertex as usize == vertex) {
+                        let anew = restarted::<N>(&mut seeds, step.restart);
+                        for group in 0..N {
+                            add(&mut sum[group], &anew[group]);
+                        }
                     }
                     if let Some(refined) = &mut refined {
                         refined.add(row, &mut sum);
@@ -323,6 +326,23 @@ impl<T: Iterate> Chunk<'_, T> {
         sums.positive
             .copy_from_slice(running.positive.as_flattened());
     }
+}
+
+/// What starts anew at the vertex of the first of `seeds`, which are cut off. Out of line: a column
+/// that is only known at run time would keep the sums of every row in memory.
+#[cold]
+#[inline(never)]
+fn restarted<const N: usize>(seeds: &mut &[SeedEntry], restart: &[f64]) -> [[f64; GROUP]; N] {
+    let mut anew = [[0.0; GROUP]; N];
+    let vertex = seeds.first().map(|seed| seed.vertex);
+    while let Some((seed, rest)) = seeds.split_first()
+        && Some(seed.vertex) == vertex
+    {
+        let column = seed.column as usize;
+        anew.as_flattened_mut()[column] += restart[column] * seed.weight;
+        *seeds = rest;
+    }
+    anew
 }
 
 /// Rows of a panel, each in `N` groups.
@@ -390,19 +410,24 @@ fn store<T: Iterate>(next: &mut [T; GROUP], sum: &[f64; GROUP], scale: f64) {
     }
 }
 
-/// Σ w·y over the entries of a row, for all columns: strip by strip, group by group, so that a
+/// Σ w·y over the entries of a row, for all columns, `ahead` being prefetched: strip by strip, group by group, so that a
 /// group's sums stay in registers. Each column is added in the order of the entries.
 #[inline(always)]
 fn gather<C: LocalColumn, W: Weights, T: Iterate, const N: usize>(
     columns: &[C],
     weights: W,
+    ahead: &[C],
     y: &[[[T; GROUP]; N]],
 ) -> [[f64; GROUP]; N] {
     let mut sums = [[0.0; GROUP]; N];
     for (strip, columns) in columns.chunks(STRIP).enumerate() {
+        let ahead = ahead.get(STRIP * strip..).unwrap_or_default();
         for (group, total) in sums.iter_mut().enumerate() {
             let mut sum = *total;
             for (k, column) in columns.iter().enumerate() {
+                if let Some(column) = ahead.get(k) {
+                    prefetch(&y[column.index()][group]);
+                }
                 let (weight, y) = (
                     f64::from(weights.at(STRIP * strip + k)),
                     &y[column.index()][group],
