@@ -27,6 +27,7 @@ mod result_files;
 pub mod small_factorization;
 pub mod transform_block;
 pub mod walk;
+pub mod walk_part;
 pub mod write_factors;
 pub mod write_scores;
 pub mod write_spectrum;
@@ -55,6 +56,7 @@ pub use read_index::{FindIndex, FoundIndex, IndexShard, ReadIndex};
 pub use small_factorization::{SmallFactorization, SmallFactors};
 pub use transform_block::TransformBlock;
 pub use walk::{Walk, Walked};
+pub use walk_part::{GatherWalks, WalkPart, WalkedPart};
 pub use write_factors::{WriteFactors, WrittenFile};
 pub use write_scores::WriteScores;
 pub use write_spectrum::{Spectrum, WriteSpectrum};
@@ -158,6 +160,10 @@ operators! {
     MergeScores => MergedScores,
     /// Fingerprints of some vertices.
     Walk => Walked,
+    /// A round of walks on a part of a graph.
+    WalkPart => WalkedPart,
+    /// Fingerprints of walks on parts of a graph.
+    GatherWalks => Walked,
     /// Checks the index of an earlier job.
     FindIndex => FoundIndex,
     /// Makes a file of an index an object.
@@ -240,6 +246,8 @@ reports! {
     MergedScores,
     /// Fingerprints of some vertices.
     Walked,
+    /// What a round of walks leaves.
+    WalkedPart,
     /// An index that fits.
     FoundIndex,
     /// Fingerprints as an object.

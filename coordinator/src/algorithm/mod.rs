@@ -15,6 +15,7 @@ mod operand;
 mod page_rank;
 mod ppr;
 mod ppr_index;
+mod ppr_index_parts;
 mod ppr_parts;
 mod sketch;
 mod subspace;

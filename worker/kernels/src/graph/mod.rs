@@ -11,6 +11,7 @@ mod push;
 mod push_part;
 mod top;
 mod walk;
+mod walk_part;
 
 pub use complete::{Completion, FingerprintShard, Fingerprints};
 pub use page_rank::{PageRankStep, StepSums, inverse_strengths, page_rank_step, scale};
@@ -19,6 +20,7 @@ pub use push::{OutEdges, Pushed, Pushing, StopAt, Workspace};
 pub use push_part::{PartEntry, PartPush, PartSums, PartWorkspace};
 pub use top::{Ranked, Top};
 pub use walk::{Cumulative, Fingerprint, Walker, Walking};
+pub use walk_part::{Travelled, Traveller, travel};
 
 use crate::sparse::{Segment, SparseBlock};
 use std::ops::Range;
