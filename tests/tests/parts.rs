@@ -313,6 +313,26 @@ fn workers_do_not_change_a_byte() {
     }
 }
 
+#[test]
+fn an_index_has_the_same_bytes_whether_the_graph_is_in_parts_or_not() {
+    let bench = Bench::new();
+    let graph = rmat(&bench, 12);
+    for flags in [
+        "--walks 10 --entries 1 --duplicates max",
+        "--walks 10 --entries 2 --undirected --dangling self-loop --seed 7",
+    ] {
+        let vertices = size(&bench, &graph, "");
+        let whole = digests(&run(&bench, "ppr-index", &graph, flags, "whole"));
+        // A file's fingerprints, made in memory, and hardly more.
+        let memory = OVERHEAD + 330 * vertices;
+        let flags = format!("{flags} --task-memory {memory}B");
+        let parts = run(&bench, "ppr-index", &graph, &flags, "parts");
+        let stages = manifest(&parts)["timings"].to_string();
+        assert!(stages.contains("in parts: round 1"), "{stages}");
+        assert_eq!(digests(&parts), whole, "{flags}");
+    }
+}
+
 /// Entries of the logs of all jobs.
 fn log_length(bench: &Bench) -> usize {
     let Ok(jobs) = std::fs::read_dir(bench.path("state").join("jobs")) else {

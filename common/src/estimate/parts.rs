@@ -8,6 +8,7 @@ use crate::matrix::{BlockRef, RowRange};
 use crate::operator::TASK_OVERHEAD;
 use crate::operator::page_rank_step::STEP_VERTEX_BYTES;
 use crate::operator::push_part::{LANE_ROW_BYTES, LANE_VERTEX_BYTES, ROW_BYTES, VERTEX_BYTES};
+use crate::operator::walk_part::WALK_ROW_BYTES;
 use crate::{ByteSize, Error, ErrorKind, Result};
 
 /// The size of a block of a graph.
@@ -132,6 +133,38 @@ pub fn push_parts(blocks: &[BlockSize], memory: ByteSize) -> Result<Parts> {
             return Err(too_large("push", blocks, need(1), memory));
         }
         lanes /= 2;
+    }
+}
+
+/// Parts of a graph for walks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WalkParts {
+    /// The vertices of each part, in order.
+    pub ranges: Vec<RowRange>,
+    /// Vertices whose walks are under way together.
+    pub starts: u64,
+}
+
+/// Cuts a graph for `walk_part`, where the walks from one vertex take `start` bytes: half of the
+/// memory is for walks, since all of them may meet in one part.
+///
+/// # Errors
+///
+/// `ResourceExhausted` naming the flag and the least that would do.
+pub fn walk_parts(blocks: &[BlockSize], start: u64, memory: ByteSize) -> Result<WalkParts> {
+    let walks = memory.0.saturating_sub(TASK_OVERHEAD) / 2;
+    let need = Need {
+        fixed: walks,
+        row: WALK_ROW_BYTES,
+    };
+    let starts = walks / start.max(1);
+    match cut(blocks, need, memory.0) {
+        Some(ranges) if starts > 0 => Ok(WalkParts { ranges, starts }),
+        Some(_) | None => {
+            let largest = blocks.iter().map(|block| block.bytes + block.rows);
+            let least = TASK_OVERHEAD + 2 * largest.max().unwrap_or(0).max(start);
+            Err(refuse("ppr-index", blocks, ByteSize(least), memory))
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod result_files;
 pub mod small_factorization;
 pub mod transform_block;
 pub mod walk;
+pub mod walk_part;
 pub mod work;
 pub mod write_factors;
 pub mod write_scores;
@@ -62,6 +63,7 @@ pub use read_index::{FindIndex, FoundIndex, IndexShard, ReadIndex};
 pub use small_factorization::{SmallFactorization, SmallFactors};
 pub use transform_block::TransformBlock;
 pub use walk::{Walk, Walked};
+pub use walk_part::{GatherWalks, WalkPart, WalkedPart};
 pub use work::Work;
 pub use write_factors::{WriteFactors, WrittenFile};
 pub use write_scores::WriteScores;
@@ -172,6 +174,10 @@ operators! {
     MergeScores => MergedScores,
     /// Fingerprints of some vertices.
     Walk => Walked,
+    /// A round of walks on a part of a graph.
+    WalkPart => WalkedPart,
+    /// Fingerprints of walks on parts of a graph.
+    GatherWalks => Walked,
     /// Checks the index of an earlier job.
     FindIndex => FoundIndex,
     /// Makes a file of an index an object.
@@ -258,6 +264,8 @@ reports! {
     MergedScores,
     /// Fingerprints of some vertices.
     Walked,
+    /// What a round of walks leaves.
+    WalkedPart,
     /// An index that fits.
     FoundIndex,
     /// Fingerprints as an object.

@@ -80,7 +80,7 @@ pub enum PartInput {
 /// What a round leaves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PushedPart {
-    /// Arrow IPC: `source: u16`, `vertex: u32`, `reserve: f64`, `residual: f64`, by source and
+    /// Arrow IPC: `source: u32`, `vertex: u32`, `reserve: f64`, `residual: f64`, by source and
     /// vertex; absent where there is nothing.
     pub state: Option<ObjectRef>,
     /// Arrow IPC: `source`, `vertex`, `mass: f64`, by source and vertex; batch b is for part

@@ -14,6 +14,7 @@ impl Operator {
             Self::WriteSpectrum(write) => vec![&write.path],
             Self::WriteScores(write) => vec![&write.path],
             Self::Walk(walk) => vec![&walk.path],
+            Self::GatherWalks(gather) => vec![&gather.path],
             Self::PowerScores(PowerScores { personal, .. })
             | Self::PushScores(PushScores { personal, .. })
             | Self::MergeScores(MergeScores {
@@ -45,6 +46,7 @@ impl Operator {
             | Self::PageRankStep(_)
             | Self::FindSources(_)
             | Self::PushPart(_)
+            | Self::WalkPart(_)
             | Self::MergeScores(_)
             | Self::FindIndex(_)
             | Self::ReadIndex(_) => Vec::new(),

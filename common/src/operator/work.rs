@@ -62,7 +62,10 @@ impl Operator {
             | Self::FindSources(_)
             | Self::MergeScores(_)
             | Self::FindIndex(_)
-            | Self::ReadIndex(_) => Work::default(),
+            | Self::ReadIndex(_)
+            // How many of the walks come to a part, no plan knows.
+            | Self::WalkPart(_)
+            | Self::GatherWalks(_) => Work::default(),
         }
     }
 }

@@ -16,6 +16,7 @@ mod operand;
 mod page_rank;
 mod ppr;
 mod ppr_index;
+mod ppr_index_parts;
 mod ppr_parts;
 mod sketch;
 mod subspace;

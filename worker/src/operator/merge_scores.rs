@@ -50,7 +50,7 @@ pub(crate) fn run(context: &TaskContext, operator: &MergeScores) -> Result<Merge
 
 fn merge(lists: &[EntryReader], source: &MergedSource, limit: usize) -> Answer {
     let mut top = Top::new(limit + 1);
-    for slices in lists.iter().flat_map(|list| list.of(source.source as u16)) {
+    for slices in lists.iter().flat_map(|list| list.of(source.source)) {
         let places = slices.indices(1).iter().zip(slices.scores(2));
         for (&index, (&place, &score)) in slices.indices(0).iter().zip(places) {
             top.offer(Ranked {

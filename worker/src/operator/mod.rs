@@ -34,6 +34,7 @@ mod small_matrix;
 mod tall_matrix;
 mod transform_block;
 mod walk;
+mod walk_part;
 mod write_factors;
 mod write_scores;
 mod write_spectrum;
@@ -84,6 +85,8 @@ pub(crate) fn run(context: &TaskContext, operator: &Operator) -> Result<Report> 
         Operator::PushPart(parameters) => push_part::run(context, parameters)?.into(),
         Operator::MergeScores(parameters) => merge_scores::run(context, parameters)?.into(),
         Operator::Walk(parameters) => walk::run(context, parameters)?.into(),
+        Operator::WalkPart(parameters) => walk_part::run(context, parameters)?.into(),
+        Operator::GatherWalks(parameters) => walk_part::gather(context, parameters)?.into(),
         Operator::FindIndex(parameters) => read_index::find(context, parameters)?.into(),
         Operator::ReadIndex(parameters) => read_index::read(context, parameters)?.into(),
     })

@@ -170,7 +170,7 @@ impl Part<'_> {
                 }
             }
         }
-        let source = turn.source as u16;
+        let source = turn.source;
         for slices in self.found.state.iter().flat_map(|state| state.of(source)) {
             let numbers = slices.scores(1).iter().zip(slices.scores(2));
             for (&vertex, (&reserve, &residual)) in slices.indices(0).iter().zip(numbers) {
@@ -210,7 +210,7 @@ impl Part<'_> {
             positive: sums.positive,
             untouched: sums.untouched,
         });
-        let source = turn.source as u16;
+        let source = turn.source;
         match turn.action {
             Action::Push { list, .. } => {
                 writers.keep(workspace, source)?;
@@ -228,7 +228,7 @@ impl Part<'_> {
         &self,
         writer: &mut EntryWriter<'_>,
         workspace: &PartWorkspace,
-        source: u16,
+        source: u32,
     ) -> Result<()> {
         let vertices = self.operator.vertices as usize;
         let limit = (self.operator.personal.top_k as usize).min(vertices) + 1;
@@ -265,7 +265,7 @@ impl<'a> Writers<'a> {
         }
     }
 
-    fn keep(&mut self, workspace: &mut PartWorkspace, source: u16) -> Result<()> {
+    fn keep(&mut self, workspace: &mut PartWorkspace, source: u32) -> Result<()> {
         for entry in workspace.entries() {
             let scores = [entry.reserve, entry.residual];
             self.state.push(0, source, [entry.vertex], scores)?;
@@ -273,7 +273,7 @@ impl<'a> Writers<'a> {
         Ok(())
     }
 
-    fn send(&mut self, workspace: &mut PartWorkspace, source: u16) -> Result<()> {
+    fn send(&mut self, workspace: &mut PartWorkspace, source: u32) -> Result<()> {
         let mut part = 0;
         for (vertex, mass) in workspace.outbox() {
             while u64::from(vertex) >= self.parts[part].end() {

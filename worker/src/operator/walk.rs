@@ -50,7 +50,18 @@ pub(crate) fn run(context: &TaskContext, operator: &Walk) -> Result<Walked> {
         seed: operator.seed,
     };
     let made = walk(context, &graph, &walking, operator.rows)?;
-    let file = write(context, operator, &made)?;
+    let place = (operator.output.as_str(), operator.path.as_str());
+    written(context, operator.entries, place, &made)
+}
+
+/// Writes fingerprints of at most `entries` entries as the file `path` below `output`.
+pub(super) fn written(
+    context: &TaskContext,
+    entries: u32,
+    place: (&str, &str),
+    made: &[Fingerprint],
+) -> Result<Walked> {
+    let file = write(context, entries, place, made)?;
     Ok(Walked {
         file,
         entries: made.iter().map(|made| made.entries.len() as u64).sum(),
@@ -81,11 +92,12 @@ fn walk(
 
 fn write(
     context: &TaskContext,
-    operator: &Walk,
+    entries: u32,
+    (output, path): (&str, &str),
     made: &[Fingerprint],
 ) -> Result<rankmill_common::operator::WrittenFile> {
     let schema = fingerprints::schema();
-    let row_bytes = fingerprint_bytes(operator.entries) as usize;
+    let row_bytes = fingerprint_bytes(entries) as usize;
     let groups = RowRange::cut(made.len() as u64, result::rows_per_group(row_bytes) as u64);
     let group = |index: usize| {
         let range = groups[index];
@@ -106,7 +118,6 @@ fn write(
         RecordBatch::try_new(Arc::clone(&schema), columns)
             .map_err(|e| Error::internal(e.to_string()))
     };
-    let (output, path) = (&operator.output, &operator.path);
     result::write(context, output, path, &schema, groups.len(), group)
 }
 

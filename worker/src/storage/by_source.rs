@@ -1,4 +1,4 @@
-//! Entries of several sources as objects: Arrow IPC whose first column is `source: UInt16`, in
+//! Entries of several sources, or of several vertices, as objects: Arrow IPC whose first column is `source: UInt32`, in
 //! ascending order.
 //!
 //! Invariant: what belongs to one source lies side by side, in one batch or in several that follow
@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, RecordBatch};
-use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef, UInt16Type, UInt32Type};
+use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef, UInt32Type};
 use rankmill_common::{Error, ObjectRef, Result};
 
 use super::ipc::{IpcFile, IpcWriter};
@@ -26,7 +26,7 @@ pub(crate) enum Number {
 /// Entries as columns.
 #[derive(Debug)]
 struct Entries {
-    sources: Vec<u16>,
+    sources: Vec<u32>,
     indices: Vec<Vec<u32>>,
     scores: Vec<Vec<f64>>,
 }
@@ -43,7 +43,7 @@ impl Entries {
 
     fn push<const I: usize, const S: usize>(
         &mut self,
-        source: u16,
+        source: u32,
         indices: [u32; I],
         scores: [f64; S],
     ) {
@@ -57,8 +57,8 @@ impl Entries {
     }
 
     fn batch(&mut self, schema: &SchemaRef) -> Result<RecordBatch> {
-        let take = std::mem::take::<Vec<u16>>;
-        let mut columns = vec![array::<UInt16Type>(take(&mut self.sources))];
+        let take = std::mem::take::<Vec<u32>>;
+        let mut columns = vec![array::<UInt32Type>(take(&mut self.sources))];
         for column in &mut self.indices {
             columns.push(array::<UInt32Type>(std::mem::take(column)));
         }
@@ -106,7 +106,7 @@ impl<'a> EntryWriter<'a> {
             };
             Field::new(name, data_type, false)
         });
-        let source = Field::new("source", DataType::UInt16, false);
+        let source = Field::new("source", DataType::UInt32, false);
         let fields: Vec<Field> = std::iter::once(source).chain(fields).collect();
         Self {
             context,
@@ -122,7 +122,7 @@ impl<'a> EntryWriter<'a> {
     pub(crate) fn push<const I: usize, const S: usize>(
         &mut self,
         list: usize,
-        source: u16,
+        source: u32,
         indices: [u32; I],
         scores: [f64; S],
     ) -> Result<()> {
@@ -187,7 +187,7 @@ impl EntryReader {
         for index in (list..file.len()).step_by(lists.max(1)) {
             let batch = file.batch(index)?;
             let sources = batch.columns().first().map(Array::data_type);
-            if sources != Some(&DataType::UInt16) || batch.num_columns() != columns + 1 {
+            if sources != Some(&DataType::UInt32) || batch.num_columns() != columns + 1 {
                 return Err(wrong());
             }
             if batch.num_rows() > 0 {
@@ -197,10 +197,18 @@ impl EntryReader {
         Ok(Self { batches })
     }
 
+    /// All entries, in order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Slices<'_>> {
+        self.batches.iter().map(|batch| Slices {
+            batch,
+            range: 0..batch.num_rows(),
+        })
+    }
+
     /// The entries of `source`, in order.
-    pub(crate) fn of(&self, source: u16) -> impl Iterator<Item = Slices<'_>> {
+    pub(crate) fn of(&self, source: u32) -> impl Iterator<Item = Slices<'_>> {
         self.batches.iter().filter_map(move |batch| {
-            let sources = batch.column(0).as_primitive::<UInt16Type>().values();
+            let sources = batch.column(0).as_primitive::<UInt32Type>().values();
             let start = sources.partition_point(|&other| other < source);
             let end = start + sources[start..].partition_point(|&other| other == source);
             (start < end).then_some(Slices {
@@ -212,6 +220,12 @@ impl EntryReader {
 }
 
 impl<'a> Slices<'a> {
+    /// The sources.
+    pub(crate) fn sources(&self) -> &'a [u32] {
+        let sources = self.batch.column(0).as_primitive::<UInt32Type>();
+        &sources.values()[self.range.clone()]
+    }
+
     /// Column `column` behind the source, as indices; none where it holds something else.
     pub(crate) fn indices(&self, column: usize) -> &'a [u32] {
         let numbers = self

@@ -14,6 +14,7 @@ mod solution;
 mod top;
 mod transpose;
 mod walk;
+mod walk_part;
 
 pub use complete::{Completion, FingerprintShard, Fingerprints};
 pub use page_rank::{PageRankStep, StepSums, inverse_strengths, page_rank_step, scale};
@@ -25,6 +26,7 @@ pub use solution::Solution;
 pub use top::{Ranked, Top};
 pub use transpose::{Transposed, count_columns};
 pub use walk::{Cumulative, Fingerprint, Walker, Walking};
+pub use walk_part::{Travelled, Traveller, travel};
 
 use crate::sparse::{Segment, SparseBlock};
 use std::ops::Range;

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 /// Words of one random block: steps that a walk takes before the next walk has its turn, so that
 /// the reads of several walks are under way at a time.
-const TURN: u32 = 4;
+pub(super) const TURN: u32 = 4;
 /// What tells these random numbers from others under the same seed.
 const STREAM: u32 = 0x7761_6c6b;
 /// Numbers that a word of 32 bits has.
@@ -48,6 +48,46 @@ pub struct Fingerprint {
     pub returned: f64,
     /// Mass of the visits that did not fit into the entries.
     pub missing: f64,
+}
+
+impl Walking {
+    /// What decides the words of a walk's turn.
+    pub(super) fn counter(start: u32, walk: u32, turn: u32) -> [u32; 4] {
+        [start, walk, turn, STREAM]
+    }
+}
+
+impl Fingerprint {
+    /// Visits over all visits, those that walks would have made after their return included: they
+    /// are 1/(1−d) each, as from any start.
+    ///
+    /// `counts` are the vertices, ascending, and how often walks visited each; `returned` walks did.
+    pub fn of_visits(counts: &mut Vec<(u32, u32)>, returned: u64, walking: &Walking) -> Self {
+        let visits: u64 = counts.iter().map(|&(_, count)| u64::from(count)).sum();
+        let returned = returned as f64 / (1.0 - walking.damping);
+        let all = visits as f64 + returned;
+        if counts.len() > walking.entries {
+            let rank = |&(vertex, count): &(u32, u32)| (std::cmp::Reverse(count), vertex);
+            counts.select_nth_unstable_by_key(walking.entries, rank);
+            counts.truncate(walking.entries);
+            counts.sort_unstable_by_key(|&(vertex, _)| vertex);
+        }
+        let most = counts.iter().map(|&(_, count)| count).max();
+        let bits = 32 - most.unwrap_or(0).leading_zeros();
+        let shift = bits.saturating_sub(u16::BITS);
+        let entries: Vec<(u32, u16)> = counts
+            .iter()
+            .map(|&(vertex, count)| (vertex, (count >> shift) as u16))
+            .filter(|&(_, units)| units > 0)
+            .collect();
+        let units: u64 = entries.iter().map(|&(_, units)| u64::from(units)).sum();
+        Self {
+            entries,
+            unit: f64::from(1u32 << shift) / all,
+            returned: returned / all,
+            missing: (visits - (units << shift)) as f64 / all,
+        }
+    }
 }
 
 /// Running sums of the weights of each row: where a weighted step goes.
@@ -108,15 +148,7 @@ impl Walker {
         walking: &Walking,
     ) -> Fingerprint {
         let philox = Philox::new(walking.seed);
-        // A step is taken by words below this; how far below says along which edge.
-        let limit = (walking.damping * WORDS).clamp(1.0, WORDS - 1.0);
-        let stepping = Stepping {
-            graph,
-            cumulative,
-            self_loops: walking.self_loops,
-            limit: limit as u32,
-            scale: 1.0 / limit.floor(),
-        };
+        let stepping = Stepping::new(graph, cumulative, walking);
         self.returned = 0;
         self.visits.clear();
         self.walks.clear();
@@ -128,7 +160,7 @@ impl Walker {
         while !self.walks.is_empty() {
             let (visits, returned) = (&mut self.visits, &mut self.returned);
             self.walks.retain_mut(|(walk, at)| {
-                let words = philox.block([vertex, *walk, turn, STREAM]);
+                let words = philox.block(Walking::counter(vertex, *walk, turn));
                 match stepping.turn(*at, words, visits) {
                     Turn::At(vertex) => {
                         *at = vertex;
@@ -144,7 +176,7 @@ impl Walker {
             turn += 1;
         }
         self.count();
-        self.summarize(walking)
+        Fingerprint::of_visits(&mut self.counts, self.returned, walking)
     }
 
     fn count(&mut self) {
@@ -154,54 +186,46 @@ impl Walker {
         self.counts
             .extend(runs.map(|run| (run[0], run.len() as u32)));
     }
-
-    /// Visits over all visits, those that walks would have made after their return included: they
-    /// are 1/(1−d) each, as from any start.
-    fn summarize(&mut self, walking: &Walking) -> Fingerprint {
-        let returned = self.returned as f64 / (1.0 - walking.damping);
-        let all = self.visits.len() as f64 + returned;
-        if self.counts.len() > walking.entries {
-            let rank = |&(vertex, count): &(u32, u32)| (std::cmp::Reverse(count), vertex);
-            self.counts
-                .select_nth_unstable_by_key(walking.entries, rank);
-            self.counts.truncate(walking.entries);
-            self.counts.sort_unstable_by_key(|&(vertex, _)| vertex);
-        }
-        let most = self.counts.iter().map(|&(_, count)| count).max();
-        let bits = 32 - most.unwrap_or(0).leading_zeros();
-        let shift = bits.saturating_sub(u16::BITS);
-        let entries: Vec<(u32, u16)> = self
-            .counts
-            .iter()
-            .map(|&(vertex, count)| (vertex, (count >> shift) as u16))
-            .filter(|&(_, units)| units > 0)
-            .collect();
-        let units: u64 = entries.iter().map(|&(_, units)| u64::from(units)).sum();
-        Fingerprint {
-            entries,
-            unit: f64::from(1u32 << shift) / all,
-            returned: returned / all,
-            missing: (self.visits.len() as u64 - (units << shift)) as f64 / all,
-        }
-    }
 }
 
-struct Stepping<'a, 'b> {
+pub(super) struct Stepping<'a, 'b> {
     graph: &'b OutEdges<'a>,
     cumulative: &'b Cumulative,
-    self_loops: bool,
+    pub(super) self_loops: bool,
     limit: u32,
     scale: f64,
 }
 
-impl Stepping<'_, '_> {
+impl<'a, 'b> Stepping<'a, 'b> {
+    pub(super) fn new(
+        graph: &'b OutEdges<'a>,
+        cumulative: &'b Cumulative,
+        walking: &Walking,
+    ) -> Self {
+        // A step is taken by words below this; how far below says along which edge.
+        let limit = (walking.damping * WORDS).clamp(1.0, WORDS - 1.0);
+        Self {
+            graph,
+            cumulative,
+            self_loops: walking.self_loops,
+            limit: limit as u32,
+            scale: 1.0 / limit.floor(),
+        }
+    }
+
+    /// Which edge a word takes, as a share of the strength of its vertex; none where the walk ends.
+    #[inline]
+    pub(super) fn share(&self, word: u32) -> Option<f64> {
+        (word < self.limit).then(|| f64::from(word) * self.scale)
+    }
+
     #[inline]
     fn turn(&self, mut at: u32, words: [u32; TURN as usize], visits: &mut Vec<u32>) -> Turn {
         for word in words {
-            if word >= self.limit {
+            let Some(share) = self.share(word) else {
                 return Turn::Ended;
-            }
-            match self.step(at, f64::from(word) * self.scale) {
+            };
+            match self.step(at, share) {
                 Some(next) => at = next,
                 None if self.self_loops => {}
                 None => return Turn::Returned,
@@ -213,7 +237,7 @@ impl Stepping<'_, '_> {
 
     /// The vertex that the edge at `share` of the strength of `at` leads to, if there are edges.
     #[inline]
-    fn step(&self, at: u32, share: f64) -> Option<u32> {
+    pub(super) fn step(&self, at: u32, share: f64) -> Option<u32> {
         let block = self.graph.block_of(at as usize);
         let (segment, span) = self.graph.row(at as usize);
         let last = span.len().checked_sub(1)?;

@@ -5,3 +5,4 @@ mod graphs;
 mod products;
 mod results;
 mod small_factorization;
+mod walks;
