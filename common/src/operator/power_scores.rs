@@ -44,6 +44,8 @@ pub struct Personal {
     pub damping: f64,
     /// Where the mass of vertices without out-edges goes.
     pub dangling: Dangling,
+    /// Whether every edge goes both ways with the same weight.
+    pub symmetric: bool,
     /// The L1 error bound at which to stop.
     pub tol: f64,
     /// Whether a proven set of targets is enough.

@@ -32,6 +32,8 @@ const FILE_BYTES: u64 = 256 << 20;
 /// A graph and the files it came from.
 pub(super) struct Graph {
     pub(super) matrix: BlockedMatrix,
+    /// Whether every edge goes both ways with the same weight.
+    pub(super) symmetric: bool,
     pub(super) inputs: Vec<InputFile>,
 }
 
@@ -77,15 +79,24 @@ impl<'a> Edges<'a> {
             .collect();
         let digest = self.inspection.graph_digest(self.input, orientation);
         let found = stages.run_one("find blocks", FindMatrix { digest }).await?;
+        let symmetric = self.layout.edges == EdgeDirection::Undirected;
         if let Some(matrix) = found.matrix {
-            return Ok(Graph { matrix, inputs });
+            return Ok(Graph {
+                matrix,
+                symmetric,
+                inputs,
+            });
         }
         let matrix = self.build(stages, orientation, digest).await?;
         let publish = PublishMatrix {
             matrix: matrix.clone(),
         };
         stages.run_one("publish blocks", publish).await?;
-        Ok(Graph { matrix, inputs })
+        Ok(Graph {
+            matrix,
+            symmetric,
+            inputs,
+        })
     }
 
     async fn build(

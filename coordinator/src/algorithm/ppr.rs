@@ -287,6 +287,7 @@ fn tasks<'a>(
             range,
             damping: spec.damping,
             dangling: spec.dangling,
+            symmetric: graph.symmetric,
             tol: spec.tol,
             stop: spec.stop,
             top_k: spec.top_k,

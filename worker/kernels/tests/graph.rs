@@ -268,6 +268,7 @@ fn refined(dense: &Dense, source: usize, sinks: Sinks, unit: f64) -> (Vec<f64>, 
             inverse: &inverse,
             unit,
             x: &x,
+            omega: None,
         };
         let (mut first, mut change) = (0, 0.0);
         for block in stored.blocks() {
@@ -377,6 +378,7 @@ proptest! {
                 inverse: &inverse,
                 unit: 1.0,
                 x: &x,
+                omega: None,
             };
             let (mut first, mut change) = (0, vec![0.0; width]);
             for block in stored.blocks() {

@@ -5,6 +5,7 @@
 
 mod build_block;
 mod build_dense_block;
+mod chebyshev;
 mod column_residuals;
 mod column_sums;
 mod combine;

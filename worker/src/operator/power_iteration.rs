@@ -11,6 +11,7 @@ use rankmill_kernels::graph::{
     self, Iterate, PowerStep, PowerSums, Refined, SeedEntry, Solution, stored_scale,
 };
 
+use super::chebyshev::{Chebyshev, Outlook};
 use super::personal::{Answer, Sources, Work};
 use crate::context::TaskContext;
 use crate::storage::order::Order;
@@ -62,6 +63,7 @@ struct Columns {
     residual: Vec<Option<f64>>,
     /// Columns that the next step refines.
     now: Vec<bool>,
+    chebyshev: Chebyshev,
 }
 
 /// What a block of sources holds: X, the next X, and B and R once a column is refined.
@@ -152,6 +154,7 @@ impl<'a> Power<'a> {
             self.note_refined(&sums, &mut columns);
             self.collect(&panels, &sums, &mut columns, last);
             self.refine(&sums, &mut columns, &mut panels);
+            self.accelerate(&sums, &mut columns, iteration);
         }
         work.iterations = work.iterations.max(iteration);
         Ok(columns.answers.into_iter().flatten().collect())
@@ -174,6 +177,7 @@ impl<'a> Power<'a> {
             closed: vec![false; width],
             residual: vec![None; width],
             now: vec![false; width],
+            chebyshev: Chebyshev::new(self.personal.damping, width),
         };
         for seed in seeds {
             let (vertex, column) = (seed.vertex as usize, seed.column as usize);
@@ -205,6 +209,7 @@ impl<'a> Power<'a> {
             inverse: &self.inverse,
             unit: self.unit,
             x: &panels.x,
+            omega: columns.chebyshev.omega(),
         };
         let (mut sums, mut first) = (PowerSums::new(width), 0);
         for view in self.views {
@@ -243,11 +248,12 @@ impl<'a> Power<'a> {
         (restart, share)
     }
 
-    /// Notes which columns the last step refined.
+    /// Notes what the last step reached, and which columns it refined.
     #[allow(clippy::unused_self, reason = "it reads as a part of the iteration")]
     fn note_refined(&self, sums: &PowerSums, columns: &mut Columns) {
         for column in 0..columns.width {
-            if columns.residual[column].is_none() {
+            let plain = columns.chebyshev.never_changed_over(column);
+            if plain && columns.residual[column].is_none() {
                 let reached = columns.positive[column] == sums.positive[column];
                 columns.closed[column] = reached;
                 columns.positive[column] = sums.positive[column];
@@ -275,6 +281,35 @@ impl<'a> Power<'a> {
         }
     }
 
+    /// Chooses how far each column's next step goes: plainly where it can give the answer, or start
+    /// anew on what is missing.
+    fn accelerate(&self, sums: &PowerSums, columns: &mut Columns, iteration: u32) {
+        if !self.personal.symmetric {
+            return;
+        }
+        let limit = (self.personal.top_k as usize).min(self.inverse.len()) as u64;
+        let last_next = iteration + 1 >= self.manner.max_iterations;
+        for column in 0..columns.answers.len() {
+            let outlook = Outlook {
+                change: sums.change[column],
+                // Only plain steps tell whether all that walks reach has been reached.
+                may_change_over: columns.closed[column] || columns.positive[column] > limit,
+                plain_next: last_next
+                    || columns.now[column]
+                    || self.bound(sums, columns, column) <= self.personal.tol,
+            };
+            columns.chebyshev.next(column, outlook);
+        }
+    }
+
+    /// The error bound of a column after the step that left `sums`, if that was a plain one.
+    fn bound(&self, sums: &PowerSums, columns: &Columns, column: usize) -> f64 {
+        // The sum of changes is rounded as well.
+        let change = sums.change[column] * (1.0 + self.terms * ROUNDOFF);
+        let rounding = self.rounding(columns.residual[column], change);
+        error_bound(self.personal.damping, change, rounding)
+    }
+
     /// Takes the answers of sources whose bound is met, or of all that are left.
     fn collect<T: Iterate>(
         &self,
@@ -286,11 +321,9 @@ impl<'a> Power<'a> {
         let personal = self.personal;
         let mut done = Vec::new();
         for (column, answer) in columns.answers.iter().enumerate() {
-            // The sum of changes is rounded as well.
-            let change = sums.change[column] * (1.0 + self.terms * ROUNDOFF);
-            let rounding = self.rounding(columns.residual[column]);
-            let residual = error_bound(personal.damping, change, rounding);
-            if answer.is_none() && (residual <= personal.tol || last) {
+            let residual = self.bound(sums, columns, column);
+            let plain = columns.chebyshev.is_plain(column);
+            if answer.is_none() && plain && (residual <= personal.tol || last) {
                 done.push((column, residual));
             }
         }
@@ -328,15 +361,17 @@ impl<'a> Power<'a> {
     ///
     /// Sums of m terms are off by γ_m = m·u/(1−m·u) of the sum of their sizes at most (Higham 2002,
     /// §4.2), in any order; `terms` counts every operation that a term goes through. Sizes sum to
-    /// one for scores, to ‖R‖/(1−d) at most for what is missing. Each number is rounded once when
-    /// it is stored.
-    fn rounding(&self, refined: Option<f64>) -> f64 {
+    /// one for scores, to ‖R‖/(1−d) at most for what is missing; both are off by what is still to
+    /// come, `change`/(1−d). Each number is rounded once when it is stored.
+    fn rounding(&self, refined: Option<f64>, change: f64) -> f64 {
+        let leak = 1.0 - self.personal.damping;
+        let size = 1.0 + change / leak;
         let wide = self.terms * ROUNDOFF / (1.0 - self.terms * ROUNDOFF);
         match (self.manner.iteration, refined) {
-            (Iteration::Double, _) => wide + ROUNDOFF,
-            (Iteration::Single | Iteration::Refined, None) => wide + SINGLE_ROUNDOFF,
+            (Iteration::Double, _) => size * (wide + ROUNDOFF),
+            (Iteration::Single | Iteration::Refined, None) => size * (wide + SINGLE_ROUNDOFF),
             (Iteration::Single | Iteration::Refined, Some(residual)) => {
-                let missing = residual / (1.0 - self.personal.damping) * (1.0 + 1e-6);
+                let missing = (residual + change) / leak * (1.0 + 1e-6);
                 SINGLE_ROUNDOFF * (residual + missing) + wide * (1.0 + missing)
             }
         }

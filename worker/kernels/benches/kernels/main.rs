@@ -255,6 +255,7 @@ fn power<T: Iterate>(group: &mut BenchmarkGroup<'_, WallTime>, block: &Block<'_>
                 inverse: &inverse,
                 unit: 1.0,
                 x: &x,
+                omega: None,
             };
             black_box(T::power_step(block, 0, &step, &mut next, None));
         },

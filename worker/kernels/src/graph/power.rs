@@ -137,6 +137,10 @@ pub struct PowerStep<'a, T> {
     pub unit: f64,
     /// X of all vertices as it is stored, row-major.
     pub x: &'a [T],
+    /// Per column ω, a multiple of F(x) − x₋ that the next x lies from x₋, the x before, which
+    /// `next` holds: Chebyshev's semi-iterative method (Golub & Varga 1961). A column of ω = 1
+    /// becomes F(x) whatever `next` holds, as all do without any.
+    pub omega: Option<&'a [f64]>,
 }
 
 /// What a score of a vertex is multiplied by when it is stored.
@@ -269,6 +273,7 @@ impl<T: Iterate> Chunk<'_, T> {
         let next = next.as_chunks_mut::<GROUP>().0.as_chunks_mut::<N>().0;
         let mut refined = refined.map(GroupedRefinement::<T, N>::new);
         let share = in_groups::<N>(step.share);
+        let omega = step.omega.map(in_groups::<N>);
         let before = step
             .seeds
             .partition_point(|seed| (seed.vertex as usize) < first);
@@ -294,7 +299,10 @@ impl<T: Iterate> Chunk<'_, T> {
                         }
                         damp(&mut sum[group], step.damping / step.unit, &share[group]);
                     }
-                    if seeds.first().is_some_and(|seed| seed.vertex as usize == vertex) {
+                    if seeds
+                        .first()
+                        .is_some_and(|seed| seed.vertex as usize == vertex)
+                    {
                         let anew = restarted::<N>(&mut seeds, step.restart);
                         for group in 0..N {
                             add(&mut sum[group], &anew[group]);
@@ -310,6 +318,12 @@ impl<T: Iterate> Chunk<'_, T> {
                     }
                     if let Some(refined) = &mut refined {
                         refined.begin(row, (&x[vertex], &previous), &mut sum);
+                    }
+                    if let Some(omega) = &omega {
+                        let before = unscaled(next, 1.0 / scale);
+                        for group in 0..N {
+                            accelerate(&mut sum[group], &before[group], &omega[group]);
+                        }
                     }
                     for group in 0..N {
                         store(&mut next[group], &sum[group], scale);
@@ -386,6 +400,18 @@ fn keep(sum: &mut [f64; GROUP], x: &[f64; GROUP], unit: f64) {
 fn damp(sum: &mut [f64; GROUP], damping: f64, share: &[f64; GROUP]) {
     for lane in 0..GROUP {
         sum[lane] = share[lane] + damping * sum[lane];
+    }
+}
+
+#[inline(always)]
+fn accelerate(sum: &mut [f64; GROUP], before: &[f64; GROUP], omega: &[f64; GROUP]) {
+    for lane in 0..GROUP {
+        let beyond = before[lane] + omega[lane] * (sum[lane] - before[lane]);
+        sum[lane] = if omega[lane] == 1.0 {
+            sum[lane]
+        } else {
+            beyond
+        };
     }
 }
 
