@@ -157,9 +157,7 @@ async fn ready(
     waiting: &mut VecDeque<Message>,
 ) -> Result<usize> {
     loop {
-        while let Ok(message) = messages.try_recv() {
-            waiting.push_back(message);
-        }
+        drain(messages, waiting);
         if let Some(last) = waiting.iter().rposition(Message::ends) {
             return Ok(last + 1);
         }
@@ -171,18 +169,28 @@ async fn ready(
                 Some(None) => break,
             }
         }
+        // What let go of an output that is settled for this reason has been said by now: whoever
+        // lets go says so first.
+        drain(messages, waiting);
         let whole = whole(waiting, count);
         if whole > 0 {
             return Ok(whole);
         }
+        // Where this is none, it was said meanwhile.
         let Some(Some(prefix)) = waiting.get(count).map(Message::outputs) else {
-            return Ok(count.max(1));
+            continue;
         };
         let settled = outputs.settled(prefix);
         tokio::select! {
             settled = settled => settled?,
             Some(message) = messages.recv() => waiting.push_back(message),
         }
+    }
+}
+
+fn drain(messages: &mut mpsc::UnboundedReceiver<Message>, waiting: &mut VecDeque<Message>) {
+    while let Ok(message) = messages.try_recv() {
+        waiting.push_back(message);
     }
 }
 
