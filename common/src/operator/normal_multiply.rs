@@ -75,12 +75,12 @@ impl NormalMultiply {
             .max()
             .unwrap_or(0);
         // Discard: X and Z, each once more where the kernel pads them to whole vectors. Certify:
-        // X and Z also in f64, and a block's Y.
+        // Z also in f64, X where it is padded, and a block's Y.
         match self.product {
             Product::Discard => {
                 TASK_OVERHEAD + 16 * tall + largest + 4 * width * tallest.min(1 << 16)
             }
-            Product::Certify => TASK_OVERHEAD + 28 * tall + largest + 12 * width * tallest,
+            Product::Certify => TASK_OVERHEAD + 24 * tall + largest + 12 * width * tallest,
         }
     }
 }

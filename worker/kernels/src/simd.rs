@@ -9,6 +9,7 @@
 //! bytemuck, and one bounds check per nonzero costs less than the gathered cache lines.
 
 mod prefetch;
+mod widening;
 
 pub(crate) use prefetch::prefetch;
 
@@ -111,59 +112,6 @@ impl<'a, C: LocalColumn, W: Weights> SegmentRows<'a, C, W> {
     }
 }
 
-/// A floating-point type and its vectors.
-pub(crate) trait Float: Pod + Send + Sync {
-    type Vector<S: Simd>: Pod;
-
-    fn of(value: f32) -> Self;
-
-    fn splat<S: Simd>(simd: S, value: f32) -> Self::Vector<S>;
-    fn mul_add<S: Simd>(
-        simd: S,
-        a: Self::Vector<S>,
-        b: Self::Vector<S>,
-        c: Self::Vector<S>,
-    ) -> Self::Vector<S>;
-}
-
-impl Float for f32 {
-    type Vector<S: Simd> = S::f32s;
-
-    #[inline(always)]
-    fn of(value: f32) -> Self {
-        value
-    }
-
-    #[inline(always)]
-    fn splat<S: Simd>(simd: S, value: f32) -> S::f32s {
-        simd.splat_f32s(value)
-    }
-
-    #[inline(always)]
-    fn mul_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
-        simd.mul_add_f32s(a, b, c)
-    }
-}
-
-impl Float for f64 {
-    type Vector<S: Simd> = S::f64s;
-
-    #[inline(always)]
-    fn of(value: f32) -> Self {
-        f64::from(value)
-    }
-
-    #[inline(always)]
-    fn splat<S: Simd>(simd: S, value: f32) -> S::f64s {
-        simd.splat_f64s(f64::from(value))
-    }
-
-    #[inline(always)]
-    fn mul_add<S: Simd>(simd: S, a: S::f64s, b: S::f64s, c: S::f64s) -> S::f64s {
-        simd.mul_add_f64s(a, b, c)
-    }
-}
-
 /// Runs `$body` with the constant `$n` = `$width`, for 1 to [`MAX_TILE`].
 macro_rules! with_const {
     ($width:expr, $n:ident => $body:expr) => {
@@ -204,6 +152,78 @@ macro_rules! with_const {
     };
 }
 
+/// A floating-point type and its vectors.
+pub(crate) trait Float: Pod + Send + Sync {
+    type Vector<S: Simd>: Pod;
+
+    fn of(value: f32) -> Self;
+
+    fn splat<S: Simd>(simd: S, value: f32) -> Self::Vector<S>;
+    fn mul_add<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        c: Self::Vector<S>,
+    ) -> Self::Vector<S>;
+
+    /// What [`Gather`] does.
+    fn gather<S: Simd, C: LocalColumn, W: Weights>(simd: S, gather: Gather<'_, C, W, Self>);
+}
+
+impl Float for f32 {
+    type Vector<S: Simd> = S::f32s;
+
+    #[inline(always)]
+    fn of(value: f32) -> Self {
+        value
+    }
+
+    #[inline(always)]
+    fn splat<S: Simd>(simd: S, value: f32) -> S::f32s {
+        simd.splat_f32s(value)
+    }
+
+    #[inline(always)]
+    fn mul_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+        simd.mul_add_f32s(a, b, c)
+    }
+
+    #[inline(always)]
+    fn gather<S: Simd, C: LocalColumn, W: Weights>(simd: S, gather: Gather<'_, C, W, Self>) {
+        let x: &[S::f32s] = bytemuck::cast_slice(gather.x);
+        let y: &mut [S::f32s] = bytemuck::cast_slice_mut(gather.y);
+        let rows = gather.rows;
+        let stride = gather.stride * size_of::<f32>() / size_of::<S::f32s>();
+        for_each_tile(stride, |from, width| {
+            with_const!(width, N => gather_rows::<S, C, W, N>(simd, &rows, x, y, stride, from));
+        });
+    }
+}
+
+impl Float for f64 {
+    type Vector<S: Simd> = S::f64s;
+
+    #[inline(always)]
+    fn of(value: f32) -> Self {
+        f64::from(value)
+    }
+
+    #[inline(always)]
+    fn splat<S: Simd>(simd: S, value: f32) -> S::f64s {
+        simd.splat_f64s(f64::from(value))
+    }
+
+    #[inline(always)]
+    fn mul_add<S: Simd>(simd: S, a: S::f64s, b: S::f64s, c: S::f64s) -> S::f64s {
+        simd.mul_add_f64s(a, b, c)
+    }
+
+    #[inline(always)]
+    fn gather<S: Simd, C: LocalColumn, W: Weights>(_: S, mut gather: Gather<'_, C, W, Self>) {
+        widening::gather(&mut gather);
+    }
+}
+
 /// Cuts a row of `vectors` into tiles of at most [`MAX_TILE`], as even as can be.
 #[inline(always)]
 fn for_each_tile(vectors: usize, mut visit: impl FnMut(usize, usize)) {
@@ -234,7 +254,7 @@ fn tile_mut<V, const N: usize>(vectors: &mut [V], at: usize) -> &mut [V; N] {
 /// `x` (rows: the segment's columns) and `y` have `stride` entries per row, a multiple of 16.
 pub(crate) struct Gather<'a, C, W, T> {
     pub(crate) rows: SegmentRows<'a, C, W>,
-    pub(crate) x: &'a [T],
+    pub(crate) x: &'a [f32],
     pub(crate) y: &'a mut [T],
     pub(crate) stride: usize,
 }
@@ -251,21 +271,16 @@ impl<C: LocalColumn, W: Weights, T: Float> WithSimd for Gather<'_, C, W, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let x: &[T::Vector<S>] = bytemuck::cast_slice(self.x);
-        let y: &mut [T::Vector<S>] = bytemuck::cast_slice_mut(self.y);
-        let stride = self.stride * size_of::<T>() / size_of::<T::Vector<S>>();
-        for_each_tile(stride, |from, width| {
-            with_const!(width, N => gather::<S, C, W, T, N>(simd, &self.rows, x, y, stride, from));
-        });
+        T::gather(simd, self);
     }
 }
 
 #[inline(always)]
-fn gather<S: Simd, C: LocalColumn, W: Weights, T: Float, const N: usize>(
+fn gather_rows<S: Simd, C: LocalColumn, W: Weights, const N: usize>(
     simd: S,
     rows: &SegmentRows<C, W>,
-    x: &[T::Vector<S>],
-    y: &mut [T::Vector<S>],
+    x: &[S::f32s],
+    y: &mut [S::f32s],
     stride: usize,
     from: usize,
 ) {
@@ -279,9 +294,9 @@ fn gather<S: Simd, C: LocalColumn, W: Weights, T: Float, const N: usize>(
                 prefetch(tile::<_, N>(x, column.index() * stride + from));
             }
             let x: &[_; N] = tile(x, column.index() * stride + from);
-            let value = T::splat(simd, weights.at(k));
+            let value = simd.splat_f32s(weights.at(k));
             for (sum, &x) in sum.iter_mut().zip(x) {
-                *sum = T::mul_add(simd, value, x, *sum);
+                *sum = simd.mul_add_f32s(value, x, *sum);
             }
         }
         *y = sum;

@@ -24,8 +24,8 @@ use rayon::prelude::*;
 
 use crate::context::TaskContext;
 
-/// Most rows of one row group.
-const GROUP_ROWS: usize = 131_072;
+/// Most rows of one row group: few enough that both threads of a small machine have several.
+const GROUP_ROWS: usize = 65_536;
 
 /// Most bytes of one row group, before compression.
 const GROUP_BYTES: usize = 64 << 20;

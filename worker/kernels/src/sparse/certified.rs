@@ -36,13 +36,18 @@ pub(super) fn certified_normal_multiply(
     }
     let mut column_sums = mean.map(|_| vec![0.0; l]);
     let mut rounding_error2 = vec![0.0; l];
-    let wide_x: &mut [f64] = scratch_slice(&mut scratch.x, x.nrows() * stride);
-    pad(x.as_slice(), l, stride, wide_x);
+    let x = if l == stride {
+        x.as_slice()
+    } else {
+        let wide: &mut [f32] = scratch_slice(&mut scratch.x, x.nrows() * stride);
+        pad(x.as_slice(), l, stride, wide);
+        wide
+    };
     let memory = scratch_slice(&mut scratch.z, tiles::entries(block, l));
     let mut owned = tiles::load(block, z, l, memory);
     for rows in panels(block.nrows, stride * size_of::<f64>()) {
         let exact: &mut [f64] = scratch_slice(&mut scratch.y, rows.len() * stride);
-        gather_panel(block, rows.clone(), wide_x, &init, exact);
+        gather_panel(block, rows.clone(), x, &init, exact);
         let rounded = &mut y.as_mut_slice()[rows.start * l..rows.end * l];
         let lost = round(exact, stride, rounded, l);
         rounding_error2

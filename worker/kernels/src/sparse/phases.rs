@@ -30,7 +30,7 @@ pub(super) fn pad<T: Float>(x: &[f32], l: usize, stride: usize, padded: &mut [T]
 pub(super) fn gather_panel<T: Float>(
     block: &SparseBlock,
     rows: Range<usize>,
-    x: &[T],
+    x: &[f32],
     init: &[T],
     y: &mut [T],
 ) {
@@ -50,7 +50,7 @@ pub(super) fn gather_panel<T: Float>(
 pub(super) fn gather_rows<T: Float>(
     block: &SparseBlock,
     rows: Range<usize>,
-    x: &[T],
+    x: &[f32],
     init: &[T],
     y: &mut [T],
 ) {
@@ -70,7 +70,7 @@ pub(super) fn gather_rows<T: Float>(
 }
 
 struct GatherVisitor<'a, T> {
-    x: &'a [T],
+    x: &'a [f32],
     y: &'a mut [T],
     stride: usize,
 }

@@ -194,7 +194,7 @@ fn large_files_are_cut_into_row_groups_and_keep_their_bytes() {
         .iter()
         .map(parquet::file::metadata::RowGroupMetaData::num_rows)
         .collect();
-    assert_eq!(groups, [131_072, 8_928]);
+    assert_eq!(groups, [65_536, 65_536, 8_928]);
     let written_by = metadata.file_metadata().created_by().unwrap();
     assert_eq!(
         written_by,
