@@ -46,7 +46,7 @@ pub(crate) async fn run(
     let (stop_worker, worker_stops) = watch::channel(false);
     // Only files: a remote store is slower than the computation, and outputs would pile up.
     let local = state.store.local_path("").is_some();
-    let hand_over = (keys.in_memory && local).then(HandOver::default);
+    let hand_over = (!keys.write_through && local).then(HandOver::default);
     let mut coordinator = Coordinator::alone(state.store.clone(), CoordinatorConfig::default());
     if let Some(hand_over) = &hand_over {
         coordinator = coordinator.with_outputs(Arc::new(Held(hand_over.clone())));

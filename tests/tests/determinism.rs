@@ -49,7 +49,7 @@ fn matrices_in_memory_do_not_change_a_byte() {
         bench.succeed(&arguments);
         digests(&out)
     };
-    assert_eq!(run("files", &[]), run("memory", &["--in-memory"]));
+    assert_eq!(run("memory", &[]), run("files", &["--write-through"]));
 }
 
 #[test]

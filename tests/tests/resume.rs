@@ -30,40 +30,27 @@ fn a_killed_run_continues_where_it_was() {
     clean.succeed(arguments(&out.display().to_string()));
     let expected = digests(&out);
     let tasks = JobLog::read(&clean.path("state")).commits.len();
-    for eighths in [1, 3, 5, 7] {
+    for (eighths, flags) in [
+        (1, &[][..]),
+        (2, &[]),
+        (1, &["--write-through"]),
+        (4, &["--write-through"]),
+        (7, &["--write-through"]),
+    ] {
         let target = (tasks * eighths / 8).max(1);
         let (bench, before) = (0..TRIES)
-            .find_map(|_| killed_after(target, &[]))
+            .find_map(|_| killed_after(target, flags))
             .expect("the run ended before it could be killed, every time");
         let out = bench.path("out");
-        bench.succeed(arguments(&out.display().to_string()));
+        let mut arguments = arguments(&out.display().to_string());
+        arguments.extend(flags.iter().map(|&flag| flag.to_owned()));
+        bench.succeed(&arguments);
         assert_eq!(
             digests(&out),
             expected,
             "killed after {target} of {tasks} tasks"
         );
         check_nothing_ran_again(&before, &JobLog::read(&bench.path("state")), tasks);
-    }
-}
-
-/// Tasks whose outputs were let go before they were written run again, so attempts are not counted.
-#[test]
-fn a_killed_run_with_matrices_in_memory_makes_the_same_bytes() {
-    let clean = Bench::new();
-    let out = clean.path("out");
-    clean.succeed(arguments(&out.display().to_string()));
-    let expected = digests(&out);
-    let tasks = JobLog::read(&clean.path("state")).commits.len();
-    for eighths in [1, 4] {
-        let target = (tasks * eighths / 8).max(1);
-        let (bench, _) = (0..TRIES)
-            .find_map(|_| killed_after(target, &["--in-memory"]))
-            .expect("the run ended before it could be killed, every time");
-        let out = bench.path("out");
-        let mut arguments = arguments(&out.display().to_string());
-        arguments.push("--in-memory".into());
-        bench.succeed(&arguments);
-        assert_eq!(digests(&out), expected, "killed after {target} of {tasks}");
     }
 }
 
