@@ -2,9 +2,10 @@
 //!
 //! Each step reads A once for Z = Aᵀ(A X). Blocks are orthogonalized against the whole basis
 //! twice, normalizing in between (block Gram–Schmidt with inner Cholesky QR), so Rayleigh–Ritz on
-//! the basis is exact to rounding. Products with the basis are taken in f64: where the basis spans
-//! all that there is, what f32 leaves of a remainder would be taken for a new direction. When the
-//! basis has [`MOST_BLOCKS`] blocks it is replaced by its leading Ritz vectors (thick restart,
+//! the basis is exact to rounding. The first products with the basis are taken in f64: where the basis
+//! spans all that there is, what f32 leaves of a remainder would be taken for a new direction. The
+//! second ones, of a block that is orthonormal and chosen already, are as good in f32 as its own
+//! entries. When the basis has [`MOST_BLOCKS`] blocks it is replaced by its leading Ritz vectors (thick restart,
 //! Wu & Simon 2000).
 
 use rankmill_common::job::svd::{Rank, SvdSpec};
@@ -126,11 +127,13 @@ impl Basis {
             .clone();
         let parts = a.normal_multiply(&newest, Product::Discard).await?;
         let plan = Combination::new(a.ncols(), newest.ncols, operand::sum_of(&parts))
-            .with(self.products());
+            .with(self.products(Precision::Double));
         let z = tall::combine(stages, "project on the basis", plan).await?;
         operand::release(stages, &parts);
         let coefficients = tall::sum(stages, "project on the basis", z.products.clone()).await?;
-        let remainder = self.subtract(stages, z.matrix, &coefficients).await?;
+        let remainder = self
+            .subtract(stages, z.matrix, &coefficients, Precision::Double)
+            .await?;
         let step = SmallFactorization::RitzStep {
             projected: self.projected.take(),
             coefficients,
@@ -148,22 +151,34 @@ impl Basis {
         let (rows, width) = (remainder.nrows, step.ritz.rank);
         let transform = tall::all(step.ritz.matrix(2)?);
         let terms = vec![tall::stored(remainder.clone(), transform)];
-        let plan = Combination::new(rows, width, terms).with(self.products());
+        let products = self.products(Precision::Single);
+        let plan = Combination::new(rows, width, terms).with(products);
         let scaled = tall::combine(stages, "normalize the block", plan).await?;
         stages.release(remainder.objects());
         let overlap = tall::sum(stages, "reorthogonalize", scaled.products.clone()).await?;
-        let clean = self.subtract(stages, scaled.matrix, &overlap).await?;
+        let clean = self
+            .subtract(stages, scaled.matrix, &overlap, Precision::Single)
+            .await?;
         let block = tall::orthonormalize(stages, "reorthogonalize", clean, 0.0).await?;
         self.blocks.push(block);
         Ok(())
     }
 
     /// W − [X₀ X₁ …] C, with its Gram matrix. W is let go.
-    async fn subtract(&self, stages: &Stages, w: TallMatrix, c: &SmallMatrix) -> Result<Made> {
+    async fn subtract(
+        &self,
+        stages: &Stages,
+        w: TallMatrix,
+        c: &SmallMatrix,
+        arithmetic: Precision,
+    ) -> Result<Made> {
         let (nrows, ncols) = (w.nrows, w.ncols);
         let mut terms = vec![tall::stored(w.clone(), Coefficients::Identity)];
         terms.extend(tall::basis_terms(&self.blocks, c, -1.0));
-        let plan = Combination::new(nrows, ncols, terms).with(Products::Gram);
+        let plan = Combination {
+            arithmetic,
+            ..Combination::new(nrows, ncols, terms).with(Products::Gram)
+        };
         let made = tall::combine(stages, "orthogonalize", plan).await?;
         stages.release(w.objects());
         Ok(made)
@@ -198,10 +213,10 @@ impl Basis {
         stages.release(self.blocks.iter().flat_map(TallMatrix::objects));
     }
 
-    fn products(&self) -> Products {
+    fn products(&self, precision: Precision) -> Products {
         Products::With {
             basis: self.blocks.clone(),
-            precision: Precision::Double,
+            precision,
         }
     }
 }
