@@ -38,13 +38,7 @@ pub(crate) fn run(context: &TaskContext, operator: &Walk) -> Result<Walked> {
     }
     let walking = Walking {
         damping: operator.damping,
-        self_loops: match operator.dangling {
-            Dangling::Restart => false,
-            Dangling::SelfLoop => true,
-            Dangling::Uniform => {
-                return Err(Error::internal("walks cannot spread mass uniformly"));
-            }
-        },
+        self_loops: self_loops(operator.dangling)?,
         walks: operator.walks,
         entries: operator.entries as usize,
         seed: operator.seed,
@@ -52,6 +46,15 @@ pub(crate) fn run(context: &TaskContext, operator: &Walk) -> Result<Walked> {
     let made = walk(context, &graph, &walking, operator.rows)?;
     let place = (operator.output.as_str(), operator.path.as_str());
     written(context, operator.entries, place, &made)
+}
+
+/// Whether walks stay at vertices without out-edges; otherwise they return.
+pub(super) fn self_loops(dangling: Dangling) -> Result<bool> {
+    match dangling {
+        Dangling::Restart => Ok(false),
+        Dangling::SelfLoop => Ok(true),
+        Dangling::Uniform => Err(Error::internal("walks cannot spread mass uniformly")),
+    }
 }
 
 /// Writes fingerprints of at most `entries` entries as the file `path` below `output`.

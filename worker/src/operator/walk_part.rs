@@ -1,7 +1,6 @@
 //! `walk_part`: a round of walks on a part of the graph; `gather_walks`: fingerprints of what they
 //! have visited.
 
-use rankmill_common::job::graph::Dangling;
 use rankmill_common::matrix::RowRange;
 use rankmill_common::operator::Walked;
 use rankmill_common::operator::walk_part::{GatherWalks, RETURNED, WalkPart, WalkedPart};
@@ -38,13 +37,7 @@ pub(crate) fn run(context: &TaskContext, operator: &WalkPart) -> Result<WalkedPa
     let graph = OutEdges::new(&views);
     let walking = Walking {
         damping: operator.damping,
-        self_loops: match operator.dangling {
-            Dangling::Restart => false,
-            Dangling::SelfLoop => true,
-            Dangling::Uniform => {
-                return Err(Error::internal("walks cannot spread mass uniformly"));
-            }
-        },
+        self_loops: walk::self_loops(operator.dangling)?,
         walks: operator.walks,
         entries: 0,
         seed: operator.seed,
