@@ -12,6 +12,7 @@ pub mod conformance;
 pub mod graph;
 pub mod input;
 pub mod log;
+pub mod midway;
 pub mod program;
 pub mod proxy;
 pub mod reference;

@@ -76,17 +76,6 @@ impl Bench {
         output
     }
 
-    /// Entries of the logs of all jobs of this place: how far they have come.
-    pub fn log_length(&self) -> usize {
-        let Ok(jobs) = std::fs::read_dir(self.path("state").join("jobs")) else {
-            return 0;
-        };
-        jobs.flatten()
-            .filter_map(|job| std::fs::read_dir(job.path().join("log")).ok())
-            .map(Iterator::count)
-            .sum()
-    }
-
     /// Runs a command that has to fail; returns its exit code and what it says.
     pub fn fail<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> (i32, String) {
         let output = self.run(arguments);

@@ -2,12 +2,13 @@
 //! computes them; killed and continued.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use rankmill_tests::cluster::Cluster;
 use rankmill_tests::graph::{self, GraphReference, Leading, PersonalFiles, ScoreFiles};
 use rankmill_tests::input::{column, write_parquet};
-use rankmill_tests::program::{Bench, Process, wait_until};
+use rankmill_tests::log::JobLog;
+use rankmill_tests::midway::Midway;
+use rankmill_tests::program::Bench;
 use rankmill_tests::result::digests;
 
 /// What elimination and power iteration leave of the references' own digits.
@@ -228,36 +229,18 @@ fn all_sources_continue_after_kill_9() {
         let clean = Bench::new();
         let graph = rmat(&clean, 12);
         let expected = digests(&run(&clean, "ppr", &graph, &flags));
-        let length = clean.log_length();
-        for share in [3, 5] {
-            let bench = Bench::new();
-            let graph = rmat(&bench, 12);
-            let out = bench.path("out");
-            let mut arguments = vec!["ppr".to_owned()];
-            arguments.extend(graph);
-            arguments.extend(words(&flags));
-            arguments.extend(["-o".to_owned(), out.display().to_string()]);
-            let mut process = Process::start(bench.command(&arguments));
-            let target = length * share / 8;
-            wait_until("the log", Duration::from_secs(120), || {
-                bench.log_length() >= target
+        let tasks = JobLog::read(&clean.path("state")).commits.len();
+        for eighths in [3, 5] {
+            let killed = Midway::kill(tasks, eighths, |bench| {
+                let mut arguments = vec!["ppr".to_owned()];
+                arguments.extend(graph.iter().cloned());
+                arguments.extend(words(&flags));
+                arguments.extend(["-o".to_owned(), bench.path("out").display().to_string()]);
+                arguments
             });
-            process.kill();
-            assert!(
-                !out.join("_manifest.json").exists(),
-                "killed too late to test anything"
-            );
-            let before = bench.log_length();
-            bench.succeed(&arguments);
-            assert_eq!(
-                digests(&out),
-                expected,
-                "{method}, killed after {target} of {length}"
-            );
-            assert!(
-                bench.log_length() < before + length,
-                "finished tasks ran again"
-            );
+            killed.go_on();
+            let found = digests(&killed.bench.path("out"));
+            assert_eq!(found, expected, "{method}, killed after {eighths} of 8");
         }
     }
 }

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use rankmill_tests::cluster::Cluster;
 use rankmill_tests::graph::{self, PersonalAnswer, PersonalFiles};
 use rankmill_tests::input::{column, write_parquet};
-use rankmill_tests::program::{Bench, Process, wait_until};
+use rankmill_tests::log::JobLog;
+use rankmill_tests::midway::Midway;
+use rankmill_tests::program::Bench;
 use rankmill_tests::result::digests;
 use serde_json::Value;
 
@@ -370,49 +371,23 @@ fn pagerank_has_the_same_bytes_in_one_task_or_in_several() {
     assert_eq!(digests(&parts), whole);
 }
 
-/// Entries of the logs of all jobs.
-fn log_length(bench: &Bench) -> usize {
-    let Ok(jobs) = std::fs::read_dir(bench.path("state").join("jobs")) else {
-        return 0;
-    };
-    jobs.flatten()
-        .filter_map(|job| std::fs::read_dir(job.path().join("log")).ok())
-        .map(Iterator::count)
-        .sum()
-}
-
 #[test]
 fn rounds_continue_after_kill_9() {
-    let clean = Bench::new();
-    let graph = rmat(&clean, 9);
-    let vertices = size(&clean, &graph, "");
-    let memory = scarce(&clean, &graph, PUSH_ALL, vertices);
+    let made = Bench::new();
+    let graph = rmat(&made, 9);
+    let vertices = size(&made, &graph, "");
+    let memory = scarce(&made, &graph, PUSH_ALL, vertices);
     let flags = format!("{PUSH_ALL} --top-k 5 --tol 1e-2 {memory}");
-    let before = log_length(&clean);
+    let clean = Bench::new();
     let expected = digests(&run(&clean, "ppr", &graph, &flags, "out"));
-    let length = log_length(&clean) - before;
-    for share in [2, 5] {
-        let bench = Bench::new();
-        let graph = rmat(&bench, 9);
-        let arguments = command(&bench, "ppr", &graph, &flags, "out");
-        let mut process = Process::start(bench.command(&arguments));
-        let target = length * share / 8;
-        wait_until("the log", Duration::from_secs(120), || {
-            log_length(&bench) >= target
+    let tasks = JobLog::read(&clean.path("state")).commits.len();
+    for eighths in [2, 5] {
+        let killed = Midway::kill(tasks, eighths, |bench| {
+            command(bench, "ppr", &graph, &flags, "out")
         });
-        process.kill();
-        let out = bench.path("out");
-        assert!(
-            !out.join("_manifest.json").exists(),
-            "killed too late to test anything"
-        );
-        let before = log_length(&bench);
-        bench.succeed(&arguments);
-        assert_eq!(digests(&out), expected, "killed after {target} of {length}");
-        assert!(
-            log_length(&bench) < before + length,
-            "finished tasks ran again"
-        );
+        killed.go_on();
+        let found = digests(&killed.bench.path("out"));
+        assert_eq!(found, expected, "killed after {eighths} of 8");
     }
 }
 

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use rankmill_tests::cluster::Cluster;
 use rankmill_tests::graph::{self, PersonalAnswer, PersonalFiles};
 use rankmill_tests::input::{column, write_parquet};
-use rankmill_tests::program::{Bench, Process, wait_until};
+use rankmill_tests::log::JobLog;
+use rankmill_tests::midway::Midway;
+use rankmill_tests::program::Bench;
 use rankmill_tests::result::digests;
 
 /// Bound of the exact scores' own error.
@@ -243,57 +244,35 @@ fn workers_do_not_change_a_byte() {
     }
 }
 
-/// Kills a job of `length` log entries after `share` eighths of them, and runs it again.
-fn kill_and_continue(
-    bench: &Bench,
-    arguments: &[String],
-    out: &str,
-    (length, share): (usize, usize),
-) {
-    let begun = bench.log_length();
-    let mut process = Process::start(bench.command(arguments));
-    let target = begun + length * share / 8;
-    wait_until("the log", Duration::from_secs(120), || {
-        bench.log_length() >= target
-    });
-    process.kill();
-    let manifest = bench.path(out).join("_manifest.json");
-    assert!(!manifest.exists(), "killed too late to test anything");
-    let before = bench.log_length();
-    bench.succeed(arguments);
-    assert!(
-        bench.log_length() < before + length,
-        "finished tasks ran again"
-    );
-}
-
 #[test]
 fn an_index_and_its_use_continue_after_kill_9() {
-    let walk = "--walks 200 --entries 16384";
     let clean = Bench::new();
     let graph = rmat(&clean, 12, 1);
-    let index = run(&clean, "ppr-index", &graph, walk, "index");
-    let walked = clean.log_length();
-    let flags = |index: &PathBuf| {
-        format!(
-            "--sources all --top-k 50 --tol 1 --index {}",
-            index.display()
-        )
-    };
-    let used = run(&clean, "ppr", &graph, &flags(&index), "out");
-    let pushed = clean.log_length() - walked;
-    for share in [5, 6] {
-        let bench = Bench::new();
-        let arguments = command(&bench, "ppr-index", &graph, walk, "index");
-        kill_and_continue(&bench, &arguments, "index", (walked, share));
-        let made = bench.path("index");
-        assert_eq!(digests(&made), digests(&index), "killed after {share} of 8");
-        let arguments = command(&bench, "ppr", &graph, &flags(&made), "out");
-        kill_and_continue(&bench, &arguments, "out", (pushed, share - 2));
+    let walk = "--walks 200 --entries 16384";
+    let index = run(&clean, "ppr-index", &graph, walk, "out");
+    let walked = JobLog::read(&clean.path("state")).commits.len();
+    let flags = format!(
+        "--sources all --top-k 50 --tol 1 --index {}",
+        index.display()
+    );
+    let clean = Bench::new();
+    let used = run(&clean, "ppr", &graph, &flags, "out");
+    let pushed = JobLog::read(&clean.path("state")).commits.len();
+    for (job, flags, (tasks, eighths), expected) in [
+        ("ppr-index", walk, (walked, 5), &index),
+        ("ppr-index", walk, (walked, 6), &index),
+        ("ppr", &flags, (pushed, 3), &used),
+        ("ppr", &flags, (pushed, 4), &used),
+    ] {
+        let killed = Midway::kill(tasks, eighths, |bench| {
+            command(bench, job, &graph, flags, "out")
+        });
+        killed.go_on();
+        let found = digests(&killed.bench.path("out"));
         assert_eq!(
-            digests(&bench.path("out")),
-            digests(&used),
-            "killed after {share} of 8"
+            found,
+            digests(expected),
+            "{job} killed after {eighths} of 8"
         );
     }
 }
