@@ -85,13 +85,19 @@ pub(crate) struct SvdArgs {
     /// [default: auto]
     #[arg(long, value_name = "METHOD", value_parser = word::<Method>)]
     pub(crate) method: Option<Method>,
-    /// Columns of the iteration block beyond the rank [default: half of the rank, at least 10]
+    /// Columns of the iteration block beyond the rank [default: half of the rank, 32 to 64; with
+    /// lanczos on large matrices the block is half as wide as the rank instead]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) oversample: Option<u32>,
+    /// Columns of the iteration block in all; below the rank with lanczos only: fewer columns and
+    /// more reads of A
+    #[arg(long, value_name = "N", conflicts_with = "oversample")]
+    #[serde(alias = "block_width")]
+    pub(crate) block_width: Option<u32>,
     /// Estimated relative error of σ² to stop at: σ is then better than a tenth of it [default: 1e-3]
     #[arg(long, value_name = "TOL", allow_negative_numbers = true)]
     pub(crate) tol: Option<f64>,
-    /// Most reads of A, the last one for U and residuals included [default: 12]
+    /// Most reads of A, the last one for U and residuals included [default: 32]
     #[arg(long, value_name = "N")]
     #[serde(alias = "max_reads")]
     pub(crate) max_reads: Option<u32>,

@@ -29,9 +29,7 @@ impl SvdArgs {
             },
             output: places.output,
             rank,
-            oversampling: self
-                .oversample
-                .unwrap_or_else(|| defaults::oversampling(rank.limit())),
+            block_width: self.block_width(rank)?,
             tol: self.tol.unwrap_or(defaults::TOL),
             max_reads: self.max_reads.unwrap_or(defaults::MAX_READS),
             method: self.method.unwrap_or_default(),
@@ -61,6 +59,16 @@ impl SvdArgs {
             (None, None) => Err(Failure::usage(
                 "how many components? -k says it, e.g. -k 64, or --energy, e.g. --energy 0.9",
             )),
+        }
+    }
+
+    fn block_width(&self, rank: Rank) -> Outcome<Option<u32>> {
+        match (self.oversample, self.block_width) {
+            (Some(_), Some(_)) => Err(Failure::usage(
+                "--oversample and --block-width say the same in two ways: choose one",
+            )),
+            (Some(more), None) => Ok(Some(rank.limit().saturating_add(more))),
+            (None, width) => Ok(width),
         }
     }
 

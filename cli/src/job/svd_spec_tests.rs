@@ -45,7 +45,7 @@ fn defaults_are_spelled_out() {
     assert_eq!(spec.output.url, "file:///out");
     assert_eq!(spec.output.overwrite, Overwrite::Refuse);
     assert_eq!(spec.rank, Rank::Fixed { k: 64 });
-    assert_eq!((spec.oversampling, spec.max_reads, spec.seed), (32, 12, 0));
+    assert_eq!((spec.block_width, spec.max_reads, spec.seed), (None, 32, 0));
     assert_eq!(spec.tol, 1e-3);
     assert_eq!(spec.method, Method::Auto);
     assert_eq!(spec.centering, Centering::None);
@@ -70,7 +70,10 @@ fn every_flag_arrives() {
     assert_eq!(spec.input.on_bad_row, OnBadRow::Skip);
     assert_eq!(spec.output.overwrite, Overwrite::Replace);
     assert_eq!(spec.rank, Rank::Fixed { k: 3 });
-    assert_eq!((spec.oversampling, spec.max_reads, spec.seed), (5, 9, 7));
+    assert_eq!(
+        (spec.block_width, spec.max_reads, spec.seed),
+        (Some(8), 9, 7)
+    );
     assert_eq!(spec.method, Method::Subspace);
     assert_eq!(spec.centering, Centering::Columns);
     assert_eq!(spec.convergence, Convergence::Require);

@@ -5,8 +5,6 @@ use crate::input::{Ids, Layout};
 use crate::job::svd::{Centering, Method, SvdSpec};
 use crate::operator::Inspection;
 
-/// Reads of A that block Lanczos needs on spectra that decay slowly.
-const TYPICAL_READS: u64 = 7;
 /// Reads that subspace iteration needs there.
 const SUBSPACE_READS: u64 = 12;
 /// Bytes of a stored sparse entry: a 16-bit column and an f32 value.
@@ -19,11 +17,16 @@ pub fn svd(spec: &SvdSpec, inspection: &Inspection) -> Estimate {
         Some(length) => (nrows * length, nrows * length * 4),
         None => (inspection.rows(), inspection.rows() * ENTRY_BYTES),
     };
-    let width = u64::from(spec.block_width()).min(nrows).min(ncols).max(1);
-    let k = u64::from(spec.rank.limit()).min(width);
+    let k = u64::from(spec.rank.limit()).min(nrows).min(ncols);
     let method = assumed_method(spec, ncols, inspection.vector_length.is_some());
+    let krylov = spec.krylov_block(nnz);
+    let width = match method {
+        Method::Auto | Method::Lanczos => krylov.width,
+        Method::Gram | Method::Subspace | Method::Sketch => spec.wide_block(),
+    };
+    let width = u64::from(width).min(nrows).min(ncols).max(1);
     let iterations = match method {
-        Method::Auto | Method::Lanczos => TYPICAL_READS.min(u64::from(spec.max_reads) - 1),
+        Method::Auto | Method::Lanczos => krylov.steps.min(spec.max_reads - 1).into(),
         Method::Subspace => SUBSPACE_READS.min(u64::from(spec.max_reads) - 1),
         Method::Gram => 1,
         Method::Sketch => 0,
@@ -151,9 +154,9 @@ mod tests {
                 overwrite: Overwrite::Refuse,
             },
             rank: Rank::Fixed { k: 64 },
-            oversampling: 32,
+            block_width: None,
             tol: 1e-3,
-            max_reads: 12,
+            max_reads: 32,
             method,
             centering: Centering::None,
             seed: 0,

@@ -15,8 +15,8 @@ pub struct SvdSpec {
     pub output: OutputSpec,
     /// How many components.
     pub rank: Rank,
-    /// Columns of the iteration block beyond the rank.
-    pub oversampling: u32,
+    /// Columns that one product with A multiplies; none leaves it to the method.
+    pub block_width: Option<u32>,
     /// The iteration stops when the estimated relative error of every squared singular value is
     /// below a fifth of it; that of the singular values is then below a tenth.
     pub tol: f64,
@@ -114,17 +114,23 @@ pub enum Convergence {
 
 /// Defaults, in one place for the command line, job files and documentation.
 pub mod defaults {
-    /// Columns of the iteration block beyond a rank of `k`: half as many again, between 32 and 64. On
-    /// flat spectra a block of 1.5 k takes one read of A less than one of k + 10
+    /// Columns of a block that is wider than the rank of `k`: half as many again, between 32 and 64
+    /// more. On flat spectra a block of 1.5 k takes one read of A less than one of k + 10
     /// (docs/decisions/0007-block-width.md).
-    pub fn oversampling(k: u32) -> u32 {
-        k.div_ceil(2).clamp(32, 64)
+    pub fn wide_block(k: u32) -> u32 {
+        k.saturating_add(k.div_ceil(2).clamp(32, 64))
+    }
+
+    /// Columns of a block of block Lanczos that is narrower than the rank of `k`: half of it, in
+    /// vectors of 16 (docs/decisions/0015-narrow-blocks.md).
+    pub fn narrow_block(k: u32) -> u32 {
+        k.div_ceil(2).next_multiple_of(16)
     }
 
     /// Estimated relative error at which the iteration stops, times five.
     pub const TOL: f64 = 1e-3;
     /// Most reads of A.
-    pub const MAX_READS: u32 = 12;
+    pub const MAX_READS: u32 = 32;
     /// Most components where only `--energy` is given.
     pub const ENERGY_LIMIT: u32 = 256;
     /// Seed of the test matrix.
@@ -134,13 +140,57 @@ pub mod defaults {
 /// The widest iteration block; beyond it the small dense factorizations would dominate.
 pub const MAX_BLOCK_WIDTH: u32 = 4096;
 
+/// Rank that block Lanczos sets out for where the rank follows from the energy.
+const ENERGY_RANK: u32 = 64;
+/// Products that block Lanczos takes where a block has 1.5 times as many columns as the rank.
+const WIDE_STEPS: u32 = 6;
+/// Products that it takes where a block has half as many.
+const NARROW_STEPS: u32 = 10;
+
 /// The most columns for which AᵀA is formed.
 pub const MAX_GRAM_COLUMNS: u64 = 8192;
 
+/// Entries times components from which block Lanczos takes narrow blocks: below, the stages of four
+/// more steps take longer than the products that they save.
+const NARROW_FROM: u64 = 150_000_000;
+
+/// The block of block Lanczos, and how many products with it spectra that decay slowly take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KrylovBlock {
+    /// Columns.
+    pub width: u32,
+    /// Products.
+    pub steps: u32,
+}
+
 impl SvdSpec {
-    /// Width of the iteration block before it is cut to the matrix.
-    pub fn block_width(&self) -> u32 {
-        self.rank.limit().saturating_add(self.oversampling)
+    /// Width of a block that has to hold all components at once, before it is cut to the matrix.
+    pub fn wide_block(&self) -> u32 {
+        self.block_width
+            .unwrap_or_else(|| defaults::wide_block(self.rank.limit()))
+    }
+
+    /// The block of block Lanczos for a matrix of `nnz` entries, before it is cut to the matrix. A
+    /// narrow one needs more reads of A and half as many columns in all.
+    pub fn krylov_block(&self, nnz: u64) -> KrylovBlock {
+        // Where the rank follows from the energy, the basis grows until it is enough.
+        let rank = match self.rank {
+            Rank::Fixed { k } => k,
+            Rank::Energy { at_most, .. } => at_most.min(ENERGY_RANK),
+        };
+        let (wide, narrow) = (defaults::wide_block(rank), defaults::narrow_block(rank));
+        let narrow_pays = nnz.saturating_mul(u64::from(rank)) >= NARROW_FROM;
+        let width = match self.block_width {
+            Some(width) => width,
+            None if narrow_pays => narrow.min(wide),
+            None => wide,
+        };
+        let steps = if width < rank {
+            NARROW_STEPS
+        } else {
+            WIDE_STEPS
+        };
+        KrylovBlock { width, steps }
     }
 
     pub(super) fn validate(&self) -> Result<()> {
@@ -178,10 +228,19 @@ impl SvdSpec {
             }
             Rank::Fixed { .. } | Rank::Energy { .. } => {}
         }
-        if self.block_width() > MAX_BLOCK_WIDTH {
+        let (width, rank) = (self.wide_block(), self.rank.limit());
+        if width > MAX_BLOCK_WIDTH {
             return Err(Error::invalid_input(format!(
-                "-k plus --oversample is {}, above the limit of {MAX_BLOCK_WIDTH}",
-                self.block_width()
+                "a block of {width} columns (--block-width, or -k plus --oversample) is above the \
+                 limit of {MAX_BLOCK_WIDTH}"
+            )));
+        }
+        let holds_all = matches!(self.method, Method::Subspace | Method::Sketch);
+        if width == 0 || (holds_all && width < rank) {
+            return Err(Error::invalid_input(format!(
+                "--block-width is {width}: it must be at least 1, and at least -k ({rank}) with \
+                 --method {}",
+                self.method.name()
             )));
         }
         Ok(())

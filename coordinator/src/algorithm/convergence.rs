@@ -24,6 +24,9 @@ pub(super) struct Watch {
     frobenius2: f64,
     previous: Vec<f64>,
     last_change: Option<f64>,
+    /// Steps in a row that must look as if they were the last.
+    patience: u32,
+    calm: u32,
 }
 
 /// What a step brought.
@@ -31,6 +34,8 @@ pub(super) struct Watch {
 pub(super) struct Verdict {
     /// How many components the answer has by now.
     pub(super) rank: usize,
+    /// Whether these are as many as were asked for.
+    pub(super) enough: bool,
     /// Largest relative change of a leading Ritz value.
     pub(super) change: f64,
     /// Whether to stop.
@@ -45,6 +50,18 @@ impl Watch {
             frobenius2,
             previous: Vec::new(),
             last_change: None,
+            patience: 1,
+            calm: 0,
+        }
+    }
+
+    /// The same for blocks of `width` columns. A step with a narrow block adds little: values change
+    /// little before others appear. As many steps in a row must be calm as add half the rank.
+    pub(super) fn for_blocks_of(self, width: u32) -> Self {
+        let half = self.rank.limit() / 2;
+        Self {
+            patience: half.div_ceil(width.max(1)).max(1),
+            ..self
         }
     }
 
@@ -76,18 +93,46 @@ impl Watch {
             .checked_sub(1)
             .and_then(|last| values.get(last))
             .is_some_and(|smallest| *smallest >= RESOLVED_SHARE * largest);
-        let converged = enough
+        let calm = enough
             && resolved
             && change <= CHANGE * self.tol
             && (left <= self.tol / SAFETY || change <= self.tol * self.tol)
             && residual <= self.tol.sqrt();
+        self.calm = if calm { self.calm + 1 } else { 0 };
+        let converged = self.calm >= self.patience;
         self.previous = values.to_vec();
         self.last_change = change.is_finite().then_some(change);
         Verdict {
             rank,
+            enough,
             change,
             converged,
         }
+    }
+
+    /// Whether as many of the leading `rank` values as there were start columns are equal to the
+    /// tolerance, with smaller ones behind them. A Krylov space of `starts` random columns holds that
+    /// many vectors of an eigenvalue and no more: others may be missing.
+    pub(super) fn may_miss_copies(&self, values: &[f64], rank: usize, starts: usize) -> bool {
+        let resolved = RESOLVED_SHARE * values.first().copied().unwrap_or(0.0);
+        let asked = values.get(..rank).unwrap_or(values);
+        asked.windows(starts.saturating_add(1)).any(|run| {
+            // One more than the copies: the first value behind them, among those asked for.
+            let (first, last, next) = match run {
+                [first, .., last, next] => (first, last, next),
+                [first, next] => (first, first, next),
+                [] | [_] => return false,
+            };
+            let close = self.tol * first;
+            *first > resolved && first - last <= close && first - next > close
+        })
+    }
+
+    /// Forgets the steps so far: the space has changed.
+    pub(super) fn forget(&mut self) {
+        self.previous.clear();
+        self.last_change = None;
+        self.calm = 0;
     }
 }
 
@@ -159,6 +204,24 @@ mod tests {
         for _ in 0..5 {
             assert!(!watch.step(&[1.0, 1e-7], &[0.0, 0.0]).converged);
         }
+    }
+
+    #[test]
+    fn as_many_equal_values_as_start_columns_may_not_be_all() {
+        let watch = watch(1e-3);
+        let misses = |values: &[f64], starts| watch.may_miss_copies(values, values.len(), starts);
+        assert!(misses(&[9.0, 9.0, 9.0, 1.0], 3));
+        assert!(misses(&[10.0, 9.0, 9.0, 1.0], 2));
+        assert!(
+            !misses(&[9.0, 9.0, 1.0, 0.5], 3),
+            "fewer than could be seen"
+        );
+        assert!(
+            !misses(&[9.0, 9.0, 9.0, 9.0], 3),
+            "more of them would change nothing"
+        );
+        assert!(!misses(&[9.0, 1e-9, 1e-9, 0.0], 2), "of zeros");
+        assert!(misses(&[9.0, 1.0], 1));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::stages::Stages;
 /// Bytes of vectors in one result file.
 const FILE_BYTES: u64 = 128 << 20;
 /// Stream of the random numbers that complete U where singular values are zero.
-const FILL_STREAM: u32 = 1;
+pub(super) const FILL_STREAM: u32 = 1;
 
 /// Where the result goes and what it says of its origin.
 pub(super) struct Output<'a> {

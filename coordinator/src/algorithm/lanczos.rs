@@ -5,10 +5,14 @@
 //! the basis is exact to rounding. The first products with the basis are taken in f64: where the basis
 //! spans all that there is, what f32 leaves of a remainder would be taken for a new direction. The
 //! second ones, of a block that is orthonormal and chosen already, are as good in f32 as its own
-//! entries. When the basis has [`MOST_BLOCKS`] blocks it is replaced by its leading Ritz vectors (thick restart,
-//! Wu & Simon 2000).
+//! entries. When the basis has as many columns as [`MOST_BLOCKS`] wide blocks it is replaced by its
+//! leading Ritz vectors (thick restart, Wu & Simon 2000).
+//!
+//! A block may be narrower than the rank. Then more random columns are added where the space is
+//! exhausted before it holds enough vectors, and where a value is found so often that it may have
+//! more vectors than the space can hold.
 
-use rankmill_common::job::svd::{Rank, SvdSpec};
+use rankmill_common::job::svd::{SvdSpec, defaults};
 use rankmill_common::matrix::{Precision, SmallMatrix, TallMatrix};
 use rankmill_common::operator::combine::{Coefficients, Products};
 use rankmill_common::operator::normal_multiply::Product;
@@ -16,22 +20,24 @@ use rankmill_common::operator::{SmallFactorization, SmallFactors};
 use rankmill_common::{Error, Result};
 
 use super::convergence::{Verdict, Watch};
+use super::factors::FILL_STREAM;
 use super::operand::{self, Operand};
 use super::svd::RightVectors;
 use super::tall::{self, Combination, Made};
 use crate::stages::Stages;
 
-/// Blocks after which the basis is compressed.
-const MOST_BLOCKS: usize = 9;
-/// Widest block where the rank follows from the energy: the basis grows block by block.
-const ENERGY_BLOCK: u32 = 64;
-/// Stream of the random numbers of the start block.
-const START_STREAM: u32 = 0;
+/// Wide blocks of which the basis may have the columns before it is compressed.
+const MOST_BLOCKS: u32 = 9;
 
 /// The Krylov basis and AᵀA projected on it.
 struct Basis {
     blocks: Vec<TallMatrix>,
     projected: Option<SmallMatrix>,
+    /// Width of a block.
+    width: u32,
+    /// Random columns that were added so far, and how often some were.
+    random: usize,
+    starts: u32,
 }
 
 /// A Rayleigh–Ritz step and what is left of Z outside the basis.
@@ -46,29 +52,32 @@ pub(super) async fn leading(
     a: &mut Operand<'_>,
     spec: &SvdSpec,
 ) -> Result<RightVectors> {
-    let width = block_width(spec, a);
-    let mut basis = Basis {
-        blocks: vec![random_block(stages, spec.seed, a.ncols(), width).await?],
-        projected: None,
-    };
-    let mut watch = Watch::new(spec.rank, spec.tol, a.frobenius2);
+    let mut basis = Basis::start(stages, a, spec).await?;
+    let mut watch = Watch::new(spec.rank, spec.tol, a.frobenius2).for_blocks_of(basis.width);
     let (ritz, verdict) = loop {
         let step = basis.expand(stages, a, spec).await?;
         let verdict = watch.step(&step.ritz.values, &step.ritz.residuals);
         stages.note(format!("change {:.1e}", verdict.change));
-        let exhausted = step.ritz.rank == 0;
-        if verdict.converged || exhausted || a.reads + 1 >= spec.max_reads {
-            let converged = verdict.converged || exhausted;
-            break (
-                step.ritz,
-                Verdict {
-                    converged,
-                    ..verdict
-                },
-            );
+        let settled = verdict.converged || step.ritz.rank == 0;
+        let lacking = basis.room(a) > 0
+            && (!verdict.enough
+                || watch.may_miss_copies(&step.ritz.values, verdict.rank, basis.random));
+        if settled && !lacking || a.reads + 1 >= spec.max_reads {
+            let converged = settled && !lacking;
+            let verdict = Verdict {
+                converged,
+                ..verdict
+            };
+            break (step.ritz, verdict);
         }
-        basis.restart_if_full(stages, &step.ritz, width).await?;
-        basis.push(stages, step).await?;
+        basis.restart_if_full(stages, &step.ritz, spec).await?;
+        if settled {
+            stages.release(step.remainder.matrix.objects());
+            basis.push_random(stages, a, spec.seed).await?;
+            watch.forget();
+        } else {
+            basis.push(stages, step).await?;
+        }
     };
     let rank = verdict.rank as u32;
     let terms = tall::basis_terms(&basis.blocks, &ritz.matrix(1)?, 1.0);
@@ -86,14 +95,6 @@ pub(super) async fn leading(
     })
 }
 
-fn block_width(spec: &SvdSpec, a: &Operand<'_>) -> u32 {
-    let wanted = match spec.rank {
-        Rank::Fixed { .. } => spec.block_width(),
-        Rank::Energy { at_most, .. } => at_most.min(ENERGY_BLOCK).saturating_add(spec.oversampling),
-    };
-    u64::from(wanted).min(a.ncols()).min(a.nrows()) as u32
-}
-
 /// An orthonormal basis of the span of a Gaussian matrix.
 pub(super) async fn random_block(
     stages: &Stages,
@@ -101,18 +102,34 @@ pub(super) async fn random_block(
     nrows: u64,
     width: u32,
 ) -> Result<TallMatrix> {
-    let terms = vec![operand::gaussian(
-        seed,
-        START_STREAM,
-        width,
-        Coefficients::Identity,
-    )];
+    let terms = vec![operand::gaussian(seed, 0, width, Coefficients::Identity)];
     let plan = Combination::new(nrows, width, terms).with(Products::Gram);
     let gaussian = tall::combine(stages, "random start", plan).await?;
     tall::orthonormalize(stages, "random start", gaussian, 0.0).await
 }
 
 impl Basis {
+    async fn start(stages: &Stages, a: &Operand<'_>, spec: &SvdSpec) -> Result<Self> {
+        let width = u64::from(spec.krylov_block(a.nnz()).width);
+        let width = width.min(a.ncols()).min(a.nrows()) as u32;
+        Ok(Self {
+            blocks: vec![random_block(stages, spec.seed, a.ncols(), width).await?],
+            projected: None,
+            width,
+            random: width as usize,
+            starts: 1,
+        })
+    }
+
+    /// How many columns could be added.
+    fn room(&self, a: &Operand<'_>) -> u64 {
+        a.ncols().saturating_sub(self.columns().into())
+    }
+
+    fn columns(&self) -> u32 {
+        self.blocks.iter().map(|block| block.ncols).sum()
+    }
+
     /// One read of A, and Rayleigh–Ritz on the basis.
     async fn expand(
         &mut self,
@@ -155,9 +172,42 @@ impl Basis {
         let plan = Combination::new(rows, width, terms).with(products);
         let scaled = tall::combine(stages, "normalize the block", plan).await?;
         stages.release(remainder.objects());
-        let overlap = tall::sum(stages, "reorthogonalize", scaled.products.clone()).await?;
+        self.append(stages, scaled).await
+    }
+
+    /// Appends a block of random columns, orthogonal to the basis.
+    async fn push_random(&mut self, stages: &Stages, a: &Operand<'_>, seed: u64) -> Result<()> {
+        let width = u64::from(self.width).min(self.room(a)) as u32;
+        let terms = vec![operand::gaussian(
+            seed,
+            FILL_STREAM + self.starts,
+            width,
+            Coefficients::Identity,
+        )];
+        let products = self.products(Precision::Double);
+        let plan = Combination::new(a.ncols(), width, terms).with(products);
+        let drawn = tall::combine(stages, "random columns", plan).await?;
+        let overlap = tall::sum(stages, "random columns", drawn.products.clone()).await?;
+        let outside = self
+            .subtract(stages, drawn.matrix, &overlap, Precision::Double)
+            .await?;
+        let block = tall::orthonormalize(stages, "random columns", outside, 0.0).await?;
+        let terms = vec![tall::stored(block.clone(), Coefficients::Identity)];
+        let products = self.products(Precision::Single);
+        let plan = Combination::new(a.ncols(), block.ncols, terms).with(products);
+        let again = tall::combine(stages, "random columns", plan).await?;
+        stages.release(block.objects());
+        self.starts += 1;
+        self.random += block.ncols as usize;
+        self.append(stages, again).await
+    }
+
+    /// Appends a block that is all but orthonormal and orthogonal to the basis, its products with
+    /// which it comes with.
+    async fn append(&mut self, stages: &Stages, block: Made) -> Result<()> {
+        let overlap = tall::sum(stages, "reorthogonalize", block.products).await?;
         let clean = self
-            .subtract(stages, scaled.matrix, &overlap, Precision::Single)
+            .subtract(stages, block.matrix, &overlap, Precision::Single)
             .await?;
         let block = tall::orthonormalize(stages, "reorthogonalize", clean, 0.0).await?;
         self.blocks.push(block);
@@ -189,12 +239,13 @@ impl Basis {
         &mut self,
         stages: &Stages,
         ritz: &SmallFactors,
-        width: u32,
+        spec: &SvdSpec,
     ) -> Result<()> {
-        if self.blocks.len() < MOST_BLOCKS {
+        let kept = ritz.values.len() as u32;
+        let wide = self.width.max(defaults::wide_block(spec.rank.limit()));
+        if self.columns() < MOST_BLOCKS * wide {
             return Ok(());
         }
-        let kept = width.min(ritz.values.len() as u32);
         let values = ritz.values.iter().take(kept as usize).copied().collect();
         let nrows = self.blocks.first().map_or(0, |block| block.nrows);
         let terms = tall::basis_terms(&self.blocks, &ritz.matrix(1)?, 1.0);

@@ -56,6 +56,10 @@ impl<'a> Operand<'a> {
         self.matrix.ncols
     }
 
+    pub(super) fn nnz(&self) -> u64 {
+        self.matrix.nnz
+    }
+
     async fn center(&mut self) -> Result<()> {
         self.reads += 1;
         let operators = self.groups().into_iter().map(|blocks| ColumnSums {

@@ -23,7 +23,7 @@ pub(super) async fn finish(
     spec: &SvdSpec,
     output: &Output<'_>,
 ) -> Result<JobResult> {
-    let width = u64::from(spec.block_width()).min(a.ncols()).min(a.nrows()) as u32;
+    let width = u64::from(spec.wide_block()).min(a.ncols()).min(a.nrows()) as u32;
     let omega = random_block(stages, spec.seed, a.ncols(), width).await?;
     let last = factors::last_read(stages, a, &omega).await?;
     let gram_z = Combination::new(

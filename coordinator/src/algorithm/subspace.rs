@@ -22,7 +22,7 @@ pub(super) async fn leading(
     a: &mut Operand<'_>,
     spec: &SvdSpec,
 ) -> Result<RightVectors> {
-    let width = u64::from(spec.block_width()).min(a.ncols()).min(a.nrows()) as u32;
+    let width = u64::from(spec.wide_block()).min(a.ncols()).min(a.nrows()) as u32;
     let mut x = random_block(stages, spec.seed, a.ncols(), width).await?;
     let mut watch = Watch::new(spec.rank, spec.tol, a.frobenius2);
     let mut shift = 0.0;

@@ -9,8 +9,6 @@ use super::operand::Operand;
 use super::{JobResult, factors, gram, lanczos, sketch, subspace};
 use crate::stages::Stages;
 
-/// Reads that block Lanczos takes, for the comparison of costs.
-const TYPICAL_READS: f64 = 6.0;
 /// Columns up to which `auto` considers AᵀA.
 const AUTO_GRAM_COLUMNS: u64 = 4096;
 /// Multiplications per n²·b of the eigenvectors of an n×n matrix by block iteration.
@@ -72,14 +70,19 @@ fn choose(spec: &SvdSpec, matrix: &BlockedMatrix) -> Result<Method> {
             return Ok(spec.method);
         }
     }
-    let (n, b) = (matrix.ncols as f64, f64::from(spec.block_width()));
+    let krylov = spec.krylov_block(matrix.nnz);
+    let (n, b, steps) = (
+        matrix.ncols as f64,
+        f64::from(krylov.width),
+        f64::from(krylov.steps),
+    );
     let gram = match matrix.format {
         BlockFormat::Sparse => matrix.row_nnz2,
         BlockFormat::Dense => matrix.nrows as f64 * n * n,
     };
-    let gram = gram + EIGEN_COST * n * n * b.min(n);
-    let krylov_basis = 4.0 * TYPICAL_READS * TYPICAL_READS * n * b * b;
-    let lanczos = TYPICAL_READS * 2.0 * matrix.nnz as f64 * b + krylov_basis;
+    let gram = gram + EIGEN_COST * n * n * f64::from(spec.wide_block()).min(n);
+    let krylov_basis = 4.0 * n * (steps * b) * (steps * b);
+    let lanczos = 2.0 * matrix.nnz as f64 * (steps * b) + krylov_basis;
     if matrix.ncols <= AUTO_GRAM_COLUMNS && gram <= lanczos {
         Ok(Method::Gram)
     } else {

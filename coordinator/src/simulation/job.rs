@@ -48,7 +48,7 @@ pub(super) fn spec(index: usize, size: u64) -> JobSpec {
             overwrite: Overwrite::Refuse,
         },
         rank: Rank::Fixed { k: 1 },
-        oversampling: 1,
+        block_width: Some(2),
         tol: 0.5,
         max_reads: 2,
         method: Method::Lanczos,

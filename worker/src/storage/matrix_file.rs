@@ -17,9 +17,9 @@ use rankmill_common::{Digest, Error, ObjectRef, Result};
 use rankmill_kernels::Panel;
 use rankmill_kernels::tall::Entries;
 
-use super::ipc::{self, IpcFile};
-use super::tall::for_each_batch;
-use super::vectors::{self, Numbers};
+use super::ipc;
+use super::tall::batch_rows;
+use super::vectors;
 
 /// Numbers of a matrix, row-major.
 #[derive(Clone, Debug)]
@@ -89,34 +89,17 @@ impl Numbered {
 }
 
 impl Template {
-    /// What Arrow puts around `numbers` of this shape.
-    pub(super) fn make(shape: Shape, numbers: &Numbered) -> Result<Self> {
-        let file = match numbers {
-            Numbered::Single(panel) => encode::<f32>(shape, panel.as_slice()),
-            Numbered::Double(entries) => encode::<f64>(shape, entries),
+    /// What Arrow puts around the numbers of a matrix of this shape.
+    pub(super) fn of(shape: Shape) -> Result<Self> {
+        let written = if shape.double {
+            write_blank::<f64>(shape)
+        } else {
+            write_blank::<f32>(shape)
         };
-        let file = Buffer::from_vec(file?);
-        let failed = |e: arrow::error::ArrowError| Error::internal(e.to_string());
-        let parsed = IpcFile::parse("a template", file.clone()).map_err(failed)?;
-        let (mut parts, mut at, mut seen) = (Vec::new(), 0, 0);
-        for batch in parsed.batches() {
-            let batch = batch?;
-            let bytes: &[u8] = match vectors::numbers(&batch, shape.ncols) {
-                Some(Numbers::Single(numbers)) => cast_slice(numbers),
-                Some(Numbers::Double(numbers)) => cast_slice(numbers),
-                None => return Err(Error::internal("a template holds no vectors")),
-            };
-            if bytes.is_empty() {
-                continue;
-            }
-            // Batches point into the file.
-            let start = bytes.as_ptr() as usize - file.as_ptr() as usize;
-            parts.push(Part::Around(file[at..start].to_vec()));
-            parts.push(Part::Numbers(seen..seen + bytes.len()));
-            seen += bytes.len();
-            at = start + bytes.len();
-        }
-        parts.push(Part::Around(file[at..].to_vec()));
+        let Blanks {
+            mut parts, around, ..
+        } = written?;
+        parts.push(Part::Around(around));
         Ok(Self { parts })
     }
 
@@ -129,14 +112,66 @@ impl Template {
     }
 }
 
-fn encode<T: vectors::Number>(shape: Shape, numbers: &[T]) -> Result<Vec<u8>> {
+/// What stands for numbers while a template is made. No part of a file around numbers begins with it.
+const BLANK: u8 = 0xa7;
+
+/// Keeps what is written except for numbers.
+#[derive(Default)]
+struct Blanks {
+    parts: Vec<Part>,
+    around: Vec<u8>,
+    /// Bytes of the numbers that are to come next.
+    expected: usize,
+    seen: usize,
+}
+
+impl io::Write for Blanks {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let expected = self.expected;
+        let blank = |bytes: &[u8]| bytes.iter().all(|byte| *byte == BLANK);
+        match bytes.get(..expected) {
+            Some(numbers) if expected > 0 && blank(numbers) => {
+                let around = std::mem::take(&mut self.around);
+                self.parts.push(Part::Around(around));
+                self.parts
+                    .push(Part::Numbers(self.seen..self.seen + expected));
+                self.around.extend_from_slice(&bytes[expected..]);
+                self.seen += expected;
+                self.expected = 0;
+            }
+            Some(_) | None => self.around.extend_from_slice(bytes),
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A file of blanks, one batch of which is in memory at a time.
+fn write_blank<T: vectors::Number>(shape: Shape) -> Result<Blanks> {
     let schema = vectors::schema::<T>(shape.ncols)?;
     let internal = |e: arrow::error::ArrowError| Error::internal(e.to_string());
-    let mut writer = ipc::file_writer(Vec::new(), &schema)?;
-    for_each_batch(shape.nrows, shape.ncols, numbers, |count, part| {
-        let batch = vectors::batch::<T>(&schema, count, shape.ncols, part)?;
-        writer.write(&batch).map_err(internal)
-    })?;
+    let row_bytes = shape.ncols * size_of::<T>();
+    let most = batch_rows::<T>(shape.ncols).min(shape.nrows);
+    // Words, so that they are aligned as numbers have to be.
+    let words = (most * row_bytes).div_ceil(size_of::<u64>());
+    let blanks = Buffer::from_vec(vec![u64::from_ne_bytes([BLANK; 8]); words]);
+    let mut writer = ipc::file_writer(Blanks::default(), &schema)?;
+    for first in (0..shape.nrows).step_by(most.max(1)) {
+        let count = most.min(shape.nrows - first);
+        let bytes = count * row_bytes;
+        let numbers = blanks.slice_with_length(0, bytes);
+        writer.get_mut().expected = bytes;
+        let batch = vectors::batch::<T>(&schema, count, shape.ncols, numbers)?;
+        writer.write(&batch).map_err(internal)?;
+        if writer.get_ref().expected > 0 {
+            return Err(Error::internal(
+                "Arrow wrote no numbers where some were due",
+            ));
+        }
+    }
     writer.finish().map_err(internal)?;
     writer.into_inner().map_err(internal)
 }
@@ -196,5 +231,63 @@ impl MatrixFile {
             target.write_all(segment)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The file as Arrow writes it.
+    fn by_arrow<T: vectors::Number>(shape: Shape, numbers: &[T]) -> Vec<u8> {
+        let schema = vectors::schema::<T>(shape.ncols).expect("a schema");
+        let mut writer = ipc::file_writer(Vec::new(), &schema).expect("a writer");
+        super::super::tall::for_each_batch(shape.nrows, shape.ncols, numbers, |count, part| {
+            let batch = vectors::batch::<T>(&schema, count, shape.ncols, part)?;
+            writer.write(&batch).expect("a batch");
+            Ok(())
+        })
+        .expect("batches");
+        writer.into_inner().expect("a file")
+    }
+
+    #[test]
+    fn a_template_is_what_arrow_writes_around_any_numbers() {
+        for (nrows, ncols) in [
+            (0, 3),
+            (1, 1),
+            (7, 1),
+            (5, 0),
+            (33, 16),
+            (70_000, 96),
+            (65_536, 64),
+        ] {
+            let single = vec![f32::from_bits(0xa7a7_a7a7); nrows * ncols];
+            let double: Vec<f64> = (0..nrows * ncols).map(|i| i as f64).collect();
+            let shape = |double| Shape {
+                nrows,
+                ncols,
+                double,
+            };
+            let mut panel = Panel::new(nrows, ncols);
+            panel.as_mut_slice().copy_from_slice(&single);
+            let cases = [
+                (
+                    shape(false),
+                    by_arrow(shape(false), &single),
+                    Numbered::Single(panel),
+                ),
+                (
+                    shape(true),
+                    by_arrow(shape(true), &double),
+                    Numbered::Double(double),
+                ),
+            ];
+            for (shape, expected, numbers) in cases {
+                let template = Template::of(shape).expect("a template");
+                let found: Vec<u8> = template.segments(&numbers).flatten().copied().collect();
+                assert!(found == expected, "{shape:?}");
+            }
+        }
     }
 }

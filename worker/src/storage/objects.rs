@@ -141,7 +141,7 @@ impl Objects {
         let template = match known {
             Some(template) => template,
             None => {
-                let made = Arc::new(Template::make(shape, &numbers)?);
+                let made = Arc::new(Template::of(shape)?);
                 lock(&self.inner.templates).insert(shape, Arc::clone(&made));
                 made
             }

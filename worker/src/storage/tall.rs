@@ -143,6 +143,11 @@ fn write_file<T: Number>(
     writer.finish()
 }
 
+/// Rows of a batch.
+pub(super) fn batch_rows<T>(ncols: usize) -> usize {
+    (BATCH_BYTES / (ncols * size_of::<T>()).max(1)).max(1)
+}
+
 /// Cuts rows into batches as files have them: how many rows, and a copy of their numbers.
 pub(super) fn for_each_batch<T: Number>(
     nrows: usize,
@@ -150,7 +155,7 @@ pub(super) fn for_each_batch<T: Number>(
     numbers: &[T],
     mut visit: impl FnMut(usize, Buffer) -> Result<()>,
 ) -> Result<()> {
-    let batch_rows = (BATCH_BYTES / (ncols * size_of::<T>()).max(1)).max(1);
+    let batch_rows = batch_rows::<T>(ncols);
     for first in (0..nrows).step_by(batch_rows) {
         let count = batch_rows.min(nrows - first);
         let part = &numbers[first * ncols..(first + count) * ncols];

@@ -67,6 +67,10 @@ fn head(manifest: &Manifest, spec: &SvdSpec) -> String {
         Rank::Fixed { k } => format!("k {k}"),
         Rank::Energy { fraction, at_most } => format!("energy {fraction}, at most {at_most}"),
     };
+    let width = match spec.block_width {
+        Some(width) => width.to_string(),
+        None => "by the method".to_owned(),
+    };
     let centering = match spec.centering {
         Centering::None => "",
         Centering::Columns => ", centred",
@@ -78,7 +82,7 @@ fn head(manifest: &Manifest, spec: &SvdSpec) -> String {
     format!(
         "matrix     {} × {}, {} entries, ‖A‖ {:.6e}{centering}\n\
          input      {}, {}{skipped}; {}\n\
-         parameters {rank}, oversample {}, tol {:e}, max reads {}, seed {}",
+         parameters {rank}, block width {width}, tol {:e}, max reads {}, seed {}",
         grouped(matrix.nrows),
         grouped(matrix.ncols),
         grouped(matrix.nnz),
@@ -86,7 +90,6 @@ fn head(manifest: &Manifest, spec: &SvdSpec) -> String {
         counted(manifest.inputs.len() as u64, "file"),
         counted(rows, "row"),
         columns(&spec.input.layout),
-        spec.oversampling,
         spec.tol,
         spec.max_reads,
         spec.seed,
