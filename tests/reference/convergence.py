@@ -1,7 +1,8 @@
 """Prints the largest relative error of the leading singular values after each read of A.
 
 Block Lanczos on the Gram operator with f32 products and f64 inner products, in numpy; the figures
-of docs/decisions/0007-block-width.md. Usage: convergence.py DATA_DIR NAME [NAME ...]
+of docs/decisions/0007-block-width.md and 0015-narrow-blocks.md.
+Usage: convergence.py DATA_DIR [--widths B,...] NAME [NAME ...]
 """
 
 import json
@@ -30,7 +31,7 @@ def load(entry, data):
     return sp.csr_matrix((values.astype(np.float32), codes), dtype=np.float32)
 
 
-def errors(a, width, truth, reads=8):
+def errors(a, width, truth, reads=16):
     """Largest relative error of the leading values after each of `reads` reads."""
     n = a.shape[1]
     start = np.random.default_rng(0).standard_normal((n, width))
@@ -44,7 +45,9 @@ def errors(a, width, truth, reads=8):
         projected = np.block([[projected, overlap[:old]], [overlap[:old].T, overlap[old:]]])
         theta = np.linalg.eigvalsh((projected + projected.T) / 2)[::-1][:RANK]
         sigma = np.sqrt(np.maximum(theta, 0))
-        yield np.max(np.abs(sigma - truth) / truth)
+        found = min(len(sigma), len(truth))
+        error = np.max(np.abs(sigma[:found] - truth[:found]) / truth[:found])
+        yield error if found == len(truth) else np.inf
         for _ in range(2):
             w -= wide @ (wide.T @ w)
             w = np.linalg.qr(w)[0]
@@ -53,14 +56,18 @@ def errors(a, width, truth, reads=8):
 
 
 def main():
-    data, names = Path(sys.argv[1]), sys.argv[2:]
+    data, names, widths = Path(sys.argv[1]), sys.argv[2:], [74, 96]
+    if names[0] == "--widths":
+        widths, names = [int(width) for width in names[1].split(",")], names[2:]
     references = json.loads((ROOT / "tests/reference/values.json").read_text())
     for name in names:
         entry = references[name]
         a, truth = load(entry, data), np.array(entry["singular_values"][:RANK])
-        for width in (74, 96):
-            found = " ".join(f"{error:.1e}" for error in errors(a, width, truth))
-            print(f"{name} b={width}: {found}", flush=True)
+        for width in widths:
+            found = list(errors(a, width, truth))
+            reads = next((i + 1 for i, error in enumerate(found) if error <= 1e-4), None)
+            columns = f"1e-4 after {reads} reads, {reads * width} columns" if reads else "1e-4 not reached"
+            print(f"{name} b={width}: {columns}:", *(f"{error:.1e}" for error in found), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ use rankmill_tests::reference::{self, Reference};
 use rankmill_tests::result::FactorFiles;
 
 /// Most reads of A, the last one for U included.
-const MOST_READS: u64 = 8;
+const MOST_READS: u64 = 12;
 /// The same where a block has half as many columns as the rank.
-const MOST_NARROW_READS: u64 = 14;
+const MOST_NARROW_READS: u64 = 18;
 
 /// Components to ask for: what the reference can judge, at most 64.
 fn rank(reference: &Reference) -> usize {

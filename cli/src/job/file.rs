@@ -183,7 +183,10 @@ mod tests {
             "line 3: no key is called \"maxreads\"; did you mean max-reads?"
         );
         let error = JobFile::parse("job = 'svd'\nalphabet = 4\n").expect_err("unknown");
-        assert!(error.contains("there are center, col"), "{error}");
+        assert!(
+            error.contains("there are block-width, center, col"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -121,10 +121,11 @@ pub mod defaults {
         k.saturating_add(k.div_ceil(2).clamp(32, 64))
     }
 
-    /// Columns of a block of block Lanczos that is narrower than the rank of `k`: half of it, in
-    /// vectors of 16 (docs/decisions/0015-narrow-blocks.md).
-    pub fn narrow_block(k: u32) -> u32 {
-        k.div_ceil(2).next_multiple_of(16)
+    /// Columns of a block of block Lanczos for a rank of `k`: three quarters of it, in vectors of 16
+    /// (docs/decisions/0015-narrow-blocks.md).
+    pub fn krylov_block(k: u32) -> u32 {
+        let columns = k - k / 4;
+        columns.checked_next_multiple_of(16).unwrap_or(columns)
     }
 
     /// Estimated relative error at which the iteration stops, times five.
@@ -144,15 +145,11 @@ pub const MAX_BLOCK_WIDTH: u32 = 4096;
 const ENERGY_RANK: u32 = 64;
 /// Products that block Lanczos takes where a block has 1.5 times as many columns as the rank.
 const WIDE_STEPS: u32 = 6;
-/// Products that it takes where a block has half as many.
-const NARROW_STEPS: u32 = 10;
+/// Products that it takes where a block has three quarters as many.
+const NARROW_STEPS: u32 = 8;
 
 /// The most columns for which AᵀA is formed.
 pub const MAX_GRAM_COLUMNS: u64 = 8192;
-
-/// Entries times components from which block Lanczos takes narrow blocks: below, the stages of four
-/// more steps take longer than the products that they save.
-const NARROW_FROM: u64 = 150_000_000;
 
 /// The block of block Lanczos, and how many products with it spectra that decay slowly take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,22 +167,18 @@ impl SvdSpec {
             .unwrap_or_else(|| defaults::wide_block(self.rank.limit()))
     }
 
-    /// The block of block Lanczos for a matrix of `nnz` entries, before it is cut to the matrix. A
-    /// narrow one needs more reads of A and half as many columns in all.
-    pub fn krylov_block(&self, nnz: u64) -> KrylovBlock {
+    /// The block of block Lanczos, before it is cut to the matrix. A narrow one takes more reads of A
+    /// and fewer columns in all.
+    pub fn krylov_block(&self) -> KrylovBlock {
         // Where the rank follows from the energy, the basis grows until it is enough.
         let rank = match self.rank {
             Rank::Fixed { k } => k,
             Rank::Energy { at_most, .. } => at_most.min(ENERGY_RANK),
         };
-        let (wide, narrow) = (defaults::wide_block(rank), defaults::narrow_block(rank));
-        let narrow_pays = nnz.saturating_mul(u64::from(rank)) >= NARROW_FROM;
-        let width = match self.block_width {
-            Some(width) => width,
-            None if narrow_pays => narrow.min(wide),
-            None => wide,
-        };
-        let steps = if width < rank {
+        let width = self
+            .block_width
+            .unwrap_or_else(|| defaults::krylov_block(rank));
+        let steps = if width <= rank {
             NARROW_STEPS
         } else {
             WIDE_STEPS

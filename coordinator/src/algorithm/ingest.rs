@@ -25,7 +25,11 @@ use crate::stages::Stages;
 /// Fewest and most Parquet rows of one ingest task.
 const PIECE_ROWS: (u64, u64) = (1 << 21, 1 << 24);
 /// Fewest and most entries after which a block ends.
-const BLOCK_ENTRIES: (u64, u64) = (1 << 22, 1 << 24);
+const BLOCK_ENTRIES: (u64, u64) = (1 << 20, 1 << 24);
+/// Entries of a block of matrices that are neither small nor large.
+const USUAL_BLOCK_ENTRIES: u64 = 1 << 22;
+/// Blocks below which they shrink instead, so that workers have equal shares of them.
+const FEW_BLOCKS: u64 = 16;
 /// Pieces, and blocks, above which they grow instead: every block takes entries of every piece.
 const MANY_PIECES: u64 = 128;
 const MANY_BLOCKS: u64 = 512;
@@ -165,7 +169,8 @@ pub(super) fn piece_rows(rows: u64) -> u64 {
 
 /// Entries after which a block ends, of a matrix of `entries`.
 pub(super) fn block_entries(entries: u64) -> u64 {
-    grown(entries / MANY_BLOCKS, BLOCK_ENTRIES)
+    let few = (entries / FEW_BLOCKS).min(USUAL_BLOCK_ENTRIES);
+    grown(few.max(entries / MANY_BLOCKS), BLOCK_ENTRIES)
 }
 
 fn grown(wanted: u64, (least, most): (u64, u64)) -> u64 {

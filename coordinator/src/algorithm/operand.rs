@@ -56,10 +56,6 @@ impl<'a> Operand<'a> {
         self.matrix.ncols
     }
 
-    pub(super) fn nnz(&self) -> u64 {
-        self.matrix.nnz
-    }
-
     async fn center(&mut self) -> Result<()> {
         self.reads += 1;
         let operators = self.groups().into_iter().map(|blocks| ColumnSums {
@@ -133,7 +129,9 @@ impl<'a> Operand<'a> {
     fn groups(&self) -> Vec<Vec<BlockRef>> {
         let worth = self.matrix.nnz / (ENTRIES_PER_COLUMN * self.matrix.ncols.max(1));
         let blocks = &self.matrix.blocks;
-        let tasks = worth.clamp(1, MOST_TASKS).min(blocks.len().max(1) as u64);
+        // A power of two, so that two, four or eight workers have equal shares.
+        let even = worth.max(1).next_power_of_two();
+        let tasks = even.min(MOST_TASKS).min(blocks.len().max(1) as u64);
         let share = self.matrix.nnz.div_ceil(tasks).max(1);
         let mut groups: Vec<Vec<BlockRef>> = Vec::new();
         let (mut entries, mut limit) = (0, 0);

@@ -7,8 +7,12 @@ use rankmill_common::operator::{Combine, SmallFactorization, SmallFactors};
 
 use crate::stages::Stages;
 
-/// Bytes of one shard.
+/// Most bytes of one shard.
 const SHARD_BYTES: u64 = 64 << 20;
+/// Shards that a matrix of fewer bytes than so many is cut into, as far as each has the least bytes:
+/// so many workers can share the work.
+const SMALL_SHARDS: u64 = 8;
+const LEAST_SHARD_BYTES: u64 = 4 << 20;
 
 /// A linear combination to make.
 pub(super) struct Combination {
@@ -83,10 +87,15 @@ pub(super) async fn combine(stages: &Stages, name: &str, plan: Combination) -> R
     Ok(made)
 }
 
-/// The row ranges of a tall matrix's shards.
+/// The row ranges of a tall matrix's shards: as many as its size alone asks for.
 pub(super) fn shards(nrows: u64, ncols: u32, precision: Precision) -> Vec<RowRange> {
     let row_bytes = precision.bytes() * u64::from(ncols.max(1));
-    RowRange::cut(nrows, (SHARD_BYTES / row_bytes).max(1))
+    let bytes = nrows.saturating_mul(row_bytes);
+    // A power of two, so that two, four or eight workers have equal shares.
+    let wanted = (bytes / LEAST_SHARD_BYTES + 1).next_power_of_two() / 2;
+    let parts = wanted.clamp(1, SMALL_SHARDS);
+    let rows = nrows.div_ceil(parts).min(SHARD_BYTES / row_bytes);
+    RowRange::cut(nrows, rows.max(1))
 }
 
 /// X·S as a term.

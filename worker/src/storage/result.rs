@@ -30,6 +30,10 @@ const GROUP_ROWS: usize = 65_536;
 /// Most bytes of one row group, before compression.
 const GROUP_BYTES: usize = 64 << 20;
 
+/// Most rows that are encoded at a time: what a column takes meanwhile (places of numbers, levels)
+/// is many times the numbers themselves.
+const SLICE_ROWS: usize = 2_048;
+
 const ZSTD_LEVEL: i32 = 3;
 
 /// Rows per row group of a file whose rows take `row_bytes`.
@@ -134,13 +138,17 @@ fn encode_group(
         let mut writers = factory.create_column_writers(index)?.into_iter();
         let mut chunks = Vec::new();
         for (field, column) in schema.fields().iter().zip(batch.columns()) {
-            for leaf in compute_leaves(field, column)? {
-                let mut writer = writers
-                    .next()
-                    .ok_or_else(|| ParquetError::General("a column too many".to_owned()))?;
-                writer.write(&leaf)?;
-                chunks.push(writer.close()?);
+            // Fields of results have one leaf each.
+            let mut writer = writers
+                .next()
+                .ok_or_else(|| ParquetError::General("a column too many".to_owned()))?;
+            for first in (0..column.len()).step_by(SLICE_ROWS) {
+                let slice = column.slice(first, SLICE_ROWS.min(column.len() - first));
+                for leaf in compute_leaves(field, &slice)? {
+                    writer.write(&leaf)?;
+                }
             }
+            chunks.push(writer.close()?);
         }
         Ok(chunks)
     };
