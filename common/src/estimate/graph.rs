@@ -1,6 +1,6 @@
 //! The cost of jobs on graphs.
 
-use super::parts::{self, BlockSize};
+use super::parts::{self, BlockSize, WalkParts};
 use super::{Estimate, PROCESS_BYTES, ShapeKnowledge, StageEstimate, ingest};
 use crate::input::{EdgeDirection, Ids, InputSpec, Layout};
 use crate::job::ppr::{PprMethod, PprSpec, Seeds};
@@ -8,6 +8,7 @@ use crate::job::{PageRankSpec, PprIndexSpec, ppr as job};
 use crate::matrix::{Precision, RowRange};
 use crate::operator::power_scores::{BLOCK_WIDTH, Iteration, panel_bytes};
 use crate::operator::walk::{fingerprint_bytes, vertices_per_file};
+use crate::operator::walk_part::start_bytes;
 use crate::operator::{Inspection, TASK_OVERHEAD};
 
 /// Iterations to the default tolerance on directed graphs, which contract faster than damping
@@ -232,26 +233,54 @@ pub fn ppr_index(spec: &PprIndexSpec, inspection: &Inspection) -> Estimate {
         Layout::Graph(_) | Layout::Sparse(_) | Layout::Dense(_) => 0,
     };
     let held = vertices_per_file(spec.entries).min(size.vertices);
-    stages.push(StageEstimate {
-        name: "walk from vertices".into(),
-        times: size
-            .vertices
-            .div_ceil(vertices_per_file(spec.entries))
-            .max(1),
-        memory: PROCESS_BYTES
-            + 16 * size.vertices
-            + sums
-            + 3 * held * (fingerprint_bytes(spec.entries) + 64)
-            + 512 * spec.visits(),
-        bytes_read: size.bytes,
-        scratch: 0,
-    });
+    let whole = 16 * size.vertices
+        + sums
+        + 3 * held * (fingerprint_bytes(spec.entries) + 64)
+        + 512 * spec.visits();
+    let start = start_bytes(spec.walks, spec.visits());
+    let cut = match TASK_OVERHEAD + size.bytes + whole <= spec.task_memory.0 {
+        true => None,
+        false => parts::walk_parts(&size.blocks(), start, spec.task_memory).ok(),
+    };
+    let (method, reads, stage) = match cut {
+        None => ("walks".to_owned(), 1, walks(&size, spec, whole)),
+        Some(cut) => {
+            let stage = walks_in_parts(&size, spec, &cut);
+            let method = format!("walks in {} parts", cut.ranges.len());
+            (method, stage.times, stage)
+        }
+    };
+    stages.push(stage);
     // Walks meet no more vertices than they make visits.
     let entries = u64::from(spec.entries)
         .min(spec.visits())
         .min(size.vertices);
     let result = size.vertices * fingerprint_bytes(entries as u32);
-    size.estimate("walks", 1, stages, result)
+    size.estimate(&method, reads, stages, result)
+}
+
+/// Walks on the whole graph, a file of fingerprints at a time.
+fn walks(size: &Size, spec: &PprIndexSpec, held: u64) -> StageEstimate {
+    let files = size.vertices.div_ceil(vertices_per_file(spec.entries));
+    StageEstimate {
+        name: "walk from vertices".into(),
+        times: files.max(1),
+        memory: PROCESS_BYTES + held,
+        bytes_read: size.bytes,
+        scratch: 0,
+    }
+}
+
+/// Walks that go from part to part in rounds, some starts after the others.
+fn walks_in_parts(size: &Size, spec: &PprIndexSpec, cut: &WalkParts) -> StageEstimate {
+    let count = cut.ranges.len();
+    StageEstimate {
+        name: format!("walk from vertices in {count} parts: one round"),
+        times: size.vertices.div_ceil(cut.starts.max(1)) * TYPICAL_ROUNDS,
+        memory: PROCESS_BYTES + spec.task_memory.0,
+        bytes_read: size.bytes,
+        scratch: 0,
+    }
 }
 
 #[cfg(test)]
@@ -350,6 +379,27 @@ mod tests {
         let parts = method(256 << 20, Dangling::Restart);
         assert!(parts.starts_with("push in "), "{parts}");
         assert_eq!(method(256 << 20, Dangling::Uniform), "power");
+    }
+
+    #[test]
+    fn an_index_is_made_in_parts_where_a_task_may_not_hold_the_graph() {
+        let method = |memory: u64| {
+            let ppr = spec(1 << 22, 1e-4, Dangling::Restart);
+            let spec = PprIndexSpec {
+                input: ppr.input,
+                output: ppr.output,
+                damping: ppr.damping,
+                dangling: ppr.dangling,
+                walks: 100,
+                entries: 64,
+                seed: 0,
+                task_memory: ByteSize(memory),
+            };
+            ppr_index(&spec, &edges(1 << 26)).method
+        };
+        assert_eq!(method(4 << 30), "walks");
+        let parts = method(256 << 20);
+        assert!(parts.starts_with("walks in "), "{parts}");
     }
 
     #[test]

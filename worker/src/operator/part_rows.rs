@@ -1,10 +1,28 @@
 //! The rows of a part of a graph, which may begin and end within blocks.
 
-use rankmill_common::matrix::{BlockRef, RowRange};
+use rankmill_common::matrix::{BlockFormat, BlockRef, RowRange};
 use rankmill_common::{Error, Result};
 use rankmill_kernels::{Segment, SparseBlock};
 
-use crate::storage::block::OpenBlock;
+use crate::context::TaskContext;
+use crate::storage::block::{self, OpenBlock};
+
+/// Maps `blocks` of a graph of `vertices`.
+///
+/// # Errors
+///
+/// As [`block::open`].
+pub(super) fn open(
+    context: &TaskContext,
+    format: BlockFormat,
+    vertices: u64,
+    blocks: &[BlockRef],
+) -> Result<Vec<OpenBlock>> {
+    let blocks = blocks.iter();
+    blocks
+        .map(|reference| block::open(context, format, vertices, reference))
+        .collect()
+}
 
 /// What `blocks`, which are `open`, hold of `rows`, in order.
 ///

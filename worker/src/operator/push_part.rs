@@ -16,7 +16,6 @@ use rayon::prelude::*;
 use super::part_rows;
 use super::personal::Sources;
 use crate::context::TaskContext;
-use crate::storage::block;
 use crate::storage::by_source::{EntryReader, EntryWriter, Number};
 use crate::storage::order::Order;
 
@@ -39,11 +38,12 @@ pub(crate) fn run(context: &TaskContext, operator: &PushPart) -> Result<PushedPa
     let rows = operator
         .rows()
         .ok_or_else(|| Error::internal("a push on no part of the graph"))?;
-    let open = operator
-        .blocks
-        .iter()
-        .map(|reference| block::open(context, operator.format, operator.vertices, reference))
-        .collect::<Result<Vec<_>>>()?;
+    let open = part_rows::open(
+        context,
+        operator.format,
+        operator.vertices,
+        &operator.blocks,
+    )?;
     let views = part_rows::views(&operator.blocks, &open, rows)?;
     let order = open_order(context, operator)?;
     let part = Part {

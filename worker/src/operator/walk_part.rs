@@ -10,7 +10,6 @@ use rayon::prelude::*;
 
 use super::{part_rows, walk};
 use crate::context::TaskContext;
-use crate::storage::block;
 use crate::storage::by_source::{EntryReader, EntryWriter, Number};
 
 /// Columns of visits behind the start.
@@ -28,11 +27,12 @@ pub(crate) fn run(context: &TaskContext, operator: &WalkPart) -> Result<WalkedPa
     let rows = operator
         .rows()
         .ok_or_else(|| Error::internal("walks on no part of the graph"))?;
-    let open = operator
-        .blocks
-        .iter()
-        .map(|reference| block::open(context, operator.format, operator.vertices, reference))
-        .collect::<Result<Vec<_>>>()?;
+    let open = part_rows::open(
+        context,
+        operator.format,
+        operator.vertices,
+        &operator.blocks,
+    )?;
     let views = part_rows::views(&operator.blocks, &open, rows)?;
     let graph = OutEdges::new(&views);
     let walking = Walking {
