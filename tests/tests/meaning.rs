@@ -190,6 +190,7 @@ fn not_converged_is_said_and_strict_makes_it_an_error() {
     let result = FactorFiles::read(&out);
     assert_eq!(result.manifest["convergence"]["converged"], false);
     assert_eq!(result.manifest["convergence"]["reads"], 3);
+    assert_eq!(result.values.len(), 20);
     arguments.extend(["--strict", "--overwrite"].map(str::to_owned));
     let (code, message) = bench.fail(&arguments);
     assert_eq!(code, 8, "{message}");

@@ -154,6 +154,18 @@ fn a_bad_parameter_is_invalid_input() {
             "/in --row r --col c -k 2 --max-reads 1 -o /out",
             "--max-reads",
         ),
+        (
+            "/in --row r --col c -k 40 --block-width 5 --max-reads 8 -o /out",
+            "finds at most 35 components",
+        ),
+        (
+            "/in --row r --col c -k 40 --block-width 30 --method subspace -o /out",
+            "at least -k (40)",
+        ),
+        (
+            "/in --row r --col c -k 2 --block-width 0 -o /out",
+            "--block-width",
+        ),
         ("/in --row r --col c --energy 1.5 -o /out", "--energy"),
         ("/in --row r --col c -k 2 -o /in/out", "inside the input"),
         ("/out/in --row r --col c -k 2 -o /out", "inside the output"),

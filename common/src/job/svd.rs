@@ -175,9 +175,12 @@ impl SvdSpec {
             Rank::Fixed { k } => k,
             Rank::Energy { at_most, .. } => at_most.min(ENERGY_RANK),
         };
-        let width = self
-            .block_width
-            .unwrap_or_else(|| defaults::krylov_block(rank));
+        let width = match self.block_width {
+            Some(width) => width,
+            // A few narrow blocks might not hold as many vectors as are asked for.
+            None if self.max_reads <= NARROW_STEPS => defaults::wide_block(rank),
+            None => defaults::krylov_block(rank),
+        };
         let steps = if width <= rank {
             NARROW_STEPS
         } else {
@@ -187,7 +190,6 @@ impl SvdSpec {
     }
 
     pub(super) fn validate(&self) -> Result<()> {
-        self.validate_rank()?;
         if !(self.tol > 0.0 && self.tol < 1.0) {
             return Err(Error::invalid_input(format!(
                 "--tol must lie between 0 and 1, not {}",
@@ -203,6 +205,7 @@ impl SvdSpec {
                 "--max-reads must be at least {fewest_reads} for this method"
             )));
         }
+        self.validate_rank()?;
         if self.input.paths.is_empty() {
             return Err(Error::invalid_input("no input was given"));
         }
@@ -221,6 +224,10 @@ impl SvdSpec {
             }
             Rank::Fixed { .. } | Rank::Energy { .. } => {}
         }
+        self.validate_width()
+    }
+
+    fn validate_width(&self) -> Result<()> {
         let (width, rank) = (self.wide_block(), self.rank.limit());
         if width > MAX_BLOCK_WIDTH {
             return Err(Error::invalid_input(format!(
@@ -236,7 +243,20 @@ impl SvdSpec {
                 self.method.name()
             )));
         }
-        Ok(())
+        // The last read is for U, and the means of columns take one.
+        let others = 1 + u32::from(self.centering == Centering::Columns);
+        let columns = u64::from(width) * u64::from(self.max_reads.saturating_sub(others));
+        let grows = matches!(self.method, Method::Auto | Method::Lanczos);
+        match self.rank {
+            Rank::Fixed { k } if grows && columns < u64::from(k) => {
+                Err(Error::invalid_input(format!(
+                    "--block-width {width} finds at most {columns} components within --max-reads \
+                     {}, and -k is {k}: raise one of the two",
+                    self.max_reads
+                )))
+            }
+            Rank::Fixed { .. } | Rank::Energy { .. } => Ok(()),
+        }
     }
 
     fn validate_columns(&self) -> Result<()> {
