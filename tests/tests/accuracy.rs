@@ -6,7 +6,9 @@ use rankmill_tests::reference::{self, Reference};
 use rankmill_tests::result::FactorFiles;
 
 /// Most reads of A, the last one for U included.
-const MOST_READS: u64 = 12;
+const MOST_READS: u64 = 8;
+/// The same for Lanczos, whose blocks have three quarters of the rank.
+const MOST_LANCZOS_READS: u64 = 12;
 /// The same where a block has half as many columns as the rank.
 const MOST_NARROW_READS: u64 = 18;
 
@@ -38,7 +40,11 @@ fn check_all(method: &str, chosen: impl Fn(&Reference) -> bool) {
 
 fn factor_and_check(reference: &Reference, method: &str) {
     let flags = format!("--method {method}");
-    factor_within(reference, &flags, MOST_READS);
+    let most_reads = match method {
+        "gram" => MOST_READS,
+        _ => MOST_LANCZOS_READS,
+    };
+    factor_within(reference, &flags, most_reads);
 }
 
 fn factor_within(reference: &Reference, flags: &str, most_reads: u64) {
@@ -119,7 +125,12 @@ fn blocks_of_half_the_rank_are_as_accurate() {
         let k = rank(&reference);
         let smallest = reference.singular_values[k - 1];
         // Products in f32 have their limit of small values.
-        if reference.file.is_some() && smallest >= 0.01 * reference.singular_values[0] {
+        if reference.file.is_none() {
+            eprintln!(
+                "SKIPPED {}: its data is not on this machine",
+                reference.name
+            );
+        } else if smallest >= 0.01 * reference.singular_values[0] {
             let flags = format!("--method lanczos --block-width {}", k.div_ceil(2));
             factor_within(&reference, &flags, MOST_NARROW_READS);
         }
