@@ -28,7 +28,7 @@ pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
 const MAX_TILE: usize = 8;
 
 /// Vectors that are prefetched ahead of the one in use.
-const AHEAD: usize = 32;
+const AHEAD: usize = 64;
 
 /// A column index local to a segment.
 pub(crate) trait LocalColumn: Copy + Sync {

@@ -2,7 +2,8 @@
 
 use super::normal::{add_column_sums, panels};
 use super::phases::{gather_panel, pad, scatter_panel};
-use super::{SparseBlock, padded, tiles};
+use super::tiles::{self, Tiles};
+use super::{SparseBlock, padded};
 use crate::block::{Certified, Mean, Scratch, scratch_slice};
 use crate::panel::Panel;
 use crate::tall::round;
@@ -44,7 +45,7 @@ pub(super) fn certified_normal_multiply(
         wide
     };
     let memory = scratch_slice(&mut scratch.z, tiles::entries(block, l));
-    let mut owned = tiles::load(block, z, l, memory);
+    let mut owned = Tiles::load(block, z, l, memory);
     for rows in panels(block.nrows, stride * size_of::<f64>()) {
         let exact: &mut [f64] = scratch_slice(&mut scratch.y, rows.len() * stride);
         gather_panel(block, rows.clone(), x, &init, exact);
@@ -56,12 +57,12 @@ pub(super) fn certified_normal_multiply(
             .for_each(|(sum, lost)| *sum += lost);
         // Z belongs to the Y that is kept: what certifies U must be the product with that U.
         pad(rounded, l, stride, exact);
-        scatter_panel(block, &rows, exact, stride, &mut owned);
+        scatter_panel(block, &rows, exact, stride, &mut owned.tiles);
         if let Some(sums) = &mut column_sums {
             add_column_sums(exact, stride, sums, |entry| entry);
         }
     }
-    tiles::store(block, &owned, z, l);
+    owned.store();
     Certified {
         gram: crate::tall::gram(y),
         rounding_error2,

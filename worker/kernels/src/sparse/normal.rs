@@ -2,7 +2,8 @@
 
 use super::multiply::initial_row;
 use super::phases::{gather_panel, pad, scatter_panel};
-use super::{SparseBlock, padded, tiles};
+use super::tiles::{self, Tiles};
+use super::{SparseBlock, padded};
 use crate::block::{Mean, Scratch, scratch_slice};
 use crate::panel::Panel;
 use crate::reduce::{CHUNK_ROWS, ordered_sum};
@@ -10,7 +11,7 @@ use crate::simd::Float;
 use std::ops::Range;
 
 /// Bytes of Y per panel: within the last-level cache, since every owner of a piece of Z reads it.
-const PANEL_BYTES: usize = 8 << 20;
+const PANEL_BYTES: usize = 16 << 20;
 
 /// Cuts `nrows` rows of Y, `row_bytes` each, into panels of whole chunks.
 pub(super) fn panels(nrows: usize, row_bytes: usize) -> impl Iterator<Item = Range<usize>> {
@@ -49,16 +50,16 @@ pub(super) fn normal_multiply(
         wide
     };
     let memory = scratch_slice(z_memory, tiles::entries(block, l));
-    let mut owned = tiles::load(block, z.as_slice(), l, memory);
+    let mut owned = Tiles::load(block, z.as_mut_slice(), l, memory);
     for rows in panels(block.nrows, stride * size_of::<f32>()) {
         let y: &mut [f32] = scratch_slice(y_memory, rows.len() * stride);
         gather_panel(block, rows.clone(), x, &init, y);
-        scatter_panel(block, &rows, y, stride, &mut owned);
+        scatter_panel(block, &rows, y, stride, &mut owned.tiles);
         if let Some(sums) = &mut sums {
             add_column_sums(y, stride, sums, f64::from);
         }
     }
-    tiles::store(block, &owned, z.as_mut_slice(), l);
+    owned.store();
     sums
 }
 

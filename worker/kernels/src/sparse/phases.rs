@@ -7,8 +7,20 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// Rows of Y that one task computes. Many rows pass over a segment's X before the next segment, so
-/// that X is fetched from memory once per chunk, not once per row.
+/// that X is fetched once per chunk, not once per row.
 const GATHER_ROWS: usize = 2048;
+/// The same where X lies outside the cache: what a chunk fetches from memory must serve more rows.
+const GATHER_ROWS_OF_LARGE_X: usize = 8192;
+/// Bytes of an X that stays in the last-level cache beside a panel of Y.
+const SMALL_X: usize = 16 << 20;
+
+fn rows_per_task(x: &[f32]) -> usize {
+    if size_of_val(x) > SMALL_X {
+        GATHER_ROWS_OF_LARGE_X
+    } else {
+        GATHER_ROWS
+    }
+}
 
 /// Writes `x` (n×l) as n×`stride` in precision `T`, the columns past l being zero.
 pub(super) fn pad<T: Float>(x: &[f32], l: usize, stride: usize, padded: &mut [T]) {
@@ -38,10 +50,11 @@ pub(super) fn gather_panel<T: Float>(
     if stride == 0 {
         return;
     }
-    y.par_chunks_mut(GATHER_ROWS * stride)
+    let chunk_rows = rows_per_task(x);
+    y.par_chunks_mut(chunk_rows * stride)
         .enumerate()
         .for_each(|(chunk, y)| {
-            let start = rows.start + chunk * GATHER_ROWS;
+            let start = rows.start + chunk * chunk_rows;
             gather_rows(block, start..start + y.len() / stride, x, init, y);
         });
 }

@@ -2,7 +2,8 @@
 
 use super::normal::panels;
 use super::phases::{pad, scatter_panel};
-use super::{SparseBlock, padded, tiles};
+use super::tiles::{self, Tiles};
+use super::{SparseBlock, padded};
 use crate::block::{Scratch, scratch_slice};
 use crate::panel::Panel;
 
@@ -24,16 +25,16 @@ pub(super) fn multiply_transposed(
     }
     let stride = padded(l);
     let memory = scratch_slice(&mut scratch.z, tiles::entries(block, l));
-    let mut owned = tiles::load(block, z.as_slice(), l, memory);
+    let mut owned = Tiles::load(block, z.as_mut_slice(), l, memory);
     for rows in panels(block.nrows, stride * size_of::<f32>()) {
         let narrow = &y.as_slice()[rows.start * l..rows.end * l];
         if l == stride {
-            scatter_panel(block, &rows, narrow, stride, &mut owned);
+            scatter_panel(block, &rows, narrow, stride, &mut owned.tiles);
         } else {
             let wide = scratch_slice(&mut scratch.y, rows.len() * stride);
             pad(narrow, l, stride, wide);
-            scatter_panel(block, &rows, wide, stride, &mut owned);
+            scatter_panel(block, &rows, wide, stride, &mut owned.tiles);
         }
     }
-    tiles::store(block, &owned, z.as_mut_slice(), l);
+    owned.store();
 }
