@@ -20,8 +20,11 @@ use super::tall::{self, Combination, Made};
 use super::{JobResult, tag};
 use crate::stages::Stages;
 
-/// Bytes of vectors in one result file.
+/// Most bytes of vectors in one result file.
 const FILE_BYTES: u64 = 128 << 20;
+/// Most files of a small factor, and fewest bytes in each: every worker has one to write.
+const SMALL_FILES: u64 = 4;
+const LEAST_FILE_BYTES: u64 = 8 << 20;
 /// Stream of the random numbers that complete U where singular values are zero.
 pub(super) const FILL_STREAM: u32 = 1;
 
@@ -282,6 +285,14 @@ async fn residuals(
     Ok(parts.into_iter().map(|part| part.squared_norms).collect())
 }
 
+/// The rows of each file of a factor, from its size alone.
+fn files(factor: &TallMatrix) -> Vec<RowRange> {
+    let row_bytes = Precision::Single.bytes() * u64::from(factor.ncols.max(1));
+    let worth = factor.nrows * row_bytes / LEAST_FILE_BYTES;
+    let rows = factor.nrows.div_ceil(worth.clamp(1, SMALL_FILES));
+    RowRange::cut(factor.nrows, rows.min(FILE_BYTES / row_bytes))
+}
+
 /// Writes the result's files.
 pub(super) async fn write(
     stages: &Stages,
@@ -302,9 +313,7 @@ pub(super) async fn write(
         path: "singular_values.parquet".to_owned(),
     };
     let side = |name: &str, factor: &TallMatrix, ids: &IdTable| {
-        let rows = FILE_BYTES / (4 * u64::from(factor.ncols.max(1)));
-        let ranges = RowRange::cut(factor.nrows, rows);
-        let operators = ranges
+        let operators = files(factor)
             .into_iter()
             .enumerate()
             .map(|(index, rows)| WriteFactors {

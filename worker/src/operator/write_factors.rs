@@ -18,8 +18,6 @@ use crate::storage::{id_rows, result, tall};
 pub(super) fn run(context: &TaskContext, parameters: &WriteFactors) -> Result<WrittenFile> {
     let k = parameters.factor.ncols;
     let negative = negative_columns(context, &parameters.extremes, k as usize)?;
-    let mut factor = tall::read_panel(context, &parameters.factor, parameters.rows)?;
-    flip(factor.as_mut_slice(), &negative);
     let ids = id_rows::read(context, &parameters.ids, parameters.rows)?;
     let schema = Arc::new(Schema::new(vec![
         Field::new("id", id_rows::data_type(&parameters.ids), false),
@@ -32,12 +30,14 @@ pub(super) fn run(context: &TaskContext, parameters: &WriteFactors) -> Result<Wr
     );
     let group = |index: usize| {
         let rows = groups[index];
-        let (start, count) = (rows.start as usize, rows.count as usize);
-        let numbers = &factor.as_slice()[start * k as usize..(start + count) * k as usize];
-        let columns = vec![
-            ids.slice(start, count),
-            result::vectors(k, numbers.to_vec())?,
-        ];
+        let ids = ids.slice(rows.start as usize, rows.count as usize);
+        let rows = RowRange {
+            start: parameters.rows.start + rows.start,
+            ..rows
+        };
+        let mut numbers = tall::read_f32(context, &parameters.factor, rows)?;
+        flip(&mut numbers, &negative);
+        let columns = vec![ids, result::vectors(k, numbers)?];
         RecordBatch::try_new(Arc::clone(&schema), columns)
             .map_err(|e| Error::internal(e.to_string()))
     };

@@ -94,6 +94,13 @@ struct Encoded {
     rows: u64,
 }
 
+struct EncodedGroup {
+    columns: Vec<ArrowColumnChunk>,
+    rows: u64,
+    /// Bytes of the arrays before they were encoded.
+    plain_bytes: usize,
+}
+
 fn encode(
     context: &TaskContext,
     schema: &SchemaRef,
@@ -119,9 +126,13 @@ fn encode(
             .map(|index| encode_group(schema, &factory, index, &group(index)?))
             .collect::<Vec<Result<_>>>();
         for chunk in chunks {
-            let (columns, count) = chunk?;
-            append(&mut file, columns).map_err(|e| failed(&e))?;
-            rows += count;
+            let chunk = chunk?;
+            if rows == 0 {
+                // A file that grows is copied, and its pages are cleared, several times over.
+                file.inner_mut().reserve(chunk.plain_bytes * groups);
+            }
+            rows += chunk.rows;
+            append(&mut file, chunk.columns).map_err(|e| failed(&e))?;
         }
     }
     let bytes = file.into_inner().map_err(|e| failed(&e))?;
@@ -133,7 +144,7 @@ fn encode_group(
     factory: &ArrowRowGroupWriterFactory,
     index: usize,
     batch: &RecordBatch,
-) -> Result<(Vec<ArrowColumnChunk>, u64)> {
+) -> Result<EncodedGroup> {
     let encode = || -> Result<_, ParquetError> {
         let mut writers = factory.create_column_writers(index)?.into_iter();
         let mut chunks = Vec::new();
@@ -152,7 +163,16 @@ fn encode_group(
         }
         Ok(chunks)
     };
-    Ok((encode().map_err(|e| failed(&e))?, batch.num_rows() as u64))
+    let columns = encode().map_err(|e| failed(&e))?;
+    let plain = batch.columns().iter().map(|column| {
+        let data = column.to_data();
+        data.get_slice_memory_size().map_err(|e| failed(&e.into()))
+    });
+    Ok(EncodedGroup {
+        columns,
+        rows: batch.num_rows() as u64,
+        plain_bytes: plain.sum::<Result<_>>()?,
+    })
 }
 
 fn append(

@@ -40,6 +40,21 @@ pub(crate) fn read_panel(
     Ok(panel)
 }
 
+/// Rows `rows` of `matrix`, row-major, as f32; stored f64 are rounded.
+///
+/// # Errors
+///
+/// As [`read_panel`].
+pub(crate) fn read_f32(
+    context: &TaskContext,
+    matrix: &TallMatrix,
+    rows: RowRange,
+) -> Result<Vec<f32>> {
+    let mut numbers = vec![0.0; to_usize(rows.count)? * matrix.ncols as usize];
+    read(context, matrix, rows, &mut numbers, &narrow)?;
+    Ok(numbers)
+}
+
 /// Rows `rows` of `matrix`, row-major, as f64.
 ///
 /// # Errors

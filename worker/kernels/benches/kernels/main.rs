@@ -135,14 +135,15 @@ fn dense(criterion: &mut Criterion) {
     gaussian_panel(1, 0, 0, &mut x);
     let mut z = Panel::new(ncols, L);
     let mut scratch = Scratch::new();
-    bench(
-        &mut group,
-        "Aᵀ(A X)",
-        (4 * nrows * ncols * L, bytes),
-        || {
-            block.normal_multiply(&x, None, &mut z, &mut scratch);
-        },
-    );
+    let flops = 4 * nrows * ncols * L;
+    bench(&mut group, "Aᵀ(A X)", (flops, bytes), || {
+        block.normal_multiply(&x, None, &mut z, &mut scratch);
+    });
+    let mut wide = vec![0.0; ncols * L];
+    let mut y = Panel::new(nrows, L);
+    bench(&mut group, "Aᵀ(A X), certified", (flops, bytes), || {
+        block.certified_normal_multiply(&x, None, &mut wide, &mut y, &mut scratch);
+    });
     group.finish();
 }
 
