@@ -384,3 +384,28 @@ fn convergence(
         numerical_rank,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file_rows(nrows: u64, ncols: u32) -> Vec<u64> {
+        let factor = TallMatrix {
+            nrows,
+            ncols,
+            precision: Precision::Single,
+            shards: Vec::new(),
+        };
+        files(&factor).iter().map(|rows| rows.count).collect()
+    }
+
+    #[test]
+    fn files_are_neither_tiny_nor_huge() {
+        assert_eq!(file_rows(943, 64), [943]);
+        assert_eq!(file_rows(200_000, 64), [50_000; 4]);
+        assert!(file_rows(0, 64).is_empty());
+        let huge = file_rows(5_000_000, 64);
+        assert_eq!(huge.iter().sum::<u64>(), 5_000_000);
+        assert!(huge.iter().all(|rows| rows * 256 <= FILE_BYTES));
+    }
+}
