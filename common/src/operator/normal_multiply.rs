@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::TASK_OVERHEAD;
 use crate::matrix::{BlockFormat, BlockRef, Shard, SmallMatrix, TallMatrix};
 
+/// Most bytes of Y = A X that the kernels hold at a time where it is not kept.
+const PANEL_BYTES: u64 = 16 << 20;
+
 /// Parameters of `normal_multiply`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NormalMultiply {
@@ -78,7 +81,8 @@ impl NormalMultiply {
         // Z also in f64, X where it is padded, and a block's Y.
         match self.product {
             Product::Discard => {
-                TASK_OVERHEAD + 16 * tall + largest + 4 * width * tallest.min(1 << 16)
+                let rows = 4 * width.next_multiple_of(16) * tallest;
+                TASK_OVERHEAD + 16 * tall + largest + rows.min(PANEL_BYTES)
             }
             Product::Certify => TASK_OVERHEAD + 24 * tall + largest + 12 * width * tallest,
         }
