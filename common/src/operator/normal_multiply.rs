@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::TASK_OVERHEAD;
 use crate::matrix::{BlockFormat, BlockRef, Shard, SmallMatrix, TallMatrix};
 
-/// Most bytes of Y = A X that the kernels hold at a time where it is not kept.
+/// Most bytes of Y = A X that the kernels hold at a time where it is not kept: the `PANEL_BYTES` of
+/// their sparse products.
 const PANEL_BYTES: u64 = 16 << 20;
 
 /// Parameters of `normal_multiply`.
@@ -77,8 +78,8 @@ impl NormalMultiply {
             .map(|block| block.nrows)
             .max()
             .unwrap_or(0);
-        // Discard: X and Z, each once more where the kernel pads them to whole vectors. Certify:
-        // Z also in f64, X where it is padded, and a block's Y.
+        // Discard: X and Z, each once more where the kernel pads or copies them, and a panel of Y.
+        // Certify: Z also in f64, X where it is padded, and a block's Y.
         match self.product {
             Product::Discard => {
                 let rows = 4 * width.next_multiple_of(16) * tallest;

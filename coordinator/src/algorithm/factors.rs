@@ -288,8 +288,9 @@ async fn residuals(
 /// The rows of each file of a factor, from its size alone.
 fn files(factor: &TallMatrix) -> Vec<RowRange> {
     let row_bytes = Precision::Single.bytes() * u64::from(factor.ncols.max(1));
-    let worth = factor.nrows * row_bytes / LEAST_FILE_BYTES;
-    let rows = factor.nrows.div_ceil(worth.clamp(1, SMALL_FILES));
+    let bytes = factor.nrows.saturating_mul(row_bytes);
+    let parts = tall::even_parts(bytes, LEAST_FILE_BYTES).min(SMALL_FILES);
+    let rows = factor.nrows.div_ceil(parts);
     RowRange::cut(factor.nrows, rows.min(FILE_BYTES / row_bytes))
 }
 
@@ -402,6 +403,7 @@ mod tests {
     #[test]
     fn files_are_neither_tiny_nor_huge() {
         assert_eq!(file_rows(943, 64), [943]);
+        assert_eq!(file_rows(100_000, 64), [50_000; 2]);
         assert_eq!(file_rows(200_000, 64), [50_000; 4]);
         assert!(file_rows(0, 64).is_empty());
         let huge = file_rows(5_000_000, 64);

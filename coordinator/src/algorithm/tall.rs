@@ -91,11 +91,15 @@ pub(super) async fn combine(stages: &Stages, name: &str, plan: Combination) -> R
 pub(super) fn shards(nrows: u64, ncols: u32, precision: Precision) -> Vec<RowRange> {
     let row_bytes = precision.bytes() * u64::from(ncols.max(1));
     let bytes = nrows.saturating_mul(row_bytes);
-    // A power of two, so that two, four or eight workers have equal shares.
-    let wanted = (bytes / LEAST_SHARD_BYTES + 1).next_power_of_two() / 2;
-    let parts = wanted.clamp(1, SMALL_SHARDS);
+    let parts = even_parts(bytes, LEAST_SHARD_BYTES).min(SMALL_SHARDS);
     let rows = nrows.div_ceil(parts).min(SHARD_BYTES / row_bytes);
     RowRange::cut(nrows, rows.max(1))
+}
+
+/// How many parts of at least `least` bytes there are in `bytes`: a power of two, so that two, four
+/// or eight workers have equal shares.
+pub(super) fn even_parts(bytes: u64, least: u64) -> u64 {
+    ((bytes / least + 1).next_power_of_two() / 2).max(1)
 }
 
 /// X·S as a term.

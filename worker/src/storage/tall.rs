@@ -50,9 +50,7 @@ pub(crate) fn read_f32(
     matrix: &TallMatrix,
     rows: RowRange,
 ) -> Result<Vec<f32>> {
-    let mut numbers = vec![0.0; to_usize(rows.count)? * matrix.ncols as usize];
-    read(context, matrix, rows, &mut numbers, &narrow)?;
-    Ok(numbers)
+    read_vec(context, matrix, rows, &narrow)
 }
 
 /// Rows `rows` of `matrix`, row-major, as f64.
@@ -65,9 +63,7 @@ pub(crate) fn read_f64(
     matrix: &TallMatrix,
     rows: RowRange,
 ) -> Result<Vec<f64>> {
-    let mut numbers = vec![0.0; to_usize(rows.count)? * matrix.ncols as usize];
-    read(context, matrix, rows, &mut numbers, &widen)?;
-    Ok(numbers)
+    read_vec(context, matrix, rows, &widen)
 }
 
 /// Stores `numbers`, of `ncols` per row, as a shard.
@@ -318,6 +314,17 @@ pub(crate) fn share_panel(
         return Ok(SharedPanel::Shared(file));
     }
     read_panel(context, matrix, rows).map(SharedPanel::Own)
+}
+
+fn read_vec<T: Number>(
+    context: &TaskContext,
+    matrix: &TallMatrix,
+    rows: RowRange,
+    copy: &dyn Fn(&mut [T], Entries<'_>),
+) -> Result<Vec<T>> {
+    let mut numbers = vec![T::default(); to_usize(rows.count)? * matrix.ncols as usize];
+    read(context, matrix, rows, &mut numbers, copy)?;
+    Ok(numbers)
 }
 
 /// Copies rows into `target`, piece by piece, with `copy` for the widths at hand.

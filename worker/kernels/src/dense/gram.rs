@@ -1,19 +1,22 @@
 //! (A − 1μᵀ)ᵀ(A − 1μᵀ) in f64 for few columns, at the speed of a matrix product.
 
 use super::DenseBlock;
-use super::strips::{STRIP, Strips};
 use crate::block::scratch_slice;
+use crate::simd::vectorized;
+use crate::tall::widen;
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{BlockStructure, matmul as triangular_matmul};
-use faer::{Accum, MatMut, Par};
+use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Order of a square tile of the result, which one task owns.
-const TILE: usize = STRIP;
+const TILE: usize = 128;
 
 /// Adds to the upper triangle of `out` (n×n, row-major), rows of A ascending.
 ///
-/// Each panel of `TILE_ROWS` rows is converted once.
+/// Each panel of `TILE_ROWS` rows is converted once, into strips of [`TILE`] columns: contiguous,
+/// because a strip of a row-major panel whose width is a power of two thrashes the cache.
 pub(super) fn gram(block: &DenseBlock, mean: Option<&[f64]>, out: &mut [f64]) {
     let n = block.ncols;
     assert_eq!(out.len(), n * n, "out is n by n");
@@ -24,7 +27,9 @@ pub(super) fn gram(block: &DenseBlock, mean: Option<&[f64]>, out: &mut [f64]) {
     let mut tiles = load(out, n);
     for rows in crate::tall::tiles(0..block.nrows) {
         let panel: &mut [f64] = scratch_slice(&mut memory, rows.len() * n);
-        let strips = Strips::fill(block, &rows, mean, panel);
+        let strips = panel.par_chunks_mut(rows.len() * TILE).enumerate();
+        strips.for_each(|(strip, out)| fill_strip(block, &rows, strip * TILE, mean, out));
+        let strips: Vec<&[f64]> = panel.chunks(rows.len() * TILE).collect();
         let tasks = tiles.par_iter_mut().with_max_len(1);
         tasks.for_each(|tile| tile.add(&strips, rows.len()));
     }
@@ -64,11 +69,36 @@ fn load(out: &[f64], n: usize) -> Vec<Tile> {
     tiles
 }
 
+/// Writes rows `rows`, columns from `first` on, of A − 1μᵀ: as many columns as fit `out`.
+fn fill_strip(
+    block: &DenseBlock,
+    rows: &Range<usize>,
+    first: usize,
+    mean: Option<&[f64]>,
+    out: &mut [f64],
+) {
+    let width = out.len() / rows.len();
+    let columns = first..first + width;
+    let entries = block.rows(rows).chunks_exact(block.ncols);
+    vectorized(
+        #[inline(always)]
+        || {
+            for (out, row) in out.chunks_exact_mut(width).zip(entries) {
+                widen(&row[columns.clone()], out);
+                if let Some(mean) = mean {
+                    let pairs = out.iter_mut().zip(&mean[columns.clone()]);
+                    pairs.for_each(|(out, mean)| *out -= mean);
+                }
+            }
+        },
+    );
+}
+
 impl Tile {
-    /// Adds this tile of panelᵀ panel, the panel having `depth` rows.
-    fn add(&mut self, strips: &Strips, depth: usize) {
-        let left = strips.rows(self.row / TILE, 0..depth);
-        let right = strips.rows(self.column / TILE, 0..depth);
+    /// Adds this tile of panelᵀ panel, the panel being cut into `strips` of `depth` rows.
+    fn add(&mut self, strips: &[&[f64]], depth: usize) {
+        let left = MatRef::from_row_major_slice(strips[self.row / TILE], depth, self.rows);
+        let right = MatRef::from_row_major_slice(strips[self.column / TILE], depth, self.columns);
         let sum = MatMut::from_row_major_slice_mut(&mut self.entries, self.rows, self.columns);
         if self.row == self.column {
             triangular_matmul(

@@ -10,7 +10,6 @@ mod gram;
 mod multiply;
 mod normal;
 mod norms;
-mod strips;
 
 use crate::block::{BlockError, Centering, Certified, MatrixBlock, Mean, Scratch, check_product};
 use crate::panel::Panel;
