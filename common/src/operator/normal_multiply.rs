@@ -35,14 +35,16 @@ pub enum Product {
     Discard,
     /// Y is kept and certified; arithmetic in f64.
     Certify,
+    /// As `Certify`, without Z: whoever knows AᵀA knows Aᵀ(A X).
+    CertifyLeft,
 }
 
 /// Z and what belongs to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NormalProduct {
-    /// This task's part of Aᵀ(A X), ncols × l. Where the product is certified it is f64, and is
-    /// Aᵀ times the *rounded* Y.
-    pub z: TallMatrix,
+    /// This task's part of Aᵀ(A X), ncols × l, where it was asked for. Where the product is
+    /// certified it is f64, and is Aᵀ times the *rounded* Y.
+    pub z: Option<TallMatrix>,
     /// Where the product is certified.
     pub certificate: Option<Certificate>,
 }
@@ -85,7 +87,9 @@ impl NormalMultiply {
                 let rows = 4 * width.next_multiple_of(16) * tallest;
                 TASK_OVERHEAD + 16 * tall + largest + rows.min(PANEL_BYTES)
             }
-            Product::Certify => TASK_OVERHEAD + 24 * tall + largest + 12 * width * tallest,
+            Product::Certify | Product::CertifyLeft => {
+                TASK_OVERHEAD + 24 * tall + largest + 12 * width * tallest
+            }
         }
     }
 }

@@ -45,8 +45,8 @@ pub enum SmallFactorization {
         /// How many values and residuals to report.
         report: u32,
     },
-    /// Leading eigenpairs of AᵀA. Makes the tall matrix V; `values` are eigenvalues, one more
-    /// than V has columns where the matrix has more.
+    /// Leading eigenpairs of AᵀA. Makes the tall matrix V and its product with AᵀA; `values` are
+    /// eigenvalues, one more than V has columns where the matrix has more.
     GramEigenpairs {
         /// Parts of AᵀA.
         parts: Vec<SmallMatrix>,
@@ -98,6 +98,8 @@ pub struct SmallFactors {
     pub matrices: Vec<SmallMatrix>,
     /// A tall result, where there is one.
     pub tall: Option<TallMatrix>,
+    /// AᵀA times the tall result, in f64, where it is known.
+    pub product: Option<TallMatrix>,
     /// Eigen-, Ritz or singular values, descending.
     pub values: Vec<f64>,
     /// Residual norms of the values, where they are known.

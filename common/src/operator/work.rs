@@ -76,15 +76,16 @@ fn entries(blocks: &[BlockRef]) -> u64 {
 
 impl NormalMultiply {
     fn work(&self) -> Work {
-        let products = 2 * entries(&self.blocks) * u64::from(self.x.ncols);
-        let number = match self.product {
-            Product::Discard => Precision::Single.bytes(),
-            Product::Certify => Precision::Double.bytes(),
+        let numbers = entries(&self.blocks) * u64::from(self.x.ncols);
+        let (products, number) = match self.product {
+            Product::Discard => (2, Precision::Single.bytes()),
+            Product::Certify => (2, Precision::Double.bytes()),
+            Product::CertifyLeft => (1, Precision::Double.bytes()),
         };
         Work {
-            flops: 2 * products,
+            flops: 2 * products * numbers,
             bytes_gathered: match self.format {
-                BlockFormat::Sparse => products * number,
+                BlockFormat::Sparse => products * numbers * number,
                 BlockFormat::Dense => 0,
             },
         }

@@ -23,6 +23,9 @@ pub struct WriteSpectrum {
     pub product_rounding: Vec<SmallMatrix>,
     /// W, which turns columns of Y into columns of A (V W).
     pub rotation: Option<SmallMatrix>,
+    /// T, such that columns of AᵀY T are those of AᵀU, where `right` was measured with AᵀA V in
+    /// the place of AᵀY for the rounded Y.
+    pub right_transform: Option<SmallMatrix>,
     /// A bound on ‖A v − σ u‖² that holds for every component (one-pass sketch).
     pub left_bound: Option<f64>,
     /// ‖A‖²_F (centred if A is).

@@ -55,6 +55,7 @@ pub(super) struct Triplets {
     pub(super) left: Vec<SmallMatrix>,
     pub(super) right: Vec<SmallMatrix>,
     pub(super) rotation: Option<SmallMatrix>,
+    pub(super) right_transform: Option<SmallMatrix>,
     pub(super) left_bound: Option<f64>,
     pub(super) rounding: Vec<SmallMatrix>,
     pub(super) next: Option<f64>,
@@ -88,7 +89,8 @@ pub(super) async fn finish(
     spec: &SvdSpec,
     output: &Output<'_>,
 ) -> Result<JobResult> {
-    let last = last_read(stages, a, &right.v).await?;
+    let known = right.product.is_some();
+    let last = last_read(stages, a, &right.v, right.product).await?;
     let product_svd = SmallFactorization::ProductSvd {
         gram: last.grams.clone(),
         rank: spec.rank,
@@ -139,41 +141,45 @@ pub(super) async fn finish(
         left,
         right: on_right,
         rotation: Some(rotation),
+        right_transform: known.then_some(total),
         left_bound: None,
         rounding: last.rounding,
     };
     write(stages, a, triplets, output).await
 }
 
-/// The last read of A, in f64.
+/// The last read of A, in f64. `product` is AᵀA V, where it is known: Z then, but for what rounding
+/// Y takes from it.
 pub(super) async fn last_read(
     stages: &Stages,
     a: &mut Operand<'_>,
     v: &TallMatrix,
+    product: Option<TallMatrix>,
 ) -> Result<LastRead> {
-    let parts = a.normal_multiply(v, Product::Certify).await?;
+    let kept = product
+        .as_ref()
+        .map_or(Product::Certify, |_| Product::CertifyLeft);
+    let parts = a.normal_multiply(v, kept).await?;
     let double = |ncols, terms| Combination {
         precision: Precision::Double,
         ..Combination::new(v.nrows, ncols, terms)
     };
     let norms = parts.iter().filter_map(|part| part.certificate.as_ref());
     let norms = norms.map(|part| tall::stored(part.column_norms2.clone(), Coefficients::Identity));
-    let (z, column_norms2) = futures::try_join!(
-        tall::combine(
-            stages,
-            "sum Aᵀ(A V)",
-            double(v.ncols, operand::sum_of(&parts))
-        ),
-        tall::combine(stages, "column norms", double(1, norms.collect())),
-    )?;
+    let sum = async {
+        match product {
+            Some(product) => Ok(product),
+            None => {
+                let sum = double(v.ncols, operand::sum_of(&parts));
+                let sum = tall::combine(stages, "sum Aᵀ(A V)", sum).await?;
+                Ok(sum.matrix)
+            }
+        }
+    };
+    let norms = double(1, norms.collect());
+    let (z, column_norms2) = futures::try_join!(sum, tall::combine(stages, "column norms", norms))?;
     operand::release(stages, &parts);
-    Ok(collect(
-        a.nrows(),
-        v.ncols,
-        parts,
-        z.matrix,
-        column_norms2.matrix,
-    ))
+    Ok(collect(a.nrows(), v.ncols, parts, z, column_norms2.matrix))
 }
 
 fn collect(
@@ -307,6 +313,7 @@ pub(super) async fn write(
         right: triplets.right,
         product_rounding: triplets.rounding,
         rotation: triplets.rotation,
+        right_transform: triplets.right_transform,
         left_bound: triplets.left_bound,
         frobenius2: a.frobenius2,
         next_sigma: triplets.next,

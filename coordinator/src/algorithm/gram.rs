@@ -2,6 +2,7 @@
 
 use rankmill_common::Result;
 use rankmill_common::job::svd::SvdSpec;
+use rankmill_common::matrix::BlockFormat;
 use rankmill_common::operator::SmallFactorization;
 
 use super::convergence::components;
@@ -28,7 +29,10 @@ pub(super) async fn leading(
         .tall
         .ok_or_else(|| rankmill_common::Error::internal("no eigenvectors were returned"))?;
     let (_, enough) = components(spec.rank, &eigen.values, a.frobenius2);
+    // Sparse blocks are centred after they are multiplied: what that cancels, only A itself shows.
+    let exact = a.format() == BlockFormat::Dense;
     Ok(RightVectors {
+        product: eigen.product.filter(|_| exact),
         next: eigen
             .values
             .get(v.ncols as usize)

@@ -89,6 +89,7 @@ pub(super) async fn leading(
         .get(verdict.rank)
         .map(|value| value.max(0.0).sqrt());
     Ok(RightVectors {
+        product: None,
         v,
         next,
         converged: verdict.converged,

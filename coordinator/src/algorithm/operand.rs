@@ -1,7 +1,7 @@
 //! The matrix A as the iterations see it: blocks, an optional mean, and a count of its reads.
 
 use rankmill_common::job::svd::Centering;
-use rankmill_common::matrix::{BlockRef, BlockedMatrix, Precision, TallMatrix};
+use rankmill_common::matrix::{BlockFormat, BlockRef, BlockedMatrix, Precision, TallMatrix};
 use rankmill_common::operator::combine::{Coefficients, Products, Source, Term};
 use rankmill_common::operator::normal_multiply::Product;
 use rankmill_common::operator::{ColumnSums, Gram, GramPart, NormalMultiply, NormalProduct};
@@ -56,6 +56,10 @@ impl<'a> Operand<'a> {
         self.matrix.ncols
     }
 
+    pub(super) fn format(&self) -> BlockFormat {
+        self.matrix.format
+    }
+
     async fn center(&mut self) -> Result<()> {
         self.reads += 1;
         let operators = self.groups().into_iter().map(|blocks| ColumnSums {
@@ -108,6 +112,7 @@ impl<'a> Operand<'a> {
         let name = match product {
             Product::Discard => format!("read {}: multiply by AᵀA", self.reads),
             Product::Certify => format!("read {}: left vectors and residuals", self.reads),
+            Product::CertifyLeft => format!("read {}: left vectors", self.reads),
         };
         self.stages.run(&name, operators.collect()).await
     }
@@ -153,13 +158,19 @@ impl<'a> Operand<'a> {
 pub(super) fn sum_of(parts: &[NormalProduct]) -> Vec<Term> {
     parts
         .iter()
-        .map(|part| tall::stored(part.z.clone(), Coefficients::Identity))
+        .filter_map(|part| part.z.clone())
+        .map(|z| tall::stored(z, Coefficients::Identity))
         .collect()
 }
 
 /// Lets the parts of Z go, once their sum is made.
 pub(super) fn release(stages: &Stages, parts: &[NormalProduct]) {
-    stages.release(parts.iter().flat_map(|part| part.z.objects()));
+    stages.release(
+        parts
+            .iter()
+            .filter_map(|part| part.z.as_ref())
+            .flat_map(TallMatrix::objects),
+    );
 }
 
 /// The random test matrix of a job, regenerated wherever it is needed.

@@ -25,7 +25,7 @@ pub(super) async fn finish(
 ) -> Result<JobResult> {
     let width = u64::from(spec.wide_block()).min(a.ncols()).min(a.nrows()) as u32;
     let omega = random_block(stages, spec.seed, a.ncols(), width).await?;
-    let last = factors::last_read(stages, a, &omega).await?;
+    let last = factors::last_read(stages, a, &omega, None).await?;
     let gram_z = Combination::new(
         a.ncols(),
         width,
@@ -69,6 +69,7 @@ pub(super) async fn finish(
         left: Vec::new(),
         right: Vec::new(),
         rotation: None,
+        right_transform: None,
         left_bound: Some(missing),
         rounding: Vec::new(),
         next: None,

@@ -43,6 +43,7 @@ pub(super) async fn leading(
         if verdict.converged || a.reads + 1 >= spec.max_reads {
             let next = values.get(verdict.rank).map(|value| value.max(0.0).sqrt());
             return Ok(RightVectors {
+                product: None,
                 v: x,
                 next,
                 converged: verdict.converged,

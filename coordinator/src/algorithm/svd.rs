@@ -17,6 +17,8 @@ const EIGEN_COST: f64 = 16.0;
 /// An orthonormal n×l matrix whose span holds the leading right singular vectors.
 pub(super) struct RightVectors {
     pub(super) v: TallMatrix,
+    /// AᵀA V in f64, where it is known without reading A again.
+    pub(super) product: Option<TallMatrix>,
     /// Estimate of σ_{k+1}.
     pub(super) next: Option<f64>,
     pub(super) converged: bool,

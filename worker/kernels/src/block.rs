@@ -178,13 +178,13 @@ pub trait MatrixBlock: Sync {
 
     /// As [`MatrixBlock::normal_multiply`] with products and sums in f64.
     ///
-    /// `y` is m×l and receives Y rounded to f32. `z` is n×l, row-major, accumulated: the product
-    /// of Aᵀ with that rounded Y, as are the column sums.
+    /// `y` is m×l and receives Y rounded to f32. `z`, where it is wanted, is n×l, row-major,
+    /// accumulated: the product of Aᵀ with that rounded Y, as are the column sums.
     fn certified_normal_multiply(
         &self,
         x: &Panel,
         mean: Option<&Mean>,
-        z: &mut [f64],
+        z: Option<&mut [f64]>,
         y: &mut Panel,
         scratch: &mut Scratch,
     ) -> Certified;

@@ -79,7 +79,7 @@ fn check(case: &Case) {
 
         let mut z = vec![0.0; n * l];
         let certified =
-            block.certified_normal_multiply(&case.x, mean, &mut z, &mut y, &mut scratch);
+            block.certified_normal_multiply(&case.x, mean, Some(&mut z), &mut y, &mut scratch);
         assert_close(&rows_of_panel(&y), &y_exact, 1e-7);
         let written = rows_of_panel(&y);
         let z_written = times(&transposed(&a, n), &written, l);
@@ -164,7 +164,7 @@ fn any_number_of_threads_gives_the_same_bits() {
         let mut gram = vec![0.0; 300 * 300];
         block.normal_multiply(&case.x, Some(&mean), &mut z, &mut scratch);
         let certified =
-            block.certified_normal_multiply(&case.x, None, &mut wide_z, &mut y, &mut scratch);
+            block.certified_normal_multiply(&case.x, None, Some(&mut wide_z), &mut y, &mut scratch);
         block.gram(Some(&means), &mut gram);
         let mut sums = vec![0.0; 300];
         block.column_sums(&mut sums);

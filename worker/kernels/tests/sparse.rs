@@ -117,7 +117,7 @@ proptest! {
         let mut y = Panel::new(block.nrows, l);
         let mut scratch = Scratch::new();
         let certified =
-            block.certified_normal_multiply(&case.x, Some(&mean), &mut z, &mut y, &mut scratch);
+            block.certified_normal_multiply(&case.x, Some(&mean), Some(&mut z), &mut y, &mut scratch);
         let exact = case.product(&centered(&case.dense, &means));
         assert_close(&rows_of_panel(&y), &exact, 1e-7);
         let written = rows_of_panel(&y);
@@ -230,7 +230,7 @@ fn any_number_of_threads_gives_the_same_bits() {
             let certified = block.certified_normal_multiply(
                 &case.x,
                 Some(&mean),
-                &mut wide_z,
+                Some(&mut wide_z),
                 &mut y,
                 &mut scratch,
             );

@@ -25,7 +25,7 @@ pub(super) fn run(context: &TaskContext, parameters: &NormalMultiply) -> Result<
     };
     match parameters.product {
         Product::Discard => discard(context, parameters, &x, mean.as_ref()),
-        Product::Certify => certify(context, parameters, &x, mean.as_ref()),
+        Product::Certify | Product::CertifyLeft => certify(context, parameters, &x, mean.as_ref()),
     }
 }
 
@@ -85,7 +85,7 @@ fn discard(
         });
     }
     Ok(NormalProduct {
-        z: tall_matrix::write_panel(context, "z", z)?,
+        z: Some(tall_matrix::write_panel(context, "z", z)?),
         certificate: None,
     })
 }
@@ -132,7 +132,7 @@ fn certify(
     x: &Panel,
     mean: Option<&OwnedMean>,
 ) -> Result<NormalProduct> {
-    let mut sums = Sums::new(x.nrows(), x.ncols());
+    let mut sums = Sums::new(x.nrows(), x.ncols(), parameters.product);
     let (mut y_shards, mut norm_shards) = (Vec::new(), Vec::new());
     for_each_block(context, parameters, |reference, block| {
         let y = sums.add_block(block, x, mean);
@@ -142,15 +142,19 @@ fn certify(
         Ok(())
     })?;
     sums.scratch = Scratch::new();
-    if let Some(mean) = mean {
-        sums.left
-            .subtract(&mean.columns, &mut sums.z, |entry, correction| {
-                *entry -= correction;
-            });
-    }
+    let z = match sums.z.take() {
+        Some(mut z) => {
+            if let Some(mean) = mean {
+                let left = |entry: &mut f64, correction| *entry -= correction;
+                sums.left.subtract(&mean.columns, &mut z, left);
+            }
+            Some(tall_matrix::write_f64(context, "z", x.ncols(), z)?)
+        }
+        None => None,
+    };
     let column_norms2 = sums.centred_column_norms2(mean);
     Ok(NormalProduct {
-        z: tall_matrix::write_f64(context, "z", x.ncols(), sums.z)?,
+        z,
         certificate: Some(Certificate {
             y: y_shards,
             gram: small_matrix::write(context, "gram", &sums.gram)?,
@@ -163,7 +167,8 @@ fn certify(
 
 /// What a certifying product adds up over its blocks.
 struct Sums {
-    z: Vec<f64>,
+    /// Where it is wanted.
+    z: Option<Vec<f64>>,
     gram: Small,
     rounding: Vec<f64>,
     left: LeftToSubtract,
@@ -174,9 +179,10 @@ struct Sums {
 }
 
 impl Sums {
-    fn new(ncols: usize, width: usize) -> Self {
+    fn new(ncols: usize, width: usize, product: Product) -> Self {
+        let wanted = product != Product::CertifyLeft;
         Self {
-            z: vec![0.0; ncols * width],
+            z: wanted.then(|| vec![0.0; ncols * width]),
             gram: Small::zeros(width, width),
             rounding: vec![0.0; width],
             left: LeftToSubtract::new(width),
@@ -194,7 +200,7 @@ impl Sums {
         let certified = block.certified_normal_multiply(
             x,
             view.as_ref(),
-            &mut self.z,
+            self.z.as_deref_mut(),
             &mut y,
             &mut self.scratch,
         );

@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, Float64Array, Int32Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use rankmill_common::operator::{Spectrum, WriteSpectrum};
 use rankmill_common::{Error, Result};
+use rankmill_kernels::Small;
 
 use super::small_matrix::{self, read_row, read_row_sum};
 use crate::context::TaskContext;
@@ -15,7 +16,7 @@ pub(super) fn run(context: &TaskContext, parameters: &WriteSpectrum) -> Result<S
     let k = parameters.sigma.ncols as usize;
     let sigma = read_row(context, &parameters.sigma, k)?;
     let left = left_squares(context, parameters, k)?;
-    let right = read_row_sum(context, &parameters.right, k)?;
+    let right = right_squares(context, parameters, &sigma)?;
     let residuals = relative_residuals(&sigma, &left, &right);
     let explained: Vec<f64> = sigma
         .iter()
@@ -67,22 +68,50 @@ fn left_squares(context: &TaskContext, parameters: &WriteSpectrum, k: usize) -> 
             .for_each(|(square, lost)| *square += lost),
         Some(rotation) => {
             let rotation = small_matrix::read(context, rotation)?;
-            if rotation.nrows() != width || rotation.ncols() < k {
-                return Err(Error::internal(format!(
-                    "a {} x {} rotation for {width} columns of Y and {k} components",
-                    rotation.nrows(),
-                    rotation.ncols()
-                )));
-            }
-            for (j, square) in squares.iter_mut().enumerate() {
-                let lost = rounding.iter().enumerate();
-                *square += lost
-                    .map(|(l, lost)| lost * rotation[(l, j)].powi(2))
-                    .sum::<f64>();
-            }
+            add_rounding(&mut squares, &rounding, &rotation, 1.0)?;
         }
     }
     Ok(squares)
+}
+
+/// ‖Aᵀu − σ v‖² per component. Where AᵀA V stands for AᵀY, Aᵀ takes what rounding Y lost to σ₁
+/// times as much at most.
+fn right_squares(
+    context: &TaskContext,
+    parameters: &WriteSpectrum,
+    sigma: &[f64],
+) -> Result<Vec<f64>> {
+    let mut squares = read_row_sum(context, &parameters.right, sigma.len())?;
+    let (Some(transform), Some(largest)) = (&parameters.right_transform, sigma.first()) else {
+        return Ok(squares);
+    };
+    let transform = small_matrix::read(context, transform)?;
+    let rounding = read_row_sum(context, &parameters.product_rounding, transform.nrows())?;
+    add_rounding(&mut squares, &rounding, &transform, largest * largest)?;
+    Ok(squares)
+}
+
+/// Adds `scale` times what rounding the columns of Y lost, as it comes through `transform`.
+fn add_rounding(
+    squares: &mut [f64],
+    rounding: &[f64],
+    transform: &Small,
+    scale: f64,
+) -> Result<()> {
+    let (width, k) = (rounding.len(), squares.len());
+    if transform.nrows() != width || transform.ncols() < k {
+        return Err(Error::internal(format!(
+            "a {} x {} transform for {width} columns of Y and {k} components",
+            transform.nrows(),
+            transform.ncols()
+        )));
+    }
+    for (j, square) in squares.iter_mut().enumerate() {
+        let lost = rounding.iter().enumerate();
+        let lost: f64 = lost.map(|(l, lost)| lost * transform[(l, j)].powi(2)).sum();
+        *square += scale * lost;
+    }
+    Ok(())
 }
 
 /// The larger of both residuals of each component, over σ₁.

@@ -109,7 +109,7 @@ fn sparse(criterion: &mut Criterion) {
         "Aᵀ(A X), certified",
         (2 * flops, 4 * bytes),
         || {
-            block.certified_normal_multiply(&x, None, &mut wide, &mut y, &mut scratch);
+            block.certified_normal_multiply(&x, None, Some(&mut wide), &mut y, &mut scratch);
         },
     );
     group.finish();
@@ -142,7 +142,7 @@ fn dense(criterion: &mut Criterion) {
     let mut wide = vec![0.0; ncols * L];
     let mut y = Panel::new(nrows, L);
     bench(&mut group, "Aᵀ(A X), certified", (flops, bytes), || {
-        block.certified_normal_multiply(&x, None, &mut wide, &mut y, &mut scratch);
+        block.certified_normal_multiply(&x, None, Some(&mut wide), &mut y, &mut scratch);
     });
     group.finish();
 }

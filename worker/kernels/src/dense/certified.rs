@@ -11,12 +11,13 @@ pub(super) fn certified_normal_multiply(
     block: &DenseBlock,
     x: &Panel,
     mean: Option<&Mean>,
-    z: &mut [f64],
+    mut z: Option<&mut [f64]>,
     y: &mut Panel,
     scratch: &mut Scratch,
 ) -> Certified {
     let (n, l) = (block.ncols, x.ncols());
-    assert_eq!(z.len(), n * l, "z is columns of A by columns of x");
+    let z_len = z.as_deref().map_or(n * l, <[f64]>::len);
+    assert_eq!(z_len, n * l, "z is columns of A by columns of x");
     assert_eq!(
         (y.nrows(), y.ncols()),
         (block.nrows, l),
@@ -37,8 +38,10 @@ pub(super) fn certified_normal_multiply(
             .zip(lost)
             .for_each(|(sum, lost)| *sum += lost);
         // Z belongs to the Y that is kept: what certifies U must be the product with that U.
-        widen(rounded, exact);
-        add_transposed_product(centered, n, exact, l, z);
+        if let Some(z) = z.as_deref_mut() {
+            widen(rounded, exact);
+            add_transposed_product(centered, n, exact, l, z);
+        }
     }
     Certified {
         gram: crate::tall::gram(y),

@@ -119,7 +119,7 @@ impl MatrixBlock for DenseBlock<'_> {
         &self,
         x: &Panel,
         mean: Option<&Mean>,
-        z: &mut [f64],
+        z: Option<&mut [f64]>,
         y: &mut Panel,
         scratch: &mut Scratch,
     ) -> Certified {

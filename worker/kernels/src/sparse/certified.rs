@@ -12,14 +12,15 @@ pub(super) fn certified_normal_multiply(
     block: &SparseBlock,
     x: &Panel,
     mean: Option<&Mean>,
-    z: &mut [f64],
+    z: Option<&mut [f64]>,
     y: &mut Panel,
     scratch: &mut Scratch,
 ) -> Certified {
     let l = x.ncols();
+    let z_len = block.ncols * l;
     assert_eq!(
-        z.len(),
-        block.ncols * l,
+        z.as_deref().map_or(z_len, <[f64]>::len),
+        z_len,
         "z is columns of A by columns of x"
     );
     assert_eq!(
@@ -45,7 +46,7 @@ pub(super) fn certified_normal_multiply(
         wide
     };
     let memory = scratch_slice(&mut scratch.z, tiles::entries(block, l));
-    let mut owned = Tiles::load(block, z, l, memory);
+    let mut owned = z.map(|z| Tiles::load(block, z, l, memory));
     for rows in panels(block.nrows, stride * size_of::<f64>()) {
         let exact: &mut [f64] = scratch_slice(&mut scratch.y, rows.len() * stride);
         gather_panel(block, rows.clone(), x, &init, exact);
@@ -57,12 +58,16 @@ pub(super) fn certified_normal_multiply(
             .for_each(|(sum, lost)| *sum += lost);
         // Z belongs to the Y that is kept: what certifies U must be the product with that U.
         pad(rounded, l, stride, exact);
-        scatter_panel(block, &rows, exact, stride, &mut owned.tiles);
+        if let Some(owned) = &mut owned {
+            scatter_panel(block, &rows, exact, stride, &mut owned.tiles);
+        }
         if let Some(sums) = &mut column_sums {
             add_column_sums(exact, stride, sums, |entry| entry);
         }
     }
-    owned.store();
+    if let Some(owned) = owned {
+        owned.store();
+    }
     Certified {
         gram: crate::tall::gram(y),
         rounding_error2,

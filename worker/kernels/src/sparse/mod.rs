@@ -242,7 +242,7 @@ impl MatrixBlock for SparseBlock<'_> {
         &self,
         x: &Panel,
         mean: Option<&Mean>,
-        z: &mut [f64],
+        z: Option<&mut [f64]>,
         y: &mut Panel,
         scratch: &mut Scratch,
     ) -> Certified {

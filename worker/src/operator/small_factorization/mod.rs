@@ -70,6 +70,7 @@ pub(super) fn run(context: &TaskContext, parameters: &SmallFactorization) -> Res
 struct Answer {
     matrices: Vec<(&'static str, Small)>,
     tall: Option<rankmill_kernels::Panel>,
+    product: Option<Small>,
     values: Vec<f64>,
     residuals: Vec<f64>,
     rank: usize,
@@ -96,9 +97,17 @@ impl Answer {
             Some(panel) => Some(tall_matrix::write_panel(context, "v", panel)?),
             None => None,
         };
+        let product = match self.product {
+            Some(product) => {
+                let (ncols, entries) = (product.ncols(), product.as_slice().to_vec());
+                Some(tall_matrix::write_f64(context, "product", ncols, entries)?)
+            }
+            None => None,
+        };
         Ok(SmallFactors {
             matrices,
             tall,
+            product,
             values: self.values,
             residuals: self.residuals,
             rank: u32::try_from(self.rank).unwrap_or(u32::MAX),

@@ -84,11 +84,11 @@ fn a_normal_product_is_the_product_with_the_transpose() {
             assert!(
                 parts
                     .iter()
-                    .all(|part| part.z.precision == Precision::Single)
+                    .all(|part| part.z.as_ref().unwrap().precision == Precision::Single)
             );
             let parts: Vec<_> = parts
                 .iter()
-                .map(|part| case.bench.read_tall(&part.z))
+                .map(|part| case.bench.read_tall(part.z.as_ref().unwrap()))
                 .collect();
             let expected = times(&transposed(&a), &times(&a, &case.x));
             assert_close(&add(&parts), &expected, 2e-6);
@@ -106,6 +106,30 @@ fn a_certified_product_knows_what_rounding_lost() {
     }
 }
 
+#[test]
+fn a_product_that_is_certified_on_the_left_is_the_same_without_z() {
+    for format in FORMATS {
+        for is_centred in [false, true] {
+            let (case, _) = Case::new(is_centred);
+            let both = case.multiply(format, Product::Certify);
+            let left = case.multiply(format, Product::CertifyLeft);
+            assert_eq!(both.len(), left.len());
+            for (both, left) in both.iter().zip(&left) {
+                assert!(left.z.is_none());
+                let (both, left) = (both.certificate.as_ref(), left.certificate.as_ref());
+                let (both, left) = (both.unwrap(), left.unwrap());
+                let digests = |c: &Certificate| {
+                    let shards = c.y.iter().chain(&c.row_norms2);
+                    let objects = shards.map(|shard| shard.object.digest);
+                    let small = [c.gram.object.digest, c.rounding.object.digest];
+                    objects.chain(small).collect::<Vec<_>>()
+                };
+                assert_eq!(digests(both), digests(left));
+            }
+        }
+    }
+}
+
 fn check_certified(case: &Case, a: &Rows, parts: &[NormalProduct]) {
     let bench = &case.bench;
     let certificates: Vec<&Certificate> = parts
@@ -119,11 +143,14 @@ fn check_certified(case: &Case, a: &Rows, parts: &[NormalProduct]) {
     let exact = times(a, &case.x);
     assert_close(&y, &exact, 1e-7);
 
-    let z: Vec<_> = parts.iter().map(|part| bench.read_tall(&part.z)).collect();
+    let z: Vec<_> = parts
+        .iter()
+        .map(|part| bench.read_tall(part.z.as_ref().unwrap()))
+        .collect();
     assert!(
         parts
             .iter()
-            .all(|part| part.z.precision == Precision::Double)
+            .all(|part| part.z.as_ref().unwrap().precision == Precision::Double)
     );
     assert_close(&add(&z), &times(&transposed(a), &y), 1e-13);
 
@@ -170,7 +197,9 @@ fn a_normal_product_has_the_same_bytes_for_any_number_of_threads() {
                 let (case, _) = Case::new(true);
                 let mut parts = case.multiply(BlockFormat::Sparse, Product::Discard);
                 parts.extend(case.multiply(BlockFormat::Sparse, Product::Certify));
-                let shards = parts.iter().flat_map(|part| &part.z.shards);
+                let shards = parts
+                    .iter()
+                    .flat_map(|part| &part.z.as_ref().unwrap().shards);
                 shards.map(|shard| shard.object.digest).collect::<Vec<_>>()
             })
         })

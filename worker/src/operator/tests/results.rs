@@ -226,6 +226,7 @@ fn spectrum(bench: &Bench) -> WriteSpectrum {
             bench.small(&vec![vec![0.1, 0.4, 0.0]]),
         ],
         rotation: Some(bench.small(&vec![vec![0.5, 0.1], vec![0.0, 0.2], vec![1.0, 0.0]])),
+        right_transform: None,
         left_bound: None,
         frobenius2: 40.0,
         next_sigma: Some(1.5),
@@ -254,6 +255,22 @@ fn a_residual_is_the_larger_side_with_what_rounding_added() {
     assert_eq!(floats("value"), [4.0, 2.0]);
     assert_eq!(floats("explained_variance_ratio"), [0.4, 0.1]);
     assert_close(&vec![floats("residual")], &vec![residuals.to_vec()], 1e-15);
+}
+
+#[test]
+fn rounding_of_y_is_added_to_the_right_side_where_the_gram_matrix_stands_for_it() {
+    let bench = Bench::new();
+    let mut parameters = spectrum(&bench);
+    let transform = vec![vec![0.0, 0.5], vec![0.5, 0.0], vec![0.0, 0.0]];
+    parameters.right_transform = Some(bench.small(&transform));
+    let answer = write_spectrum::run(&bench.context, &parameters).unwrap();
+    // Right: 0.02 + 16·0.4·0.25 = 1.62; 0.09 + 16·0.2·0.25 = 0.89.
+    assert!((answer.max_residual - 1.62_f64.sqrt() / 4.0).abs() < 1e-15);
+    assert!((answer.pve - 1.62 / 2.25).abs() < 1e-15);
+
+    parameters.right_transform = Some(bench.small(&vec![vec![1.0]; 3]));
+    let error = write_spectrum::run(&bench.context, &parameters).unwrap_err();
+    assert!(error.message.contains("columns of Y"), "{error}");
 }
 
 #[test]

@@ -233,6 +233,8 @@ fn eigenpairs_of_a_gram_matrix_are_singular_pairs() {
     let v = bench.read_tall(fixed.tall.as_ref().unwrap());
     assert_close(&gram(&v), &identity(3), 1e-6);
     let moved = times(&gram(&a), &v);
+    let product = fixed.product.as_ref().unwrap();
+    assert_close(&bench.read_tall(product), &moved, 1e-13);
     assert_close(&moved, &times(&v, &diagonal(&squares[..3])), 1e-6);
 
     assert_eq!(pairs(Rank::Fixed { k: 9 }, "all").values.len(), 5);
