@@ -45,8 +45,8 @@ pub enum SmallFactorization {
         /// How many values and residuals to report.
         report: u32,
     },
-    /// Leading eigenpairs of AᵀA. Makes the tall matrix V and its product with AᵀA; `values` are
-    /// eigenvalues, one more than V has columns where the matrix has more.
+    /// Leading eigenpairs of AᵀA. Makes the tall matrix V and, where it is wanted, its product with
+    /// AᵀA; `values` are eigenvalues, one more than V has columns where the matrix has more.
     GramEigenpairs {
         /// Parts of AᵀA.
         parts: Vec<SmallMatrix>,
@@ -56,6 +56,8 @@ pub enum SmallFactorization {
         frobenius2: f64,
         /// Seed of the start block, where the eigenpairs are found by iteration.
         seed: u64,
+        /// Whether AᵀA V is wanted.
+        product: bool,
     },
     /// From the Gram matrix of Y = A V: M and W such that U = Y M and V W are singular vectors.
     /// Makes `[M, W, σ, fill, keep]`; `fill` is diagonal with ones where a singular value is zero
@@ -98,7 +100,7 @@ pub struct SmallFactors {
     pub matrices: Vec<SmallMatrix>,
     /// A tall result, where there is one.
     pub tall: Option<TallMatrix>,
-    /// AᵀA times the tall result, in f64, where it is known.
+    /// AᵀA times the tall result, in f64, where it was wanted.
     pub product: Option<TallMatrix>,
     /// Eigen-, Ritz or singular values, descending.
     pub values: Vec<f64>,

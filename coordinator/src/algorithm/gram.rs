@@ -23,16 +23,16 @@ pub(super) async fn leading(
         rank: spec.rank,
         frobenius2: a.frobenius2,
         seed: spec.seed,
+        // Sparse blocks are centred after they are multiplied: what that cancels, only A shows.
+        product: a.format() == BlockFormat::Dense,
     };
     let eigen = tall::factorize(stages, "eigenvectors of AᵀA", eigen).await?;
     let v = eigen
         .tall
         .ok_or_else(|| rankmill_common::Error::internal("no eigenvectors were returned"))?;
     let (_, enough) = components(spec.rank, &eigen.values, a.frobenius2);
-    // Sparse blocks are centred after they are multiplied: what that cancels, only A itself shows.
-    let exact = a.format() == BlockFormat::Dense;
     Ok(RightVectors {
-        product: eigen.product.filter(|_| exact),
+        product: eigen.product,
         next: eigen
             .values
             .get(v.ncols as usize)

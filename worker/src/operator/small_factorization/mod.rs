@@ -49,7 +49,19 @@ pub(super) fn run(context: &TaskContext, parameters: &SmallFactorization) -> Res
             rank,
             frobenius2,
             seed,
-        } => gram_eigenpairs::factorize(sum(parts)?, *rank, *frobenius2, *seed)?,
+            product,
+        } => {
+            let gram = sum(parts)?;
+            let mut answer = gram_eigenpairs::factorize(&gram, *rank, *frobenius2, *seed)?;
+            if *product {
+                answer.product = answer
+                    .tall
+                    .as_ref()
+                    .map(|v| gram_eigenpairs::product(&gram, v))
+                    .transpose()?;
+            }
+            answer
+        }
         SmallFactorization::ProductSvd {
             gram,
             rank,
