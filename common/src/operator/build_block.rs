@@ -60,6 +60,9 @@ pub enum Values {
     Stored,
 }
 
+/// Rows of a dense block that are written at a time: the `BATCH_ROWS` of `rankmill-kernels`.
+const DENSE_BATCH_ROWS: u64 = 4096;
+
 /// Parameters of `build_dense_block`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BuildDenseBlock {
@@ -107,6 +110,8 @@ impl BuildBlock {
 
 impl BuildDenseBlock {
     pub(super) fn memory(&self) -> u64 {
-        TASK_OVERHEAD + self.piece.rows * (self.ncols * 8 + 64)
+        // Rows that wait to be written, and as many while they are decoded.
+        let held = self.piece.rows.min(DENSE_BATCH_ROWS) * self.ncols * 8;
+        TASK_OVERHEAD + held + self.piece.rows * 64
     }
 }

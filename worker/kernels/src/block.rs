@@ -56,11 +56,13 @@ pub enum BlockError {
         /// Columns of the block.
         ncols: usize,
     },
-    /// A dense block has another number of values than its shape asks for.
-    #[error("dense block of {nrows}x{ncols} has {found} values")]
-    DenseLength {
-        /// Rows of the block.
-        nrows: usize,
+    /// A batch of a dense block has another number of values than its shape asks for.
+    #[error("batch {batch} of {rows} rows of {ncols} columns has {found} values")]
+    DenseBatch {
+        /// Batch, counted from 0.
+        batch: usize,
+        /// Rows that it should have.
+        rows: usize,
         /// Columns of the block.
         ncols: usize,
         /// Values found.
@@ -207,6 +209,9 @@ pub trait MatrixBlock: Sync {
 
     /// out += squared norm of each of the n columns.
     fn squared_column_norms(&self, out: &mut [f64]);
+
+    /// out += squared norm of each of the n columns of A − 1μᵀ.
+    fn squared_column_distances(&self, mean: &[f64], out: &mut [f64]);
 
     /// ‖A‖²_F of the block.
     fn frobenius2(&self) -> f64;

@@ -30,11 +30,7 @@ impl Case {
 
     fn block(&self) -> DenseBlock<'_> {
         let (nrows, ncols) = (self.values.nrows(), self.values.ncols());
-        DenseBlock {
-            nrows,
-            ncols,
-            values: self.values.as_slice(),
-        }
+        DenseBlock::new(nrows, ncols, [self.values.as_slice()])
     }
 
     fn product(&self, a: &Rows) -> Rows {
@@ -137,6 +133,18 @@ proptest! {
         prop_assert!((block.frobenius2() - total).abs() <= 1e-12 * total);
         let first: f64 = case.dense[0].iter().map(|x| x * x).sum();
         prop_assert!((row_squares[0] - first).abs() <= 1e-12 * first);
+        let means = column_means(&case.dense, block.ncols);
+        let apart = centered(&case.dense, &means);
+        let squares = |rows: &Rows| -> Vec<f64> {
+            rows.iter().map(|row| row.iter().map(|x| x * x).sum()).collect()
+        };
+        let mut distances = vec![0.0; block.ncols];
+        block.squared_column_distances(&means, &mut distances);
+        block.squared_row_distances(&means, &mut row_squares);
+        let columns = squares(&transposed(&apart, block.ncols));
+        for (found, exact) in distances.iter().zip(columns).chain(row_squares.iter().zip(squares(&apart))) {
+            prop_assert!((found - exact).abs() <= 1e-12 * (1.0 + exact));
+        }
     }
 }
 
@@ -174,10 +182,20 @@ fn any_number_of_threads_gives_the_same_bits() {
 
 #[test]
 fn a_block_of_the_wrong_length_is_refused() {
-    let block = DenseBlock {
-        nrows: 2,
-        ncols: 3,
-        values: &[0.0; 5],
+    let rows = DenseBlock::BATCH_ROWS;
+    let numbers = vec![0.0; 3 * rows + 6];
+    let check = |nrows, parts: &[&[f32]]| {
+        let parts = parts.iter().copied();
+        DenseBlock::new(nrows, 3, parts).validate().is_ok()
     };
-    assert!(block.validate().is_err());
+    assert!(check(rows + 2, &[&numbers]));
+    assert!(check(
+        rows + 2,
+        &[&numbers[..3 * rows], &numbers[3 * rows..]]
+    ));
+    assert!(!check(rows + 2, &[&numbers[..6], &numbers[6..]]));
+    assert!(!check(rows + 2, &[&numbers[1..]]));
+    assert!(!check(rows + 1, &[&numbers]));
+    assert!(!check(2, &[]));
+    assert!(!check(0, &[&numbers]));
 }

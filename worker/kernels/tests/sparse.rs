@@ -167,6 +167,12 @@ proptest! {
             let square: f64 = row.iter().map(|x| x * x).sum();
             prop_assert!((found - square).abs() < 1e-12);
         }
+        let mut distances = vec![1.0; n];
+        block.squared_column_distances(&case.means(), &mut distances);
+        for (column, found) in transposed(&centered(&case.dense, &case.means()), n).iter().zip(&distances) {
+            let square: f64 = column.iter().map(|x| x * x).sum();
+            prop_assert!((found - 1.0 - square).abs() < 1e-12);
+        }
         block.squared_row_norms(&mut row_squares);
         prop_assert!((block.frobenius2() - row_squares.iter().sum::<f64>()).abs() < 1e-10);
     }

@@ -9,40 +9,45 @@ use rankmill_common::input::DenseLayout;
 use rankmill_common::matrix::BlockRef;
 use rankmill_common::operator::build_block::{BuildDenseBlock, BuiltBlock};
 use rankmill_common::{Error, ObjectRef, Result};
+use rankmill_kernels::DenseBlock;
 use rayon::prelude::*;
 
 use super::inspect::list_element;
 use crate::context::TaskContext;
 use crate::ids::{id_type, stored_type};
-use crate::storage::block::write_dense;
+use crate::storage::block::DenseBlockWriter;
 use crate::storage::input::{Column, Defect, PieceReader, append_f32, nulls};
 use crate::storage::ipc::write_batch;
 
-/// Numbers decoded at a time.
-const BATCH_NUMBERS: usize = 1 << 20;
+/// Numbers decoded at a time: few enough to stay in a core's cache until they are copied.
+const BATCH_NUMBERS: usize = 1 << 17;
 
 /// Numbers summed at a time: a constant, so that sums do not depend on the threads.
 const SUM_CHUNK: usize = 1 << 16;
 
 pub(crate) fn run(context: &TaskContext, operator: &BuildDenseBlock) -> Result<BuiltBlock> {
     let reader = PieceReader::open(context, &operator.piece)?;
-    let mut rows = Rows::new(&reader, operator)?;
+    let writer = DenseBlockWriter::create(context, "block.arrow", operator.ncols as usize)?;
+    let mut rows = Rows::new(&reader, operator, writer)?;
     rows.read()?;
     reader.check_unchanged()?;
     let Rows {
-        numbers,
+        written,
+        writer,
         ids,
         skipped,
         ..
     } = rows;
-    let ncols = operator.ncols as usize;
-    let nrows = numbers.len() / ncols.max(1);
-    let (sum, frobenius2) = sums(&numbers);
     let ids = match ids {
         Some(ids) => Some(write_ids(context, ids)?),
         None => None,
     };
-    let object = write_dense(context, "block.arrow", nrows, ncols, numbers)?;
+    let object = writer.finish()?;
+    let Written {
+        nrows,
+        sum,
+        frobenius2,
+    } = written;
     let entries_per_row = operator.ncols as f64;
     Ok(BuiltBlock {
         block: BlockRef {
@@ -60,33 +65,52 @@ pub(crate) fn run(context: &TaskContext, operator: &BuildDenseBlock) -> Result<B
     })
 }
 
-/// Sum and sum of squares, chunk by chunk in order.
-fn sums(numbers: &[f32]) -> (f64, f64) {
-    let part = |chunk: &[f32]| {
-        chunk.iter().fold((0.0, 0.0), |(sum, squares), &number| {
-            let number = f64::from(number);
-            (sum + number, squares + number * number)
-        })
-    };
-    let parts: Vec<(f64, f64)> = numbers.par_chunks(SUM_CHUNK).map(part).collect();
-    parts.iter().fold((0.0, 0.0), |total, part| {
-        (total.0 + part.0, total.1 + part.1)
-    })
+/// What the batches written so far hold.
+#[derive(Default)]
+struct Written {
+    nrows: usize,
+    sum: f64,
+    frobenius2: f64,
 }
 
-/// The rows read so far.
+impl Written {
+    /// Counts `nrows` rows more; sums are taken chunk by chunk in order.
+    fn add(&mut self, nrows: usize, numbers: &[f32]) {
+        let part = |chunk: &[f32]| {
+            chunk.iter().fold((0.0, 0.0), |(sum, squares), &number| {
+                let number = f64::from(number);
+                (sum + number, squares + number * number)
+            })
+        };
+        let parts: Vec<(f64, f64)> = numbers.par_chunks(SUM_CHUNK).map(part).collect();
+        for (sum, squares) in parts {
+            self.sum += sum;
+            self.frobenius2 += squares;
+        }
+        self.nrows += nrows;
+    }
+}
+
+/// The rows on their way into a block.
 struct Rows<'a> {
     reader: &'a PieceReader,
     operator: &'a BuildDenseBlock,
     columns: Vec<Column>,
     has_ids: bool,
+    /// Of rows that are not written yet.
     numbers: Vec<f32>,
+    writer: DenseBlockWriter,
+    written: Written,
     ids: Option<Vec<ArrayRef>>,
     skipped: u64,
 }
 
 impl<'a> Rows<'a> {
-    fn new(reader: &'a PieceReader, operator: &'a BuildDenseBlock) -> Result<Self> {
+    fn new(
+        reader: &'a PieceReader,
+        operator: &'a BuildDenseBlock,
+        writer: DenseBlockWriter,
+    ) -> Result<Self> {
         let DenseLayout { id, vector } = &operator.layout;
         let names = id.iter().chain(vector);
         let columns = names
@@ -98,6 +122,8 @@ impl<'a> Rows<'a> {
             columns,
             has_ids: id.is_some(),
             numbers: Vec::new(),
+            writer,
+            written: Written::default(),
             ids: id.as_ref().map(|_| Vec::new()),
             skipped: 0,
         };
@@ -151,12 +177,30 @@ impl<'a> Rows<'a> {
 
     fn read(&mut self) -> Result<()> {
         let ncols = self.operator.ncols as usize;
-        let batch = (BATCH_NUMBERS / ncols.max(1)).max(1);
-        self.numbers
-            .reserve_exact(self.reader.rows() as usize * ncols);
+        let batch = (BATCH_NUMBERS / ncols.max(1)).clamp(1, DenseBlock::BATCH_ROWS);
         let columns = self.columns.clone();
-        self.reader
-            .read(&columns, batch, |first, arrays| self.append(first, arrays))
+        self.reader.read(&columns, batch, |first, arrays| {
+            self.append(first, arrays)?;
+            self.write(DenseBlock::BATCH_ROWS)
+        })?;
+        self.write(1)
+    }
+
+    /// Writes batches as long as there are `least` rows.
+    fn write(&mut self, least: usize) -> Result<()> {
+        let ncols = (self.operator.ncols as usize).max(1);
+        loop {
+            let nrows = (self.numbers.len() / ncols).min(DenseBlock::BATCH_ROWS);
+            if nrows < least {
+                return Ok(());
+            }
+            let numbers = nrows * ncols;
+            self.written.add(nrows, &self.numbers[..numbers]);
+            self.numbers = self
+                .writer
+                .batch(nrows, std::mem::take(&mut self.numbers))?;
+            self.numbers.drain(..numbers);
+        }
     }
 
     fn append(&mut self, first: u64, arrays: &[ArrayRef]) -> Result<()> {

@@ -152,7 +152,6 @@ fn certify(
         }
         None => None,
     };
-    let column_norms2 = sums.centred_column_norms2(mean);
     Ok(NormalProduct {
         z,
         certificate: Some(Certificate {
@@ -160,7 +159,7 @@ fn certify(
             gram: small_matrix::write(context, "gram", &sums.gram)?,
             rounding: small_matrix::write_row(context, "rounding", &sums.rounding)?,
             row_norms2: norm_shards,
-            column_norms2: tall_matrix::write_f64(context, "column-norms2", 1, column_norms2)?,
+            column_norms2: tall_matrix::write_f64(context, "column-norms2", 1, sums.column_norms2)?,
         }),
     })
 }
@@ -173,8 +172,6 @@ struct Sums {
     rounding: Vec<f64>,
     left: LeftToSubtract,
     column_norms2: Vec<f64>,
-    column_sums: Vec<f64>,
-    rows: u64,
     scratch: Scratch,
 }
 
@@ -187,8 +184,6 @@ impl Sums {
             rounding: vec![0.0; width],
             left: LeftToSubtract::new(width),
             column_norms2: vec![0.0; ncols],
-            column_sums: vec![0.0; ncols],
-            rows: 0,
             scratch: Scratch::new(),
         }
     }
@@ -207,25 +202,11 @@ impl Sums {
         add_to(self.gram.as_mut_slice(), certified.gram.as_slice());
         add_to(&mut self.rounding, &certified.rounding_error2);
         self.left.add(certified.column_sums);
-        block.squared_column_norms(&mut self.column_norms2);
-        if mean.is_some() {
-            block.column_sums(&mut self.column_sums);
+        match mean {
+            Some(mean) => block.squared_column_distances(&mean.columns, &mut self.column_norms2),
+            None => block.squared_column_norms(&mut self.column_norms2),
         }
-        self.rows += block.nrows() as u64;
         y
-    }
-
-    /// Σ (a − μ)² = Σa² − 2μΣa + rows·μ² per column.
-    fn centred_column_norms2(&self, mean: Option<&OwnedMean>) -> Vec<f64> {
-        let Some(mean) = mean else {
-            return self.column_norms2.clone();
-        };
-        let sums = self.column_norms2.iter().zip(&self.column_sums);
-        sums.zip(&mean.columns)
-            .map(|((square, sum), mean)| {
-                (square - 2.0 * mean * sum + self.rows as f64 * mean * mean).max(0.0)
-            })
-            .collect()
     }
 }
 

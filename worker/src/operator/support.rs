@@ -5,15 +5,17 @@
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
 
+use rankmill_common::ObjectRef;
 use rankmill_common::matrix::{
     BlockFormat, BlockRef, Precision, RowRange, Shard, SmallMatrix, TallMatrix,
 };
+use rankmill_kernels::DenseBlock;
 use rankmill_store::Store;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::context::TaskContext;
-use crate::storage::block::{SparseBlockWriter, StoredColumn, StoredValues, write_dense};
+use crate::storage::block::{DenseBlockWriter, SparseBlockWriter, StoredColumn, StoredValues};
 use crate::storage::{Objects, small, tall};
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
@@ -124,6 +126,13 @@ impl Bench {
         split(&entries, ncols as usize)
     }
 
+    fn dense_block(&self, nrows: usize, ncols: usize, numbers: Vec<f32>) -> ObjectRef {
+        let mut writer = DenseBlockWriter::create(&self.context, &self.name(), ncols).unwrap();
+        assert!(nrows <= DenseBlock::BATCH_ROWS, "one batch");
+        writer.batch(nrows, numbers).unwrap();
+        writer.finish().unwrap()
+    }
+
     /// `rows` as blocks of at most `block_rows` rows.
     pub(super) fn blocks(
         &self,
@@ -140,9 +149,8 @@ impl Bench {
                     BlockFormat::Sparse => self.sparse_block::<u16>(part, 3),
                     BlockFormat::Dense => {
                         let numbers = part.concat().iter().map(|&x| x as f32).collect();
-                        let name = self.name();
                         let (m, n) = (part.len(), part[0].len());
-                        write_dense(&self.context, &name, m, n, numbers).unwrap()
+                        self.dense_block(m, n, numbers)
                     }
                 };
                 BlockRef {

@@ -2,8 +2,9 @@
 //!
 //! A sparse block has one record batch per column segment, in ascending order of columns:
 //! `indices: List<UInt16>`, or `List<UInt32>` where segments are wider than 65,536 columns, counted
-//! from the segment's first column, and `values: List<Float32>` unless all are one. The schema's metadata holds `ncols` and `segment_width`. A dense block has
-//! one batch, `vector: FixedSizeList<Float32>`.
+//! from the segment's first column, and `values: List<Float32>` unless all are one. The schema's
+//! metadata holds `ncols` and `segment_width`. A dense block has `vector: FixedSizeList<Float32>`,
+//! in batches of a fixed number of rows.
 //!
 //! Invariant: a block's offsets and columns are checked once per process before kernels see them.
 
@@ -155,17 +156,39 @@ impl SparseBlockWriter {
     }
 }
 
-/// Writes the rows of a dense block as the object `name`.
-pub(crate) fn write_dense(
-    context: &TaskContext,
-    name: &str,
-    nrows: usize,
+/// A dense block being written, batch by batch.
+pub(crate) struct DenseBlockWriter {
+    writer: IpcWriter,
+    schema: SchemaRef,
     ncols: usize,
-    numbers: Vec<f32>,
-) -> Result<ObjectRef> {
-    let schema = vectors::schema::<f32>(ncols)?;
-    let batch = vectors::batch::<f32>(&schema, nrows, ncols, Buffer::from_vec(numbers))?;
-    super::ipc::write_batch(context, name, &batch)
+}
+
+impl DenseBlockWriter {
+    /// Starts the object `name`.
+    pub(crate) fn create(context: &TaskContext, name: &str, ncols: usize) -> Result<Self> {
+        let schema = vectors::schema::<f32>(ncols)?;
+        let writer = IpcWriter::create(context, name, &schema)?;
+        Ok(Self {
+            writer,
+            schema,
+            ncols,
+        })
+    }
+
+    /// Appends `nrows` rows, the first of `numbers`, which come back for reuse.
+    /// Every batch has [`DenseBlock::BATCH_ROWS`] rows, but for the last.
+    pub(crate) fn batch(&mut self, nrows: usize, numbers: Vec<f32>) -> Result<Vec<f32>> {
+        let numbers = Buffer::from_vec(numbers);
+        let batch = vectors::batch::<f32>(&self.schema, nrows, self.ncols, numbers.clone())?;
+        self.writer.write(&batch)?;
+        drop(batch);
+        Ok(numbers.into_vec().unwrap_or_default())
+    }
+
+    /// Completes the object.
+    pub(crate) fn finish(self) -> Result<ObjectRef> {
+        self.writer.finish()
+    }
 }
 
 /// A block in memory, or rather in the page cache.
@@ -320,20 +343,16 @@ impl OpenBlock {
     }
 
     fn dense(&self) -> Result<DenseBlock<'_>, String> {
-        let values = match self.batches.first() {
-            None => &[][..],
-            Some(batch) => match vectors::numbers(batch, self.ncols) {
-                Some(Numbers::Single(values)) => values,
+        let mut parts = Vec::with_capacity(self.batches.len());
+        for batch in &self.batches {
+            match vectors::numbers(batch, self.ncols) {
+                Some(Numbers::Single(values)) => parts.push(values),
                 Some(Numbers::Double(_)) | None => {
                     return Err(format!("its rows are not {} f32", self.ncols));
                 }
-            },
-        };
-        Ok(DenseBlock {
-            nrows: self.nrows,
-            ncols: self.ncols,
-            values,
-        })
+            }
+        }
+        Ok(DenseBlock::new(self.nrows, self.ncols, parts))
     }
 }
 

@@ -118,7 +118,8 @@ impl Write for ObjectWriter {
             self.spill()?;
         }
         if bytes.len() >= BUFFER {
-            self.put(bytes)?;
+            // Part by part, so that what is hashed is still in a cache.
+            bytes.chunks(BUFFER).try_for_each(|part| self.put(part))?;
         } else {
             self.buffer.extend_from_slice(bytes);
         }

@@ -120,11 +120,7 @@ fn dense(criterion: &mut Criterion) {
     let (nrows, ncols) = (200_000, 512);
     let mut values = Panel::new(nrows, ncols);
     gaussian_panel(3, 0, 0, &mut values);
-    let block = DenseBlock {
-        nrows,
-        ncols,
-        values: values.as_slice(),
-    };
+    let block = DenseBlock::new(nrows, ncols, [values.as_slice()]);
     let bytes = 4 * nrows * ncols;
     let mut gram = vec![0.0; ncols * ncols];
     let half = nrows * ncols * (ncols + 1);
@@ -143,6 +139,9 @@ fn dense(criterion: &mut Criterion) {
     let mut y = Panel::new(nrows, L);
     bench(&mut group, "Aᵀ(A X), certified", (flops, bytes), || {
         block.certified_normal_multiply(&x, None, Some(&mut wide), &mut y, &mut scratch);
+    });
+    bench(&mut group, "A X, certified", (flops / 2, bytes), || {
+        block.certified_normal_multiply(&x, None, None, &mut y, &mut scratch);
     });
     group.finish();
 }

@@ -13,38 +13,69 @@ mod norms;
 
 use crate::block::{BlockError, Centering, Certified, MatrixBlock, Mean, Scratch, check_product};
 use crate::panel::Panel;
+use crate::reduce::CHUNK_ROWS;
 use crate::simd::Float;
 use rayon::prelude::*;
 use std::ops::Range;
 
 /// A block of `nrows` rows of a dense matrix of `ncols` columns.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DenseBlock<'a> {
     /// Rows of the block.
     pub nrows: usize,
     /// Columns of the matrix.
     pub ncols: usize,
-    /// Row-major entries.
-    pub values: &'a [f32],
+    /// Row-major entries: [`Self::BATCH_ROWS`] rows each, but for the last.
+    pub batches: Vec<&'a [f32]>,
 }
 
-impl DenseBlock<'_> {
-    /// Checks that there are as many values as the shape says.
-    pub fn validate(&self) -> Result<(), BlockError> {
-        if self.nrows.checked_mul(self.ncols) == Some(self.values.len()) {
-            Ok(())
-        } else {
-            Err(BlockError::DenseLength {
-                nrows: self.nrows,
-                ncols: self.ncols,
-                found: self.values.len(),
-            })
+impl<'a> DenseBlock<'a> {
+    /// Rows that lie side by side in memory, from a multiple of this number on. What kernels take
+    /// at a time divides it.
+    pub const BATCH_ROWS: usize = CHUNK_ROWS;
+
+    /// The block whose entries lie in `parts`, each of whole batches but for the last.
+    pub fn new(nrows: usize, ncols: usize, parts: impl IntoIterator<Item = &'a [f32]>) -> Self {
+        let batch = (Self::BATCH_ROWS * ncols).max(1);
+        let batches = parts.into_iter().flat_map(|part| part.chunks(batch));
+        Self {
+            nrows,
+            ncols,
+            batches: batches.collect(),
         }
     }
 
-    /// Entries of rows `rows`.
-    fn rows(&self, rows: &Range<usize>) -> &[f32] {
-        &self.values[rows.start * self.ncols..rows.end * self.ncols]
+    /// Checks that there are as many values as the shape says, batch by batch.
+    pub fn validate(&self) -> Result<(), BlockError> {
+        let batches = match self.ncols {
+            0 => 0,
+            _ => self.nrows.div_ceil(Self::BATCH_ROWS),
+        };
+        for index in 0..batches.max(self.batches.len()) {
+            let rows = self.nrows.saturating_sub(index * Self::BATCH_ROWS);
+            let rows = rows.min(Self::BATCH_ROWS);
+            let found = self.batches.get(index).map_or(0, |batch| batch.len());
+            if rows.checked_mul(self.ncols) != Some(found) {
+                return Err(BlockError::DenseBatch {
+                    batch: index,
+                    rows,
+                    ncols: self.ncols,
+                    found,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Entries of rows `rows`, all of one batch.
+    fn rows(&self, rows: &Range<usize>) -> &'a [f32] {
+        if self.ncols == 0 || rows.is_empty() {
+            return &[];
+        }
+        let batch = rows.start / Self::BATCH_ROWS;
+        let before = batch * Self::BATCH_ROWS;
+        let (start, end) = (rows.start - before, rows.end - before);
+        &self.batches[batch][start * self.ncols..end * self.ncols]
     }
 
     /// Writes A − 1μᵀ, rows `rows`, in precision `T`; the difference is taken in f64.
@@ -133,7 +164,7 @@ impl MatrixBlock for DenseBlock<'_> {
     }
 
     fn column_sums(&self, out: &mut [f64]) {
-        norms::add_to_columns(self, out, |value| value);
+        norms::add_to_columns(self, out, None, |value| value);
     }
 
     fn squared_row_norms(&self, out: &mut [f64]) {
@@ -145,7 +176,11 @@ impl MatrixBlock for DenseBlock<'_> {
     }
 
     fn squared_column_norms(&self, out: &mut [f64]) {
-        norms::add_to_columns(self, out, |value| value * value);
+        norms::add_to_columns(self, out, None, |value| value * value);
+    }
+
+    fn squared_column_distances(&self, mean: &[f64], out: &mut [f64]) {
+        norms::add_to_columns(self, out, Some(mean), |value| value * value);
     }
 
     fn frobenius2(&self) -> f64 {

@@ -51,7 +51,10 @@ pub(super) fn multiply_transposed(block: &DenseBlock, y: &Panel, z: &mut Panel) 
         (block.ncols, l),
         "z is columns of A by columns of y"
     );
-    add_transposed_product(block.values, block.ncols, y.as_slice(), l, z.as_mut_slice());
+    for rows in panels(block.nrows) {
+        let y = &y.as_slice()[rows.start * l..rows.end * l];
+        add_transposed_product(block.rows(&rows), block.ncols, y, l, z.as_mut_slice());
+    }
 }
 
 /// y = a x for row-major `a` (rows×n), `x` (n×l), `y` (rows×l).
@@ -63,30 +66,39 @@ pub(super) fn product<T: ComplexField + Copy>(a: &[T], n: usize, x: &[T], l: usi
         y.fill(T::zero_impl());
         return;
     }
-    let x = MatRef::from_row_major_slice(x, n, l);
     let tasks = y
         .par_chunks_mut(OWNED_ROWS * l)
         .zip(a.par_chunks(OWNED_ROWS * n));
-    tasks.for_each(|(y, a)| {
-        let rows = y.len() / l;
-        let a = MatRef::from_row_major_slice(a, rows, n);
-        let mut y = MatMut::from_row_major_slice_mut(y, rows, l);
-        for depth in tiles(0..n) {
-            let accum = if depth.start == 0 {
-                Accum::Replace
-            } else {
-                Accum::Add
-            };
-            matmul(
-                y.as_mut(),
-                accum,
-                a.subcols(depth.start, depth.len()),
-                x.subrows(depth.start, depth.len()),
-                T::one_impl(),
-                Par::Seq,
-            );
-        }
-    });
+    tasks.for_each(|(y, a)| product_of_rows(a, n, x, l, y));
+}
+
+/// As [`product`], by one thread.
+pub(super) fn product_of_rows<T: ComplexField + Copy>(
+    a: &[T],
+    n: usize,
+    x: &[T],
+    l: usize,
+    y: &mut [T],
+) {
+    let rows = y.len() / l.max(1);
+    let a = MatRef::from_row_major_slice(a, rows, n);
+    let x = MatRef::from_row_major_slice(x, n, l);
+    let mut y = MatMut::from_row_major_slice_mut(y, rows, l);
+    for depth in tiles(0..n) {
+        let accum = if depth.start == 0 {
+            Accum::Replace
+        } else {
+            Accum::Add
+        };
+        matmul(
+            y.as_mut(),
+            accum,
+            a.subcols(depth.start, depth.len()),
+            x.subrows(depth.start, depth.len()),
+            T::one_impl(),
+            Par::Seq,
+        );
+    }
 }
 
 /// z += aᵀ y for row-major `a` (rows×n), `y` (rows×l), `z` (n×l); rows ascending, by owners of z.

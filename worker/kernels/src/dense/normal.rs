@@ -6,8 +6,9 @@ use crate::block::{Mean, Scratch, scratch_slice};
 use crate::panel::Panel;
 use std::ops::Range;
 
-/// Rows per panel; a whole number of tiles, so that panels do not change the order of summation.
-pub(super) const PANEL_ROWS: usize = 4096;
+/// Rows per panel: a batch, which is a whole number of tiles, so that panels do not change the order
+/// of summation.
+pub(super) const PANEL_ROWS: usize = DenseBlock::BATCH_ROWS;
 
 /// Cuts `nrows` rows into panels.
 pub(super) fn panels(nrows: usize) -> impl Iterator<Item = Range<usize>> {

@@ -6,22 +6,26 @@ use crate::simd::vectorized;
 use crate::tall::squared_norm;
 use rayon::prelude::*;
 
-/// out += per column, Σ `term`(value), in fixed chunks of rows.
+/// out += per column, Σ `term`(value − mean), in fixed chunks of rows.
 pub(super) fn add_to_columns(
     block: &DenseBlock,
     out: &mut [f64],
+    mean: Option<&[f64]>,
     term: impl Fn(f64) -> f64 + Sync,
 ) {
     let n = block.ncols;
     assert_eq!(out.len(), n, "one entry per column");
+    let zeros = mean.is_none().then(|| vec![0.0; n]);
+    let mean = mean.or(zeros.as_deref()).unwrap_or_default();
+    assert_eq!(mean.len(), n, "one mean per column");
     let sums = ordered_sum(chunk_count(block.nrows), n, |chunk, sum| {
         let rows = block.rows(&chunk_rows(chunk, block.nrows));
         vectorized(
             #[inline(always)]
             || {
                 for row in rows.chunks_exact(n.max(1)) {
-                    for (sum, &value) in sum.iter_mut().zip(row) {
-                        *sum += term(f64::from(value));
+                    for ((sum, &value), mean) in sum.iter_mut().zip(row).zip(mean) {
+                        *sum += term(f64::from(value) - mean);
                     }
                 }
             },

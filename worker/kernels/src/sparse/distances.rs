@@ -1,6 +1,6 @@
-//! Squared distances of the rows from a point: norms of centred rows, which are never formed.
+//! Squared norms of the centred rows and columns, which are never formed.
 
-use super::SparseBlock;
+use super::{SparseBlock, norms};
 use rayon::prelude::*;
 
 /// out = ‖a − μ‖² per row a: Σ v(v − 2μ) over its nonzeros, plus ‖μ‖².
@@ -20,4 +20,16 @@ pub(super) fn squared_row_distances(block: &SparseBlock, mean: &[f64], out: &mut
         }
         *out = (sum + mean_norm2).max(0.0);
     });
+}
+
+/// out += Σ (a − μ)² = Σa² − 2μΣa + rows·μ² per column.
+pub(super) fn squared_column_distances(block: &SparseBlock, mean: &[f64], out: &mut [f64]) {
+    assert_eq!(mean.len(), block.ncols, "one mean per column");
+    let (mut sums, mut squares) = (vec![0.0; block.ncols], vec![0.0; block.ncols]);
+    norms::add_to_columns(block, &mut sums, |value| value);
+    norms::add_to_columns(block, &mut squares, |value| value * value);
+    let columns = squares.iter().zip(&sums).zip(mean);
+    for (out, ((square, sum), mean)) in out.iter_mut().zip(columns) {
+        *out += (square - 2.0 * mean * sum + block.nrows as f64 * mean * mean).max(0.0);
+    }
 }

@@ -40,7 +40,7 @@ fn build(workshop: &Workshop, input: &InputSpec, rows: u64) -> Result<Vec<(Built
         let BlockView::Dense(view) = open.block()? else {
             panic!("dense");
         };
-        let values = view.values.to_vec();
+        let values = view.batches.concat();
         drop(open);
         blocks.push((built, values));
     }
@@ -140,6 +140,29 @@ fn bad_vectors_are_refused_with_their_place_or_skipped() {
         };
         assert!(!workshop.ids(&table).contains(&"2".to_owned()));
     }
+}
+
+#[test]
+fn rows_fill_batches_whatever_is_left_out_between_them() {
+    let workshop = Workshop::new();
+    let value = |row: i32, column: i32| (row % 7 != 3).then_some((2 * row + column) as f32);
+    let vectors = (0..10_000).map(|row| Some([value(row, 0), value(row, 1)]));
+    let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(vectors));
+    let expected: Vec<f32> = (0..10_000)
+        .flat_map(|row| [value(row, 0), value(row, 1)])
+        .flatten()
+        .collect();
+    let path = workshop.parquet("long.parquet", &[("v", lists)], 999);
+    let mut input = dense(&path, None, &["v"]);
+    input.on_bad_row = OnBadRow::Skip;
+    let blocks = build(&workshop, &input, 10_000).expect("blocks");
+    assert_eq!(blocks.len(), 1);
+    let built = &blocks[0].0;
+    assert_eq!(built.block.nrows as usize, expected.len() / 2);
+    assert!(expected.len() / 2 > 2 * 4096, "more than two batches");
+    let sum: f64 = expected.iter().copied().map(f64::from).sum();
+    assert_eq!(built.sum, sum);
+    assert_eq!(rows(&blocks), expected);
 }
 
 #[test]

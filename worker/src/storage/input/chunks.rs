@@ -51,6 +51,25 @@ struct Window {
     bytes: Bytes,
 }
 
+impl Window {
+    /// A window from `start` on. What this one has of it already is not read again.
+    fn moved(&self, file: &InputFile, start: u64, length: usize) -> Result<Self, Error> {
+        let behind = start.checked_sub(self.start).map(usize::try_from);
+        let known = match behind {
+            Some(Ok(behind)) => self.bytes.get(behind..).unwrap_or_default(),
+            Some(Err(_)) | None => &[],
+        };
+        let known = &known[..known.len().min(length)];
+        let mut bytes = Vec::with_capacity(length);
+        bytes.extend_from_slice(known);
+        file.append(&mut bytes, start + known.len() as u64, length - known.len())?;
+        Ok(Self {
+            start,
+            bytes: bytes.into(),
+        })
+    }
+}
+
 impl Span {
     pub(super) fn new(range: Range<u64>, pages: Option<Pages>) -> Self {
         Self {
@@ -105,8 +124,8 @@ impl Chunks {
             Some(ahead) => ahead,
             None => {
                 let wanted = length.max(WINDOW).min(left);
-                window.bytes = self.file.bytes(start, wanted).map_err(|e| self.fail(e))?;
-                window.start = start;
+                let moved = window.moved(&self.file, start, wanted);
+                *window = moved.map_err(|e| self.fail(e))?;
                 0
             }
         };

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use bytes::Bytes;
 use rankmill_common::{Error, Result};
 use rankmill_store::{Location, Store};
 
@@ -132,8 +131,8 @@ impl InputFile {
         &self.context
     }
 
-    /// Some of the file's bytes.
-    pub(super) fn bytes(&self, start: u64, length: usize) -> Result<Bytes> {
+    /// Appends some of the file's bytes.
+    pub(super) fn append(&self, bytes: &mut Vec<u8>, start: u64, length: usize) -> Result<()> {
         let end = start.checked_add(length as u64);
         if end.is_none_or(|end| end > self.size) {
             return Err(Error::invalid_input(format!(
@@ -145,23 +144,23 @@ impl InputFile {
         self.context.count_read(length as u64);
         match &self.access {
             Access::Local { file, .. } => {
-                let mut bytes = vec![0; length];
-                read_exact_at(file, &mut bytes, start).map_err(|e| match e.kind() {
+                let before = bytes.len();
+                bytes.resize(before + length, 0);
+                read_exact_at(file, &mut bytes[before..], start).map_err(|e| match e.kind() {
                     std::io::ErrorKind::UnexpectedEof => self.changed(),
                     _ => io_error(&self.name, &e),
-                })?;
-                Ok(bytes.into())
+                })
             }
             Access::Remote { store, key } => {
                 let span = start..start + length as u64;
                 let read = self.context.block_on(store.get_ranges(key, &[span]));
                 let parts = read.map_err(|e| store_error(&self.url, e))?;
                 let part = parts.into_iter().next().unwrap_or_default();
-                if part.len() == length {
-                    Ok(part)
-                } else {
-                    Err(self.changed())
+                if part.len() != length {
+                    return Err(self.changed());
                 }
+                bytes.extend_from_slice(&part);
+                Ok(())
             }
         }
     }
