@@ -25,6 +25,9 @@ const FILE_BYTES: u64 = 128 << 20;
 /// Most files of a small factor, and fewest bytes in each: every worker has one to write.
 const SMALL_FILES: u64 = 4;
 const LEAST_FILE_BYTES: u64 = 8 << 20;
+/// How far from orthonormal U may be where it is not polished: what rounding its columns of 10⁵ rows
+/// to f32 leaves.
+const ORTHONORMAL: f64 = 1e-9;
 /// Stream of the random numbers that complete U where singular values are zero.
 pub(super) const FILL_STREAM: u32 = 1;
 
@@ -212,17 +215,40 @@ fn collect(
     last
 }
 
-/// U = Y M P: the transform M of the product's SVD, then Cholesky QR once more. Where singular
-/// values are zero, random directions stand in for columns of Y. Returns P and U.
+/// Whether Y M is orthonormal as it is. M comes from YᵀY in f64, where what rounding does to the
+/// smallest kept σ² counts relative to the largest.
+fn is_orthonormal(svd: &SmallFactors, k: u32) -> bool {
+    let kept = svd.values.get(..k as usize).unwrap_or_default();
+    let (Some(first), Some(last)) = (kept.first(), kept.last()) else {
+        return false;
+    };
+    let loss = svd.values.len() as f64 * f64::EPSILON * (first / last).powi(2);
+    svd.rank >= k && loss <= ORTHONORMAL
+}
+
+/// U = Y M P: the transform M of the product's SVD, then, where that is not enough, Cholesky QR
+/// once more. Where singular values are zero, random directions stand in for columns of Y.
+/// Returns P, if there is one, and U.
 async fn left_vectors(
     stages: &Stages,
     last: &LastRead,
     svd: &SmallFactors,
     seed: u64,
-) -> Result<(SmallMatrix, Made)> {
+) -> Result<(Option<SmallMatrix>, Made)> {
     let (m, fill) = (svd.matrix(0)?, svd.matrix(3)?);
     let (nrows, k) = (last.y.nrows, m.ncols);
+    let is_last = |plan| {
+        Combination {
+            weights: Some(last.row_norms2.clone()),
+            ..plan
+        }
+        .with(Products::Extremes)
+    };
     let mut terms = vec![tall::stored(last.y.clone(), tall::all(m))];
+    if is_orthonormal(svd, k) {
+        let plan = is_last(Combination::new(nrows, k, terms));
+        return Ok((None, tall::combine(stages, "left vectors", plan).await?));
+    }
     if svd.rank < k {
         terms.push(operand::gaussian(seed, FILL_STREAM, k, tall::all(fill)));
     }
@@ -235,18 +261,11 @@ async fn left_vectors(
     let polish = tall::factorize(stages, "polish left vectors", polish)
         .await?
         .matrix(0)?;
-    let plan = Combination {
-        weights: Some(last.row_norms2.clone()),
-        ..Combination::new(
-            nrows,
-            k,
-            vec![tall::stored(raw.matrix.clone(), tall::all(polish.clone()))],
-        )
-        .with(Products::Extremes)
-    };
+    let terms = vec![tall::stored(raw.matrix.clone(), tall::all(polish.clone()))];
+    let plan = is_last(Combination::new(nrows, k, terms));
     let u = tall::combine(stages, "polish left vectors", plan).await?;
     stages.release(raw.matrix.objects());
-    Ok((polish, u))
+    Ok((Some(polish), u))
 }
 
 /// T such that Z T = AᵀU. A direction that only completes U is orthogonal to the range of A, so
@@ -254,11 +273,14 @@ async fn left_vectors(
 async fn product_transform(
     stages: &Stages,
     svd: &SmallFactors,
-    polish: SmallMatrix,
+    polish: Option<SmallMatrix>,
 ) -> Result<SmallMatrix> {
     let name = "left transform";
     let multiply = |left, right| SmallFactorization::Multiply { left, right };
     let left = svd.matrix(0)?;
+    let Some(polish) = polish else {
+        return Ok(left);
+    };
     let right = if svd.rank < left.ncols {
         let kept = tall::factorize(stages, name, multiply(polish, svd.matrix(4)?)).await?;
         kept.matrix(0)?
@@ -405,6 +427,23 @@ mod tests {
             shards: Vec::new(),
         };
         files(&factor).iter().map(|rows| rows.count).collect()
+    }
+
+    #[test]
+    fn only_directions_that_all_count_are_orthonormal_unpolished() {
+        let factors = |values: &[f64], rank| SmallFactors {
+            matrices: Vec::new(),
+            tall: None,
+            product: None,
+            values: values.to_vec(),
+            residuals: Vec::new(),
+            rank,
+        };
+        assert!(is_orthonormal(&factors(&[1.0, 0.5, 1e-9], 3), 2));
+        assert!(!is_orthonormal(&factors(&[1.0, 0.5, 1e-9], 3), 3));
+        assert!(!is_orthonormal(&factors(&[1.0, 0.5, 0.4], 1), 2));
+        assert!(!is_orthonormal(&factors(&[1.0], 1), 2));
+        assert!(!is_orthonormal(&factors(&[0.0, 0.0], 0), 2));
     }
 
     #[test]
