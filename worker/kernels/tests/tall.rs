@@ -26,6 +26,15 @@ proptest! {
     }
 
     #[test]
+    fn sums_of_any_length_agree_with_plain_loops(n in 0usize..200, seed in 0u64..1000) {
+        let entries = Draw::new(seed).panel(n, 1);
+        let wide: Vec<f64> = entries.as_slice().iter().map(|&x| f64::from(x)).collect();
+        let (sum, square) = tall::sum_and_square(entries.as_slice());
+        prop_assert!((sum - wide.iter().sum::<f64>()).abs() <= 1e-12);
+        prop_assert!((square - wide.iter().map(|x| x * x).sum::<f64>()).abs() <= 1e-12);
+    }
+
+    #[test]
     fn combine_rounds_the_exact_combination_once(
         n in 0usize..700, p in 1usize..30, q in 1usize..30, columns in 1usize..30,
         weighted in any::<bool>(), seed in 0u64..1000,

@@ -10,6 +10,7 @@ use rankmill_common::matrix::BlockRef;
 use rankmill_common::operator::build_block::{BuildDenseBlock, BuiltBlock};
 use rankmill_common::{Error, ObjectRef, Result};
 use rankmill_kernels::DenseBlock;
+use rankmill_kernels::tall::sum_and_square;
 use rayon::prelude::*;
 
 use super::inspect::list_element;
@@ -76,13 +77,8 @@ struct Written {
 impl Written {
     /// Counts `nrows` rows more; sums are taken chunk by chunk in order.
     fn add(&mut self, nrows: usize, numbers: &[f32]) {
-        let part = |chunk: &[f32]| {
-            chunk.iter().fold((0.0, 0.0), |(sum, squares), &number| {
-                let number = f64::from(number);
-                (sum + number, squares + number * number)
-            })
-        };
-        let parts: Vec<(f64, f64)> = numbers.par_chunks(SUM_CHUNK).map(part).collect();
+        let chunks = numbers.par_chunks(SUM_CHUNK);
+        let parts: Vec<(f64, f64)> = chunks.map(sum_and_square).collect();
         for (sum, squares) in parts {
             self.sum += sum;
             self.frobenius2 += squares;

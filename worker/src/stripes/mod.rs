@@ -9,6 +9,8 @@ pub(crate) mod rows;
 mod sort;
 pub(crate) mod write;
 
+use rankmill_kernels::tall::sum_and_square;
+
 /// Consecutive rows of a block.
 pub(crate) struct Stripe {
     /// Where each row starts in `cols`; one more than there are rows.
@@ -38,12 +40,7 @@ impl Stripe {
         let nnz = self.cols.len() as f64;
         let (mut sum, mut frobenius2) = (nnz, nnz);
         if let Some(values) = &self.values {
-            (sum, frobenius2) = (0.0, 0.0);
-            for &value in values {
-                let value = f64::from(value);
-                sum += value;
-                frobenius2 += value * value;
-            }
+            (sum, frobenius2) = sum_and_square(values);
         }
         let squares = self.starts.windows(2).map(|pair| {
             let length = f64::from(pair[1] - pair[0]);

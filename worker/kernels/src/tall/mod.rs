@@ -66,6 +66,28 @@ pub fn accumulate(acc: &mut [f64], part: &[f32]) {
     });
 }
 
+/// Σ x and Σ x² in f64, by interleaved sums that fill vector units, added in fixed order.
+pub fn sum_and_square(entries: &[f32]) -> (f64, f64) {
+    const LANES: usize = 32;
+    crate::simd::vectorized(
+        #[inline(always)]
+        || {
+            let (mut sums, mut squares) = ([0.0; LANES], [0.0; LANES]);
+            let mut add = |entries: &[f32]| {
+                for ((sum, square), &entry) in sums.iter_mut().zip(&mut squares).zip(entries) {
+                    let entry = f64::from(entry);
+                    *sum += entry;
+                    *square = entry.mul_add(entry, *square);
+                }
+            };
+            let (blocks, rest) = entries.as_chunks::<LANES>();
+            blocks.iter().for_each(|block| add(block));
+            add(rest);
+            (sums.iter().sum(), squares.iter().sum())
+        },
+    )
+}
+
 /// Σ x² in f64, by sixteen interleaved sums that fill vector units, added in fixed order.
 pub(crate) fn squared_norm(entries: &[f32]) -> f64 {
     crate::simd::vectorized(

@@ -11,6 +11,9 @@ use arrow::datatypes::{
 use rankmill_common::input::OnBadRow;
 use rankmill_common::{Error, Result};
 
+/// Values that are checked at a time.
+const CHECKED: usize = 1 << 10;
+
 /// What is wrong with a value or an id.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Defect {
@@ -115,20 +118,32 @@ fn floats<T: ArrowPrimitiveType>(
     let first = out.len();
     out.extend(array.values().iter().map(|&value| widen(value) as f32));
     nulls(array, defect);
-    for (row, narrow) in out[first..].iter_mut().enumerate() {
-        if narrow.is_finite() || array.is_null(row) {
+    for (part, narrow) in out[first..].chunks_mut(CHECKED).enumerate() {
+        // Without a way out of the loop it fills vector units.
+        let finite = narrow.iter().fold(true, |all, x| all & x.is_finite());
+        if finite {
             continue;
         }
-        let value = widen(array.value(row));
-        *narrow = 0.0;
-        let what = if value.is_nan() {
-            Defect::NotANumber
-        } else if value.is_infinite() {
-            Defect::Infinite
-        } else {
-            Defect::TooLarge(value)
-        };
-        defect(row, what);
+        for (place, narrow) in narrow.iter_mut().enumerate() {
+            let row = part * CHECKED + place;
+            if narrow.is_finite() || array.is_null(row) {
+                continue;
+            }
+            let value = widen(array.value(row));
+            *narrow = 0.0;
+            defect(row, what_is_wrong(value));
+        }
+    }
+}
+
+/// Why a value is not finite as f32.
+fn what_is_wrong(value: f64) -> Defect {
+    if value.is_nan() {
+        Defect::NotANumber
+    } else if value.is_infinite() {
+        Defect::Infinite
+    } else {
+        Defect::TooLarge(value)
     }
 }
 
