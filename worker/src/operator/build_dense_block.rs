@@ -174,6 +174,8 @@ impl<'a> Rows<'a> {
     fn read(&mut self) -> Result<()> {
         let ncols = self.operator.ncols as usize;
         let batch = (BATCH_NUMBERS / ncols.max(1)).clamp(1, DenseBlock::BATCH_ROWS);
+        let rows = (self.reader.rows() as usize).min(DenseBlock::BATCH_ROWS) + batch;
+        self.numbers.reserve_exact(rows * ncols);
         let columns = self.columns.clone();
         self.reader.read(&columns, batch, |first, arrays| {
             self.append(first, arrays)?;
