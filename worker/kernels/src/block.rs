@@ -144,6 +144,10 @@ pub struct Certified {
     pub rounding_error2: Vec<f64>,
     /// As the result of [`MatrixBlock::normal_multiply`].
     pub column_sums: Option<Vec<f64>>,
+    /// Squared norm of each of the m rows of A − 1μᵀ.
+    pub row_norms2: Vec<f64>,
+    /// Squared norm of each of the n columns of this block of A − 1μᵀ.
+    pub column_norms2: Vec<f64>,
 }
 
 /// A block of m rows of the input matrix A (m×n).
@@ -200,18 +204,6 @@ pub trait MatrixBlock: Sync {
 
     /// out += 1ᵀA, one per column.
     fn column_sums(&self, out: &mut [f64]);
-
-    /// out = squared norm of each of the m rows.
-    fn squared_row_norms(&self, out: &mut [f64]);
-
-    /// out = ‖a − μ‖² for each of the m rows a.
-    fn squared_row_distances(&self, mean: &[f64], out: &mut [f64]);
-
-    /// out += squared norm of each of the n columns.
-    fn squared_column_norms(&self, out: &mut [f64]);
-
-    /// out += squared norm of each of the n columns of A − 1μᵀ.
-    fn squared_column_distances(&self, mean: &[f64], out: &mut [f64]);
 
     /// ‖A‖²_F of the block.
     fn frobenius2(&self) -> f64;

@@ -135,8 +135,8 @@ fn certify(
     let mut sums = Sums::new(x.nrows(), x.ncols(), parameters.product);
     let (mut y_shards, mut norm_shards) = (Vec::new(), Vec::new());
     for_each_block(context, parameters, |reference, block| {
-        let y = sums.add_block(block, x, mean);
-        let shards = write_rows(context, reference, y, row_norms2(block, mean))?;
+        let (y, row_norms2) = sums.add_block(block, x, mean);
+        let shards = write_rows(context, reference, y, row_norms2)?;
         y_shards.push(shards.0);
         norm_shards.push(shards.1);
         Ok(())
@@ -188,8 +188,13 @@ impl Sums {
         }
     }
 
-    /// Adds a block; returns its rounded Y.
-    fn add_block(&mut self, block: &dyn MatrixBlock, x: &Panel, mean: Option<&OwnedMean>) -> Panel {
+    /// Adds a block; returns its rounded Y, and the squared norms of its rows.
+    fn add_block(
+        &mut self,
+        block: &dyn MatrixBlock,
+        x: &Panel,
+        mean: Option<&OwnedMean>,
+    ) -> (Panel, Vec<f64>) {
         let mut y = Panel::new(block.nrows(), x.ncols());
         let view = mean.map(OwnedMean::view);
         let certified = block.certified_normal_multiply(
@@ -202,22 +207,9 @@ impl Sums {
         add_to(self.gram.as_mut_slice(), certified.gram.as_slice());
         add_to(&mut self.rounding, &certified.rounding_error2);
         self.left.add(certified.column_sums);
-        match mean {
-            Some(mean) => block.squared_column_distances(&mean.columns, &mut self.column_norms2),
-            None => block.squared_column_norms(&mut self.column_norms2),
-        }
-        y
+        add_to(&mut self.column_norms2, &certified.column_norms2);
+        (y, certified.row_norms2)
     }
-}
-
-/// Squared norms of the rows of A, or of A − 1μᵀ.
-fn row_norms2(block: &dyn MatrixBlock, mean: Option<&OwnedMean>) -> Vec<f64> {
-    let mut norms = vec![0.0; block.nrows()];
-    match mean {
-        Some(mean) => block.squared_row_distances(&mean.columns, &mut norms),
-        None => block.squared_row_norms(&mut norms),
-    }
-    norms
 }
 
 fn write_rows(

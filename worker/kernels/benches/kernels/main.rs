@@ -112,14 +112,6 @@ fn sparse(criterion: &mut Criterion) {
             block.certified_normal_multiply(&x, None, Some(&mut wide), &mut y, &mut scratch);
         },
     );
-    let (mut rows, mut columns) = (vec![0.0; block.nrows], vec![0.0; block.ncols]);
-    let (flops, bytes) = (2 * block.nnz(), 6 * block.nnz());
-    bench(&mut group, "squared row norms", (flops, bytes), || {
-        block.squared_row_norms(&mut rows);
-    });
-    bench(&mut group, "squared column norms", (flops, bytes), || {
-        block.squared_column_norms(&mut columns);
-    });
     group.finish();
 }
 

@@ -5,7 +5,6 @@
 //! entries before multiplying: nothing cancels.
 
 mod certified;
-mod distances;
 mod gram;
 mod multiply;
 mod normal;
@@ -14,7 +13,7 @@ mod norms;
 use crate::block::{BlockError, Centering, Certified, MatrixBlock, Mean, Scratch, check_product};
 use crate::panel::Panel;
 use crate::reduce::CHUNK_ROWS;
-use crate::simd::Float;
+use crate::simd::{Float, vectorized};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -80,23 +79,33 @@ impl<'a> DenseBlock<'a> {
 
     /// Writes A − 1μᵀ, rows `rows`, in precision `T`; the difference is taken in f64.
     fn centered_rows<T: FromWide>(&self, rows: &Range<usize>, mean: Option<&[f64]>, out: &mut [T]) {
+        const AT_ONCE: usize = 64;
         let n = self.ncols.max(1);
         let pairs = out
-            .par_chunks_exact_mut(n)
-            .zip(self.rows(rows).par_chunks_exact(n));
-        pairs.with_min_len(64).for_each(|(out, row)| match mean {
-            Some(mean) => {
+            .par_chunks_mut(AT_ONCE * n)
+            .zip(self.rows(rows).par_chunks(AT_ONCE * n));
+        pairs.for_each(|(out, rows)| center(rows, n, mean, out));
+    }
+}
+
+/// Writes `rows`, n wide, less the mean.
+fn center<T: FromWide>(rows: &[f32], n: usize, mean: Option<&[f64]>, out: &mut [T]) {
+    let pairs = out.chunks_exact_mut(n).zip(rows.chunks_exact(n));
+    vectorized(
+        #[inline(always)]
+        || match mean {
+            Some(mean) => pairs.for_each(|(out, row)| {
                 for ((out, &entry), &mean) in out.iter_mut().zip(row).zip(mean) {
                     *out = T::narrow(f64::from(entry) - mean);
                 }
-            }
-            None => {
+            }),
+            None => pairs.for_each(|(out, row)| {
                 for (out, &entry) in out.iter_mut().zip(row) {
                     *out = T::of(entry);
                 }
-            }
-        });
-    }
+            }),
+        },
+    );
 }
 
 /// A precision that f64 rounds to.
@@ -164,23 +173,7 @@ impl MatrixBlock for DenseBlock<'_> {
     }
 
     fn column_sums(&self, out: &mut [f64]) {
-        norms::add_to_columns(self, out, None, |value| value);
-    }
-
-    fn squared_row_norms(&self, out: &mut [f64]) {
-        norms::squared_row_norms(self, out);
-    }
-
-    fn squared_row_distances(&self, mean: &[f64], out: &mut [f64]) {
-        distances::squared_row_distances(self, mean, out);
-    }
-
-    fn squared_column_norms(&self, out: &mut [f64]) {
-        norms::add_to_columns(self, out, None, |value| value * value);
-    }
-
-    fn squared_column_distances(&self, mean: &[f64], out: &mut [f64]) {
-        norms::add_to_columns(self, out, Some(mean), |value| value * value);
+        norms::add_to_columns(self, out);
     }
 
     fn frobenius2(&self) -> f64 {

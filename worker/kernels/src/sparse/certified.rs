@@ -1,5 +1,6 @@
 //! The normal product in f64, for the last read of A: what certifies the answer.
 
+use super::distances::squared_norms;
 use super::normal::{add_column_sums, panels};
 use super::phases::{gather_panel, pad, scatter_panel};
 use super::tiles::{self, Tiles};
@@ -68,9 +69,12 @@ pub(super) fn certified_normal_multiply(
     if let Some(owned) = owned {
         owned.store();
     }
+    let (row_norms2, column_norms2) = squared_norms(block, mean.map(|mean| mean.columns));
     Certified {
         gram: crate::tall::gram(y),
         rounding_error2,
         column_sums,
+        row_norms2,
+        column_norms2,
     }
 }

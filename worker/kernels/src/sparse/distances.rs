@@ -3,8 +3,24 @@
 use super::{SparseBlock, norms};
 use rayon::prelude::*;
 
+/// Squared norms of the rows and of the columns of A − 1μᵀ.
+pub(super) fn squared_norms(block: &SparseBlock, mean: Option<&[f64]>) -> (Vec<f64>, Vec<f64>) {
+    let (mut rows, mut columns) = (vec![0.0; block.nrows], vec![0.0; block.ncols]);
+    match mean {
+        Some(mean) => {
+            squared_row_distances(block, mean, &mut rows);
+            squared_column_distances(block, mean, &mut columns);
+        }
+        None => {
+            norms::squared_row_norms(block, &mut rows);
+            norms::add_to_columns(block, &mut columns, |value| value * value);
+        }
+    }
+    (rows, columns)
+}
+
 /// out = ‖a − μ‖² per row a: Σ v(v − 2μ) over its nonzeros, plus ‖μ‖².
-pub(super) fn squared_row_distances(block: &SparseBlock, mean: &[f64], out: &mut [f64]) {
+fn squared_row_distances(block: &SparseBlock, mean: &[f64], out: &mut [f64]) {
     assert_eq!(mean.len(), block.ncols, "one mean per column");
     assert_eq!(out.len(), block.nrows, "one entry per row");
     let mean_norm2: f64 = mean.iter().map(|mean| mean * mean).sum();
@@ -23,7 +39,7 @@ pub(super) fn squared_row_distances(block: &SparseBlock, mean: &[f64], out: &mut
 }
 
 /// out += Σ (a − μ)² = Σa² − 2μΣa + rows·μ² per column.
-pub(super) fn squared_column_distances(block: &SparseBlock, mean: &[f64], out: &mut [f64]) {
+fn squared_column_distances(block: &SparseBlock, mean: &[f64], out: &mut [f64]) {
     assert_eq!(mean.len(), block.ncols, "one mean per column");
     let (mut sums, mut squares) = (vec![0.0; block.ncols], vec![0.0; block.ncols]);
     norms::add_to_columns(block, &mut sums, |value| value);

@@ -262,22 +262,6 @@ impl MatrixBlock for SparseBlock<'_> {
         norms::add_to_columns(self, out, |value| value);
     }
 
-    fn squared_row_norms(&self, out: &mut [f64]) {
-        norms::squared_row_norms(self, out);
-    }
-
-    fn squared_row_distances(&self, mean: &[f64], out: &mut [f64]) {
-        distances::squared_row_distances(self, mean, out);
-    }
-
-    fn squared_column_norms(&self, out: &mut [f64]) {
-        norms::add_to_columns(self, out, |value| value * value);
-    }
-
-    fn squared_column_distances(&self, mean: &[f64], out: &mut [f64]) {
-        distances::squared_column_distances(self, mean, out);
-    }
-
     fn frobenius2(&self) -> f64 {
         norms::frobenius2(self)
     }

@@ -1,7 +1,7 @@
 //! Random inputs, and plain slow f64 oracles on densified matrices.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
-use rankmill_kernels::{Columns, Panel, Philox, Segment, Small, SparseBlock};
+use rankmill_kernels::{Certified, Columns, Panel, Philox, Segment, Small, SparseBlock};
 
 /// A stream of uniform numbers.
 pub struct Draw {
@@ -197,6 +197,18 @@ pub fn centered(a: &Rows, mean: &[f64]) -> Rows {
 pub fn column_means(a: &Rows, ncols: usize) -> Vec<f64> {
     let mean = |j: usize| a.iter().map(|row| row[j]).sum::<f64>() / a.len().max(1) as f64;
     (0..ncols).map(mean).collect()
+}
+
+/// Asserts that a product's squared norms of rows and columns are those of `a`, n columns wide.
+pub fn assert_norms(certified: &Certified, a: &Rows, n: usize) {
+    let squares = |rows: &Rows| -> Rows {
+        let square = |row: &Vec<f64>| vec![row.iter().map(|x| x * x).sum()];
+        rows.iter().map(square).collect()
+    };
+    let found = |norms: &[f64]| rows_of_f64(norms, norms.len(), 1);
+    assert_close(&found(&certified.row_norms2), &squares(a), 1e-12);
+    let columns = squares(&transposed(a, n));
+    assert_close(&found(&certified.column_norms2), &columns, 1e-12);
 }
 
 /// Asserts entrywise agreement within `tolerance` times (1 + the largest entry).
