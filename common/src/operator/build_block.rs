@@ -19,8 +19,8 @@ pub struct BuildBlock {
     pub ncols: u64,
     /// Width of a column segment; up to 65,536 local indices have 16 bits, above 32.
     pub segment_width: u32,
-    /// Entries of the pieces that have some in this block, in file order.
-    pub pieces: Vec<PieceEntries>,
+    /// Its entries.
+    pub entries: BlockEntries,
     /// What becomes of several entries at one place.
     pub duplicates: Duplicates,
     /// Local transforms, applied in order once duplicates are merged.
@@ -29,6 +29,30 @@ pub struct BuildBlock {
     pub statistics: Statistics,
     /// Whether values are stored or are all one.
     pub values: Values,
+}
+
+/// Where the entries of a block are, in file order within each of its rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum BlockEntries {
+    /// At their places: of the pieces that have some in this block.
+    Placed {
+        /// Sorted by block.
+        pieces: Vec<PieceEntries>,
+    },
+    /// Among others, by codes that are distances.
+    Coded {
+        /// Entries of every piece, sorted by bucket: one record batch for each.
+        pieces: Vec<ObjectRef>,
+        /// Binary logarithm of the row codes in a bucket.
+        bucket_bits: u32,
+        /// The index of every row code; see `index_ids`.
+        row_indices: ObjectRef,
+        /// The index of every column code.
+        column_indices: ObjectRef,
+        /// Entries of the block, at most.
+        count: u64,
+    },
 }
 
 /// What one piece has of a block.
@@ -99,12 +123,22 @@ pub struct BuiltBlock {
 
 impl BuildBlock {
     pub(super) fn memory(&self) -> u64 {
-        let entries: u64 = self.pieces.iter().map(|piece| piece.count).sum();
+        let (entries, tables) = match &self.entries {
+            BlockEntries::Placed { pieces } => {
+                (pieces.iter().map(|piece| piece.count).sum::<u64>(), 0)
+            }
+            BlockEntries::Coded {
+                row_indices,
+                column_indices,
+                count,
+                ..
+            } => (*count, row_indices.size + column_indices.size),
+        };
         let statistics = match self.statistics {
             Statistics::Skip => 0,
             Statistics::Collect => 64 * self.ncols,
         };
-        TASK_OVERHEAD + 40 * entries + 8 * self.rows.count + statistics
+        TASK_OVERHEAD + 40 * entries + tables + 8 * self.rows.count + statistics
     }
 }
 

@@ -27,6 +27,9 @@ pub struct EncodeEntries {
     pub row_range: Option<IdRange>,
     /// Where all column ids lie, if they are to be coded as distances.
     pub column_range: Option<IdRange>,
+    /// Binary logarithm of the row codes in a bucket, if entries are to be sorted by bucket: for
+    /// row codes that are distances.
+    pub bucket_bits: Option<u32>,
 }
 
 /// Which values make sense.
@@ -42,7 +45,8 @@ pub enum Sign {
 /// An encoded piece.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EncodedEntries {
-    /// Arrow IPC: `row: u32`, `col: u32` (codes) and, where there are values, `value: f32`.
+    /// Arrow IPC: `row: u32`, `col: u32` (codes) and, where there are values, `value: f32`; in file
+    /// order, within a bucket where they are sorted by bucket, one record batch for each.
     pub entries: ObjectRef,
     /// Number of entries.
     pub count: u64,
@@ -77,7 +81,8 @@ impl EncodedEntries {
 
 impl EncodeEntries {
     pub(super) fn memory(&self) -> u64 {
+        let sorted = self.bucket_bits.map_or(0, |_| 12);
         // Decoded ids, their sort order and the codes live side by side.
-        TASK_OVERHEAD + self.piece.bytes * 3 + self.piece.rows * 24
+        TASK_OVERHEAD + self.piece.bytes * 3 + self.piece.rows * (24 + sorted)
     }
 }

@@ -43,6 +43,8 @@ pub struct MergedIds {
     pub count: u64,
     /// Places within the shard, ascending, at which a block of rows should end.
     pub cuts: Vec<u64>,
+    /// Entries before, between and behind those places; empty where they were not counted.
+    pub entries: Vec<u64>,
 }
 
 impl MergeIds {

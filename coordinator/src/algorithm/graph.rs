@@ -21,6 +21,7 @@ use rankmill_common::operator::{
 use rankmill_common::table::{IdRange, IdTable};
 use rankmill_common::{Digest, Error, Result};
 
+use super::entries;
 use super::ids::{self, Side};
 use super::ingest;
 use super::tall::{self, Combination};
@@ -118,6 +119,7 @@ impl<'a> Edges<'a> {
                 sign: Sign::Positive,
                 row_range: range,
                 column_range: range,
+                bucket_bits: None,
             });
         let pieces = stages.run("read edges", operators.collect()).await?;
         let skipped = pieces.iter().map(|piece| piece.skipped).sum();
@@ -167,7 +169,7 @@ impl<'a> Edges<'a> {
             ncols: count,
             // One segment: the hubs that most edges lead to stay in cache by themselves.
             segment_width: count as u32,
-            pieces: ingest::of_block(&partitioned, block),
+            entries: entries::of_block(&partitioned, block),
             duplicates: layout.duplicates,
             transforms: Vec::new(),
             statistics: Statistics::Skip,

@@ -1,4 +1,5 @@
-//! From Parquet files to blocks: inspect, encode ids, merge them, sort entries, build.
+//! From Parquet files to blocks: inspect, encode ids, merge them, sort entries, build. Entries whose
+//! ids lie in narrow ranges are sorted as they are read, roughly, and find their places in `build`.
 //!
 //! The numbers of pieces, shards and blocks follow from the input alone. Blocks are addressed by
 //! the digest of what made them; a later job on the same input finds them.
@@ -6,18 +7,18 @@
 use rankmill_common::input::{DenseLayout, Ids, InputSpec, Layout, SparseLayout};
 use rankmill_common::manifest::InputFile;
 use rankmill_common::matrix::{BlockFormat, BlockRef, BlockedMatrix, RowRange};
-use rankmill_common::operator::build_block::{PieceEntries, Values};
+use rankmill_common::operator::build_block::Values;
 use rankmill_common::operator::count_ids::Ends;
 use rankmill_common::operator::encode_entries::Sign;
 use rankmill_common::operator::merge_ids::Counts;
-use rankmill_common::operator::partition_entries::Mirror;
 use rankmill_common::operator::{
     BuildBlock, BuildDenseBlock, BuiltBlock, EncodeEntries, EncodedEntries, FindMatrix, Inspect,
-    Inspection, MergedIds, PartitionEntries, PartitionedEntries, PublishMatrix,
+    Inspection, MergedIds, PublishMatrix,
 };
 use rankmill_common::table::{IdRange, IdTable, IdType};
 use rankmill_common::{Digest, Error, ObjectRef, Result};
 
+use super::entries::{bucket_bits, by_block, by_bucket};
 use super::ids::{self, Side};
 use super::transforms::{collect_if, split, transform};
 use crate::stages::Stages;
@@ -177,16 +178,6 @@ fn grown(wanted: u64, (least, most): (u64, u64)) -> u64 {
     wanted.next_power_of_two().clamp(least, most)
 }
 
-/// What the pieces have of a block.
-pub(super) fn of_block(pieces: &[PartitionedEntries], block: u32) -> Vec<PieceEntries> {
-    let entries = |piece: &PartitionedEntries| {
-        let count = *piece.counts.get(block as usize)?;
-        let entries = piece.entries.clone();
-        (count > 0).then_some(PieceEntries { entries, count })
-    };
-    pieces.iter().filter_map(entries).collect()
-}
-
 async fn sparse(
     stages: &Stages,
     input: &InputSpec,
@@ -195,6 +186,7 @@ async fn sparse(
     digest: Digest,
 ) -> Result<BlockedMatrix> {
     let ranges = ranges(layout, inspection);
+    let bucket_bits = bucket_bits(ranges);
     let operators = inspection
         .pieces(piece_rows(inspection.rows()))
         .into_iter()
@@ -205,47 +197,34 @@ async fn sparse(
             sign: Sign::Any,
             row_range: ranges[0],
             column_range: ranges[1],
+            bucket_bits,
         });
     let pieces = stages.run("read entries", operators.collect()).await?;
-    let Tables {
-        row_ids,
-        column_ids,
-        blocks,
-        indices,
-    } = match &layout.ids {
+    let tables = match &layout.ids {
         Ids::Dictionary => dictionaries(stages, inspection, ranges, &pieces, digest).await?,
         Ids::Dense { shape } => dense_ids(inspection, &pieces, *shape),
     };
-    let ncols = column_ids.count();
-    if ncols > u64::from(u32::MAX) || row_ids.count() > u64::from(u32::MAX) {
+    let (nrows, ncols) = (tables.row_ids.count(), tables.column_ids.count());
+    if ncols > u64::from(u32::MAX) || nrows > u64::from(u32::MAX) {
         return Err(Error::invalid_input(format!(
-            "the matrix would be {}×{ncols}; at most 4,294,967,295 rows and columns are possible",
-            row_ids.count()
+            "the matrix would be {nrows}×{ncols}; at most 4,294,967,295 rows and columns are possible",
         )));
     }
     let skipped = pieces.iter().map(|piece| piece.skipped).sum();
     let entries: u64 = pieces.iter().map(|piece| piece.count).sum();
-    let width = segment_width(ncols, entries, row_ids.count());
-    let operators = pieces.iter().map(|piece| PartitionEntries {
-        piece: piece.clone(),
-        row_ids: row_ids.clone(),
-        column_ids: column_ids.clone(),
-        row_indices: indices[0].clone(),
-        column_indices: indices[1].clone(),
-        blocks: blocks.clone(),
-        order: None,
-        mirror: Mirror::Off,
-    });
-    let partitioned = stages.run("sort entries", operators.collect()).await?;
-    stages.release(pieces.iter().flat_map(EncodedEntries::objects));
-    stages.release(indices.iter().flatten());
+    let width = segment_width(ncols, entries, nrows);
+    let sorted = match bucket_bits {
+        Some(bucket_bits) => by_bucket(&pieces, &tables, bucket_bits)?,
+        None => by_block(stages, &pieces, &tables).await?,
+    };
     let (local, global) = split(&layout.transforms);
-    let operators = (0..).zip(&blocks).map(|(block, rows)| BuildBlock {
+    let blocks = (0..).zip(&tables.blocks).zip(sorted.entries);
+    let operators = blocks.map(|((block, share), entries)| BuildBlock {
         block,
-        rows: *rows,
+        rows: share.rows,
         ncols,
         segment_width: width,
-        pieces: of_block(&partitioned, block),
+        entries,
         duplicates: layout.duplicates,
         transforms: local.clone(),
         statistics: collect_if(!global.is_empty()),
@@ -265,9 +244,9 @@ async fn sparse(
         // Only what the last transform makes outlives the job.
         false => stages.run("build blocks", operators.collect()).await?,
     };
-    stages.release(partitioned.iter().map(|piece| &piece.entries));
-    let built = transform(stages, built, global, (row_ids.count(), ncols), digest).await?;
-    let ids = (row_ids, column_ids);
+    stages.release(&sorted.scratch);
+    let built = transform(stages, built, global, (nrows, ncols), digest).await?;
+    let ids = (tables.row_ids, tables.column_ids);
     Ok(assemble(
         digest,
         BlockFormat::Sparse,
@@ -279,12 +258,20 @@ async fn sparse(
 }
 
 /// What entries are looked up in.
-struct Tables {
-    row_ids: IdTable,
-    column_ids: IdTable,
-    blocks: Vec<RowRange>,
+pub(super) struct Tables {
+    pub(super) row_ids: IdTable,
+    pub(super) column_ids: IdTable,
+    pub(super) blocks: Vec<Share>,
     /// The index of every code, where codes are distances.
-    indices: [Option<ObjectRef>; 2],
+    pub(super) indices: [Option<ObjectRef>; 2],
+}
+
+/// What a block has of the matrix.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Share {
+    pub(super) rows: RowRange,
+    /// Entries, at most, where they were counted.
+    pub(super) entries: u64,
 }
 
 /// Where ids lie, if they are to be coded as distances.
@@ -350,17 +337,25 @@ async fn dictionaries(
 }
 
 /// Blocks end where the id shards say that enough entries have come together.
-fn block_rows(shards: &[MergedIds]) -> Vec<RowRange> {
-    let (mut ranges, mut start, mut offset) = (Vec::new(), 0, 0);
+fn block_rows(shards: &[MergedIds]) -> Vec<Share> {
+    let (mut shares, mut start, mut offset, mut entries) = (Vec::new(), 0, 0, 0);
+    let mut push = |start: u64, end: u64, entries: u64| {
+        let mut ranges = Vec::new();
+        push_block(&mut ranges, start, end);
+        shares.extend(ranges.into_iter().map(|rows| Share { rows, entries }));
+    };
     for shard in shards {
+        let mut between = shard.entries.iter();
         for cut in &shard.cuts {
-            push_block(&mut ranges, start, offset + cut);
-            start = offset + cut;
+            entries += between.next().unwrap_or(&0);
+            push(start, offset + cut, entries);
+            (start, entries) = (offset + cut, 0);
         }
+        entries += between.next().unwrap_or(&0);
         offset += shard.count;
     }
-    push_block(&mut ranges, start, offset);
-    ranges
+    push(start, offset, entries);
+    shares
 }
 
 /// Blocks of `nrows` rows that end at `cuts`, or before where they would have too many rows.
@@ -406,7 +401,10 @@ fn dense_ids(
     Tables {
         row_ids: range(inspection.row_id_type, nrows),
         column_ids: range(inspection.column_id_type, ncols),
-        blocks: RowRange::cut(nrows, nrows.div_ceil(blocks)),
+        blocks: RowRange::cut(nrows, nrows.div_ceil(blocks))
+            .into_iter()
+            .map(|rows| Share { rows, entries: 0 })
+            .collect(),
         indices: [None, None],
     }
 }

@@ -7,28 +7,21 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use rankmill_common::operator::count_ids::{CountIds, CountedIds, Ends};
-use rankmill_common::{Error, Result};
+use rankmill_common::{Error, ObjectRef, Result};
 use rayon::prelude::*;
 
 use super::partition_entries::entries_of;
 use crate::context::TaskContext;
 use crate::storage::ipc::{IpcFile, write_batch};
+use crate::stripes::gather::Entries;
 
 pub(crate) fn run(context: &TaskContext, operator: &CountIds) -> Result<CountedIds> {
-    let files = operator
-        .entries
-        .iter()
-        .map(|object| IpcFile::open(context, object))
-        .collect::<Result<Vec<_>>>()?;
-    let batches: Vec<(&IpcFile, usize)> = files
-        .iter()
-        .flat_map(|file| (0..file.len()).map(move |batch| (file, batch)))
-        .collect();
     let lanes = rayon::current_num_threads().clamp(1, CountIds::LANES as usize);
-    let share = batches.len().div_ceil(lanes).max(1);
-    let tables: Vec<Vec<u32>> = batches
+    let share = operator.entries.len().div_ceil(lanes).max(1);
+    let tables: Vec<Vec<u32>> = operator
+        .entries
         .par_chunks(share)
-        .map(|batches| table(context, operator, batches))
+        .map(|entries| table(context, operator, entries))
         .collect::<Result<_>>()?;
     let mut tables = tables.into_iter();
     let mut total = tables
@@ -48,25 +41,27 @@ pub(crate) fn run(context: &TaskContext, operator: &CountIds) -> Result<CountedI
     })
 }
 
-fn table(
-    context: &TaskContext,
-    operator: &CountIds,
-    batches: &[(&IpcFile, usize)],
-) -> Result<Vec<u32>> {
+/// Counts of some pieces, one after the other: what is mapped counts as memory.
+fn table(context: &TaskContext, operator: &CountIds, pieces: &[ObjectRef]) -> Result<Vec<u32>> {
     let mut table = vec![0u32; operator.span as usize];
-    for (file, batch) in batches {
+    for piece in pieces {
         context.check_cancelled()?;
-        let batch = file.batch(*batch)?;
-        let entries = entries_of(&batch)?;
-        let (rows, columns) = match operator.ends {
-            Ends::Rows => (entries.rows, &[][..]),
-            Ends::Columns => (&[][..], entries.cols),
-            Ends::Both => (entries.rows, entries.cols),
-        };
-        for &code in rows.iter().chain(columns) {
-            let slot = table.get_mut(code as usize);
-            *slot.ok_or_else(|| Error::internal(format!("code {code} of {}", operator.span)))? += 1;
+        for batch in IpcFile::open(context, piece)?.batches() {
+            count(operator, &entries_of(&batch?)?, &mut table)?;
         }
     }
     Ok(table)
+}
+
+fn count(operator: &CountIds, entries: &Entries<'_>, table: &mut [u32]) -> Result<()> {
+    let (rows, columns) = match operator.ends {
+        Ends::Rows => (entries.rows, &[][..]),
+        Ends::Columns => (&[][..], entries.cols),
+        Ends::Both => (entries.rows, entries.cols),
+    };
+    for &code in rows.iter().chain(columns) {
+        let slot = table.get_mut(code as usize);
+        *slot.ok_or_else(|| Error::internal(format!("code {code} of {}", operator.span)))? += 1;
+    }
+    Ok(())
 }

@@ -18,6 +18,7 @@ use crate::ids::column::{EncodedColumn, IdColumn, drop_items};
 use crate::ids::id_type;
 use crate::storage::input::{Defect, PieceReader, append_f32, nulls};
 use crate::storage::ipc::{IpcWriter, write_batch};
+use crate::stripes::bucket::{count_buckets, sort_by_bucket};
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1 << 16;
@@ -264,11 +265,15 @@ fn dictionary(
     let cols = cols?.map_err(|place| outside(place, &names[1]))?;
     let (rows, row_codes, row_ids) = rows.write(context, "row_ids.arrow")?;
     let (cols, column_codes, column_ids) = cols.write(context, "column_ids.arrow")?;
+    let triplets = Triplets { rows, cols, values };
     Ok(EncodedEntries {
-        count: rows.len() as u64,
+        count: triplets.rows.len() as u64,
         row_codes,
         column_codes,
-        entries: write_entries(context, rows, cols, values)?,
+        entries: match operator.bucket_bits {
+            Some(bits) => triplets.write_by_bucket(context, bits, row_codes)?,
+            None => triplets.write(context)?,
+        },
         row_ids,
         column_ids,
         skipped,
@@ -319,7 +324,7 @@ fn dense(
         count: rows.len() as u64,
         row_codes: codes(&rows),
         column_codes: codes(&cols),
-        entries: write_entries(context, rows, cols, values)?,
+        entries: Triplets { rows, cols, values }.write(context)?,
         row_ids: None,
         column_ids: None,
         skipped,
@@ -370,24 +375,59 @@ pub(super) fn entries_batch(
     RecordBatch::try_new(Arc::clone(schema), arrays).map_err(|e| Error::internal(e.to_string()))
 }
 
-fn write_entries(
-    context: &TaskContext,
+/// Entries by codes.
+struct Triplets {
     rows: Vec<u32>,
     cols: Vec<u32>,
     values: Option<Vec<f32>>,
-) -> Result<ObjectRef> {
-    let schema = entries_schema(values.is_some());
-    let mut writer = IpcWriter::create(context, "entries.arrow", &schema)?;
-    let count = rows.len();
-    let (rows, cols) = (ScalarBuffer::from(rows), ScalarBuffer::from(cols));
-    let values = values.map(ScalarBuffer::from);
-    for first in (0..count).step_by(ENTRIES_PER_BATCH) {
-        let length = ENTRIES_PER_BATCH.min(count - first);
-        let values = values.as_ref().map(|values| values.slice(first, length));
-        let (rows, cols) = (rows.slice(first, length), cols.slice(first, length));
-        writer.write(&entries_batch(&schema, rows, cols, values)?)?;
+}
+
+impl Triplets {
+    /// In the order that they have.
+    fn write(self, context: &TaskContext) -> Result<ObjectRef> {
+        let count = self.rows.len();
+        let starts = (0..count).step_by(ENTRIES_PER_BATCH);
+        let lengths = starts.map(|start| ENTRIES_PER_BATCH.min(count - start));
+        self.write_batches(context, lengths)
     }
-    writer.finish()
+
+    /// Sorted by bucket, 2 to the power of `bits` of the row codes below `codes` each.
+    fn write_by_bucket(self, context: &TaskContext, bits: u32, codes: u64) -> Result<ObjectRef> {
+        let bucket = |row: &u32| (row >> bits) as usize;
+        let buckets = codes.div_ceil(1 << bits) as usize;
+        let counts = count_buckets(&self.rows, buckets, bucket);
+        let lengths: Vec<usize> = (0..buckets)
+            .map(|bucket| counts.iter().map(|counts| counts[bucket]).sum())
+            .collect();
+        let sorted = Self {
+            cols: sort_by_bucket(&self.cols, &self.rows, &counts, bucket),
+            values: self
+                .values
+                .as_ref()
+                .map(|values| sort_by_bucket(values, &self.rows, &counts, bucket)),
+            rows: sort_by_bucket(&self.rows, &self.rows, &counts, bucket),
+        };
+        sorted.write_batches(context, lengths.into_iter())
+    }
+
+    fn write_batches(
+        self,
+        context: &TaskContext,
+        lengths: impl Iterator<Item = usize>,
+    ) -> Result<ObjectRef> {
+        let schema = entries_schema(self.values.is_some());
+        let mut writer = IpcWriter::create(context, "entries.arrow", &schema)?;
+        let (rows, cols) = (ScalarBuffer::from(self.rows), ScalarBuffer::from(self.cols));
+        let values = self.values.map(ScalarBuffer::from);
+        let mut first = 0;
+        for length in lengths {
+            let values = values.as_ref().map(|values| values.slice(first, length));
+            let (rows, cols) = (rows.slice(first, length), cols.slice(first, length));
+            writer.write(&entries_batch(&schema, rows, cols, values)?)?;
+            first += length;
+        }
+        writer.finish()
+    }
 }
 
 #[cfg(test)]

@@ -14,17 +14,17 @@ use crate::storage::ipc::{IpcFile, write_batch};
 use crate::storage::order::Order;
 
 /// The index of a code that no entry has.
-const NONE: u32 = u32::MAX;
+pub(super) const NO_INDEX: u32 = u32::MAX;
 
 pub(crate) fn run(context: &TaskContext, operator: &IndexIds) -> Result<IndexedIds> {
     let IdTable::Dictionary { shards, .. } = &operator.ids else {
         return Err(Error::internal("indices of ids without an id table"));
     };
-    if operator.ids.count() >= u64::from(NONE) {
+    if operator.ids.count() >= u64::from(NO_INDEX) {
         return Err(Error::internal("indices of 2^32 ids"));
     }
     let order = Order::open(context, operator.order.as_ref(), operator.ids.count())?;
-    let mut indices = vec![NONE; operator.range.span as usize];
+    let mut indices = vec![NO_INDEX; operator.range.span as usize];
     let mut place = 0;
     for shard in shards {
         for batch in IpcFile::open(context, &shard.object)?.batches() {

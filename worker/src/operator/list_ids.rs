@@ -26,13 +26,14 @@ pub(crate) fn run(context: &TaskContext, operator: &ListIds) -> Result<MergedIds
             counts.push(count);
         }
     }
-    let cuts = operator
+    let (cuts, entries) = operator
         .block_entries
-        .map_or_else(Vec::new, |entries| cuts(&counts, entries));
+        .map_or_else(Default::default, |entries| cuts(&counts, entries));
     Ok(MergedIds {
         object: write(context, operator, &keys, &counts)?,
         count: keys.len() as u64,
         cuts,
+        entries,
     })
 }
 
@@ -55,17 +56,19 @@ fn sums(context: &TaskContext, operator: &ListIds) -> Result<Vec<u64>> {
     Ok(sums)
 }
 
-/// Places at which enough entries have come together for a block.
-fn cuts(counts: &[u64], block_entries: u64) -> Vec<u64> {
-    let (mut cuts, mut entries) = (Vec::new(), 0);
+/// Places at which enough entries have come together for a block, and how many have.
+fn cuts(counts: &[u64], block_entries: u64) -> (Vec<u64>, Vec<u64>) {
+    let (mut cuts, mut between, mut entries) = (Vec::new(), Vec::new(), 0);
     for (place, count) in counts.iter().enumerate() {
         if entries >= block_entries.max(1) {
             cuts.push(place as u64);
+            between.push(entries);
             entries = 0;
         }
         entries += count;
     }
-    cuts
+    between.push(entries);
+    (cuts, between)
 }
 
 fn write(

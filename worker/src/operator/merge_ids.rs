@@ -237,6 +237,7 @@ impl<'a> Shard<'a> {
             object: self.writer.finish()?,
             count: self.count,
             cuts: self.cuts,
+            entries: Vec::new(),
         })
     }
 }

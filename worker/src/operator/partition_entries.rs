@@ -84,7 +84,8 @@ impl Lookup {
         match (ids, indices, table) {
             (None, None, IdTable::Range { count, .. }) => Ok(Self::Identity(*count)),
             (None, Some(indices), IdTable::Dictionary { .. }) => {
-                Self::shared(context, indices, table.count())
+                // The numbering is in it already.
+                Ok(Self::Shared(index_table(context, indices)?, table.count()))
             }
             (Some(ids), None, IdTable::Dictionary { .. }) => {
                 let mut own = look_up(context, ids, table)?;
@@ -101,16 +102,6 @@ impl Lookup {
         }
     }
 
-    /// The table of all codes; the numbering is in it already.
-    fn shared(context: &TaskContext, indices: &ObjectRef, count: u64) -> Result<Self> {
-        let batch = IpcFile::open(context, indices)?.batch(0)?;
-        let indices = batch
-            .column_by_name("index")
-            .and_then(|column| column.as_primitive_opt::<UInt32Type>())
-            .ok_or_else(|| Error::internal("a table of indices without indices"))?;
-        Ok(Self::Shared(indices.clone(), count))
-    }
-
     fn view<'a>(&'a self, order: &'a Order) -> View<'a> {
         let (table, count) = match self {
             Self::Identity(count) => (order.indices(), *count),
@@ -119,6 +110,16 @@ impl Lookup {
         };
         View { table, count }
     }
+}
+
+/// The index of every code; see `index_ids`.
+pub(super) fn index_table(context: &TaskContext, indices: &ObjectRef) -> Result<UInt32Array> {
+    let batch = IpcFile::open(context, indices)?.batch(0)?;
+    let column = batch.column_by_name("index");
+    column
+        .and_then(|column| column.as_primitive_opt::<UInt32Type>())
+        .cloned()
+        .ok_or_else(|| Error::internal("a table of indices without indices"))
 }
 
 /// Index of every code.
@@ -430,5 +431,10 @@ pub(super) fn entries_of(batch: &RecordBatch) -> Result<Entries<'_>> {
         .column_by_name("value")
         .and_then(|column| column.as_primitive_opt::<Float32Type>())
         .map(|values| &values.values()[..]);
-    Ok(Entries { rows, cols, values })
+    Ok(Entries {
+        rows,
+        cols,
+        values,
+        codes: None,
+    })
 }

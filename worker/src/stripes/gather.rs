@@ -22,6 +22,62 @@ pub(crate) struct Entries<'a> {
     pub(crate) cols: &'a [u32],
     /// Absent where all are one.
     pub(crate) values: Option<&'a [f32]>,
+    /// What rows and columns stand for, where they are codes; then other blocks' entries may be
+    /// among them.
+    pub(crate) codes: Option<Codes<'a>>,
+}
+
+/// What codes stand for.
+#[derive(Clone, Copy)]
+pub(crate) struct Codes<'a> {
+    /// The row of every row code.
+    pub(crate) rows: &'a [u32],
+    /// The column of every column code; absent where codes are columns.
+    pub(crate) cols: Option<&'a [u32]>,
+    /// Rows of the block.
+    pub(crate) first_row: u32,
+    pub(crate) nrows: u32,
+}
+
+impl Codes<'_> {
+    /// The row within the block.
+    fn row(&self, code: u32) -> Option<u32> {
+        let row = self.rows[code as usize].wrapping_sub(self.first_row);
+        (row < self.nrows).then_some(row)
+    }
+}
+
+impl Entries<'_> {
+    /// Calls `visit` with the row of each entry of the block.
+    fn each_row(&self, mut visit: impl FnMut(u32)) {
+        match self.codes {
+            None => self.rows.iter().for_each(|&row| visit(row)),
+            Some(codes) => {
+                let rows = self.rows.iter().filter_map(|&row| codes.row(row));
+                rows.for_each(visit);
+            }
+        }
+    }
+
+    /// Calls `visit` with the place among these of each entry of the block, its row and its column.
+    fn each(&self, mut visit: impl FnMut(usize, u32, u32)) {
+        let entries = self.rows.iter().zip(self.cols).enumerate();
+        match self.codes {
+            None => entries.for_each(|(place, (&row, &col))| visit(place, row, col)),
+            Some(codes) => {
+                let of_block = entries.filter_map(|(place, (&row, &col))| {
+                    codes.row(row).map(|row| (place, row, col))
+                });
+                match codes.cols {
+                    None => of_block.for_each(|(place, row, col)| visit(place, row, col)),
+                    Some(cols) => {
+                        of_block
+                            .for_each(|(place, row, col)| visit(place, row, cols[col as usize]));
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// What becomes of the entries.
@@ -29,6 +85,8 @@ pub(crate) struct Recipe<'a> {
     /// Row of the matrix that is the block's first.
     pub(crate) first_row: u64,
     pub(crate) nrows: usize,
+    /// Entries, at most: how many stripes there are.
+    pub(crate) entries: u64,
     pub(crate) duplicates: Duplicates,
     pub(crate) transforms: &'a [RowTransform<'a>],
 }
@@ -40,12 +98,11 @@ pub(crate) fn stripes(
     sources: &[Entries<'_>],
     recipe: &Recipe<'_>,
 ) -> Result<Vec<Stripe>, RowError> {
-    let total: usize = sources.iter().map(|source| source.rows.len()).sum();
-    let shift = rows_shift(recipe.nrows as u64, total as u64);
+    let shift = rows_shift(recipe.nrows as u64, recipe.entries);
     let count = recipe.nrows.div_ceil(1 << shift);
     let chunks = chunks(sources);
     let has_values = sources.iter().any(|source| source.values.is_some());
-    let sorted = sort_by_stripe(&chunks, shift, count, total, has_values);
+    let sorted = sort_by_stripe(&chunks, shift, count, has_values);
     let stripes: Vec<Result<Stripe, RowError>> = (0..count)
         .into_par_iter()
         .map(|stripe| {
@@ -74,6 +131,7 @@ fn chunks<'a>(sources: &[Entries<'a>]) -> Vec<Entries<'a>> {
                 rows: &source.rows[span.clone()],
                 cols: &source.cols[span.clone()],
                 values: source.values.map(|values| &values[span]),
+                codes: source.codes,
             }
         })
     };
@@ -88,20 +146,12 @@ struct Sorted {
     starts: Vec<usize>,
 }
 
-fn sort_by_stripe(
-    chunks: &[Entries<'_>],
-    shift: u32,
-    stripes: usize,
-    total: usize,
-    has_values: bool,
-) -> Sorted {
+fn sort_by_stripe(chunks: &[Entries<'_>], shift: u32, stripes: usize, has_values: bool) -> Sorted {
     let counts: Vec<Vec<usize>> = chunks
         .par_iter()
         .map(|chunk| {
             let mut counts = vec![0; stripes];
-            for &row in chunk.rows {
-                counts[(row >> shift) as usize] += 1;
-            }
+            chunk.each_row(|row| counts[(row >> shift) as usize] += 1);
             counts
         })
         .collect();
@@ -110,6 +160,7 @@ fn sort_by_stripe(
         let count: usize = counts.iter().map(|counts| counts[stripe]).sum();
         starts[stripe + 1] = starts[stripe] + count;
     }
+    let total = starts[stripes];
     let mut keys = vec![0u64; total];
     let mut values = vec![0f32; if has_values { total } else { 0 }];
     let key_parts = shares(&mut keys, &counts, stripes);
@@ -121,7 +172,7 @@ fn sort_by_stripe(
     chunks.par_iter().zip(key_parts).zip(value_parts).for_each(
         |((chunk, mut keys), mut values)| {
             let mut next = vec![0usize; stripes];
-            for (place, (&row, &col)) in chunk.rows.iter().zip(chunk.cols).enumerate() {
+            chunk.each(|place, row, col| {
                 let stripe = (row >> shift) as usize;
                 let target = next[stripe];
                 next[stripe] += 1;
@@ -129,7 +180,7 @@ fn sort_by_stripe(
                 if has_values {
                     values[stripe][target] = chunk.values.map_or(1.0, |values| values[place]);
                 }
-            }
+            });
         },
     );
     Sorted {

@@ -4,6 +4,7 @@
 //! the block alone, and every sum is taken stripe by stripe in order, so no number depends on the
 //! threads.
 
+pub(crate) mod bucket;
 pub(crate) mod gather;
 pub(crate) mod rows;
 mod sort;

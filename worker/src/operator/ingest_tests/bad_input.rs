@@ -252,6 +252,7 @@ fn a_file_that_changes_under_the_job_is_refused() {
         sign: Sign::Any,
         row_range: None,
         column_range: None,
+        bucket_bits: None,
     };
     encode_entries::run(&workshop.context(), &operator).expect("unchanged");
     with_values(&workshop, floats(vec![Some(2.0); 6]));
@@ -284,6 +285,7 @@ fn an_id_that_the_footer_denies_is_named() {
         sign: Sign::Any,
         row_range: Some(range),
         column_range: Some(IdRange { span: 10, ..range }),
+        bucket_bits: None,
     };
     let error = encode_entries::run(&workshop.context(), &operator).expect_err("9 is outside");
     assert_eq!(error.kind, ErrorKind::InvalidInput);

@@ -162,6 +162,7 @@ proptest! {
             block_entries: cut.1,
             shards: cut.2,
             segment_width: cut.3,
+            bucket_bits: None,
         };
         let ingested = workshop.ingest(&input, cut).expect("ingest");
         let found = workshop.entries(&ingested);
@@ -196,6 +197,7 @@ fn bytes_do_not_depend_on_the_number_of_threads() {
         block_entries: 60_000,
         shards: 2,
         segment_width: 1000,
+        bucket_bits: None,
     };
     let digests = |threads| {
         let ingested = in_pool(threads, || workshop.ingest(&input, cut)).expect("ingest");
@@ -293,6 +295,7 @@ fn narrow_and_wide_integers_make_the_same_matrix() {
             block_entries: 500,
             shards: 3,
             segment_width: 128,
+            bucket_bits: Some(5),
         };
         let ingested = workshop
             .ingest(&triplets(&path, false), cut)
@@ -305,6 +308,35 @@ fn narrow_and_wide_integers_make_the_same_matrix() {
         ((near(row), near(col)), value)
     });
     assert_eq!(ingest(1), wide.collect());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn entries_sorted_as_they_are_read_make_the_same_blocks(
+        entries in prop::collection::vec((-90i32..400, -5i32..30, 0u8..9), 1..400),
+        bits in 0u32..8,
+        (piece_rows, block_entries) in (5u64..150, 1u64..80),
+        duplicates in any_duplicates(),
+        transforms in any_transforms(),
+    ) {
+        let rows: Int32Array = entries.iter().map(|entry| Some(entry.0 - entry.0 % 3)).collect();
+        let cols: Int64Array = entries.iter().map(|entry| Some(i64::from(2 * entry.1))).collect();
+        let values: Float64Array = entries.iter().map(|entry| Some(f64::from(entry.2))).collect();
+        let columns: [(&str, ArrayRef); 3] =
+            [("r", Arc::new(rows)), ("c", Arc::new(cols)), ("v", Arc::new(values))];
+        let workshop = Workshop::new();
+        let mut input = triplets(&workshop.parquet("a.parquet", &columns, 70), true);
+        sparse(&mut input).duplicates = duplicates;
+        sparse(&mut input).transforms = transforms;
+        let digests = |bucket_bits| {
+            let cut = Cut { piece_rows, block_entries, shards: 2, segment_width: 16, bucket_bits };
+            let blocks = workshop.ingest(&input, cut).expect("ingest").blocks;
+            blocks.into_iter().map(|built| built.block.object.digest).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(digests(Some(bits)), digests(None));
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ use rankmill_common::input::{
     Duplicates, Ids, InputSpec, Layout, OnBadRow, SparseLayout, Transform,
 };
 use rankmill_common::matrix::{BlockFormat, RowRange};
-use rankmill_common::operator::build_block::{PieceEntries, Statistics, Values};
+use rankmill_common::operator::build_block::{BlockEntries, PieceEntries, Statistics, Values};
 use rankmill_common::operator::count_ids::Ends;
 use rankmill_common::operator::encode_entries::Sign;
 use rankmill_common::operator::merge_ids::Counts;
@@ -62,6 +62,8 @@ struct Cut {
     block_entries: u64,
     shards: u32,
     segment_width: u32,
+    /// Whether entries of narrow ids are sorted as they are read, and how.
+    bucket_bits: Option<u32>,
 }
 
 const COARSE: Cut = Cut {
@@ -69,6 +71,7 @@ const COARSE: Cut = Cut {
     block_entries: 1 << 22,
     shards: 1,
     segment_width: 1 << 16,
+    bucket_bits: Some(4),
 };
 
 /// An ingested sparse matrix.
@@ -144,6 +147,7 @@ impl Workshop {
         let inspection = self.inspect(input)?;
         let mut pieces = Vec::new();
         let ranges = ranges(&inspection, layout);
+        let are_narrow = ranges.iter().all(Option::is_some);
         for piece in inspection.pieces(cut.piece_rows) {
             let operator = EncodeEntries {
                 piece,
@@ -152,44 +156,45 @@ impl Workshop {
                 sign: Sign::Any,
                 row_range: ranges[0],
                 column_range: ranges[1],
+                bucket_bits: cut.bucket_bits.filter(|_| are_narrow),
             };
             pieces.push(encode_entries::run(&self.context(), &operator)?);
         }
         let (row_ids, column_ids, blocks) = self.tables(&inspection, &pieces, layout, cut)?;
         let skipped = pieces.iter().map(|piece| piece.skipped).sum();
-        let mut partitioned = Vec::new();
-        for piece in pieces {
-            let operator = PartitionEntries {
-                piece,
-                row_ids: row_ids.clone(),
-                column_ids: column_ids.clone(),
-                row_indices: self.indices(ranges[0], &row_ids)?,
-                column_indices: self.indices(ranges[1], &column_ids)?,
-                blocks: blocks.clone(),
-                order: None,
-                mirror: Mirror::Off,
-            };
-            partitioned.push(partition_entries::run(&self.context(), &operator)?);
-        }
+        let indices = [
+            self.indices(ranges[0], &row_ids)?,
+            self.indices(ranges[1], &column_ids)?,
+        ];
+        let entries = match (cut.bucket_bits, indices) {
+            (Some(bucket_bits), [Some(row_indices), Some(column_indices)]) => {
+                let coded = BlockEntries::Coded {
+                    count: pieces.iter().map(|piece| piece.count).sum(),
+                    pieces: pieces.into_iter().map(|piece| piece.entries).collect(),
+                    bucket_bits,
+                    row_indices,
+                    column_indices,
+                };
+                vec![coded; blocks.len()]
+            }
+            (_, indices) => {
+                let tables = (&row_ids, &column_ids);
+                self.partition(&pieces, tables, &indices, &blocks)?
+            }
+        };
         let ncols = column_ids.count();
         let first_global = layout.transforms.iter().position(|t| !t.is_local());
         let (local, global) = layout
             .transforms
             .split_at(first_global.unwrap_or(layout.transforms.len()));
         let mut built = Vec::new();
-        for (block, &rows) in (0..).zip(&blocks) {
+        for ((block, &rows), entries) in (0..).zip(&blocks).zip(entries) {
             let operator = BuildBlock {
                 block,
                 rows,
                 ncols,
                 segment_width: cut.segment_width,
-                pieces: partitioned
-                    .iter()
-                    .map(|piece| PieceEntries {
-                        entries: piece.entries.clone(),
-                        count: piece.counts[block as usize],
-                    })
-                    .collect(),
+                entries,
                 duplicates: layout.duplicates,
                 transforms: local.to_vec(),
                 statistics: if global.is_empty() {
@@ -214,6 +219,40 @@ impl Workshop {
             column_ids,
             skipped,
         })
+    }
+
+    /// Looks entries up and sorts them by block; what each block has.
+    fn partition(
+        &self,
+        pieces: &[EncodedEntries],
+        (row_ids, column_ids): (&IdTable, &IdTable),
+        [row_indices, column_indices]: &[Option<ObjectRef>; 2],
+        blocks: &[RowRange],
+    ) -> Result<Vec<BlockEntries>> {
+        let mut partitioned = Vec::new();
+        for piece in pieces {
+            let operator = PartitionEntries {
+                piece: piece.clone(),
+                row_ids: row_ids.clone(),
+                column_ids: column_ids.clone(),
+                row_indices: row_indices.clone(),
+                column_indices: column_indices.clone(),
+                blocks: blocks.to_vec(),
+                order: None,
+                mirror: Mirror::Off,
+            };
+            partitioned.push(partition_entries::run(&self.context(), &operator)?);
+        }
+        let of_block = |block: usize| BlockEntries::Placed {
+            pieces: partitioned
+                .iter()
+                .map(|piece| PieceEntries {
+                    entries: piece.entries.clone(),
+                    count: piece.counts[block],
+                })
+                .collect(),
+        };
+        Ok((0..blocks.len()).map(of_block).collect())
     }
 
     fn transform(
