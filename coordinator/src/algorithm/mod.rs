@@ -1,9 +1,9 @@
 //! Algorithms: async functions over operators that read like the papers they come from.
 //!
 //! One file per job kind (`svd`, `page_rank`, `ppr`, `ppr_index`) and per way of doing it (`lanczos`, `gram`,
-//! `subspace`, `sketch`), with the pieces they share: `ingest` (files to blocks), `ids` (id tables), `entries` (of pieces, to blocks), `graph` (edges to
-//! blocks), `operand` (reads of A), `tall` (linear combinations in shards), `factors` (from right
-//! vectors to files). No I/O, no clock; the same answers always lead to the same questions.
+//! `subspace`, `sketch`), with the pieces they share: `ingest` (files to blocks), `ids` (id tables),
+//! `entries` (of pieces, on their way into blocks), `graph` (edges to blocks), `operand` (reads of A),
+//! `tall` (linear combinations in shards), `factors` (from right vectors to files). No I/O, no clock; the same answers always lead to the same questions.
 
 mod convergence;
 mod entries;

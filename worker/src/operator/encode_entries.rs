@@ -18,7 +18,7 @@ use crate::ids::column::{EncodedColumn, IdColumn, drop_items};
 use crate::ids::id_type;
 use crate::storage::input::{Defect, PieceReader, append_f32, nulls};
 use crate::storage::ipc::{IpcWriter, write_batch};
-use crate::stripes::bucket::{count_buckets, sort_by_bucket};
+use crate::stripes::bucket::{bucket_sizes, chunks, count_buckets, sort_by_bucket};
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1 << 16;
@@ -347,7 +347,7 @@ fn write_ids(context: &TaskContext, name: &str, column: &EncodedColumn) -> Resul
 }
 
 /// The schema of entries.
-pub(super) fn entries_schema(values: bool) -> SchemaRef {
+fn entries_schema(values: bool) -> SchemaRef {
     let mut fields = vec![
         Field::new("row", DataType::UInt32, false),
         Field::new("col", DataType::UInt32, false),
@@ -359,7 +359,7 @@ pub(super) fn entries_schema(values: bool) -> SchemaRef {
 }
 
 /// One batch of entries.
-pub(super) fn entries_batch(
+fn entries_batch(
     schema: &SchemaRef,
     rows: ScalarBuffer<u32>,
     cols: ScalarBuffer<u32>,
@@ -375,11 +375,11 @@ pub(super) fn entries_batch(
     RecordBatch::try_new(Arc::clone(schema), arrays).map_err(|e| Error::internal(e.to_string()))
 }
 
-/// Entries by codes.
-struct Triplets {
-    rows: Vec<u32>,
-    cols: Vec<u32>,
-    values: Option<Vec<f32>>,
+/// Entries, by codes or by places.
+pub(super) struct Triplets {
+    pub(super) rows: Vec<u32>,
+    pub(super) cols: Vec<u32>,
+    pub(super) values: Option<Vec<f32>>,
 }
 
 impl Triplets {
@@ -396,21 +396,18 @@ impl Triplets {
         let bucket = |row: &u32| (row >> bits) as usize;
         let buckets = codes.div_ceil(1 << bits) as usize;
         let counts = count_buckets(&self.rows, buckets, bucket);
-        let lengths: Vec<usize> = (0..buckets)
-            .map(|bucket| counts.iter().map(|counts| counts[bucket]).sum())
-            .collect();
         let sorted = Self {
-            cols: sort_by_bucket(&self.cols, &self.rows, &counts, bucket),
+            rows: sort_by_bucket(&chunks(&self.rows, &self.rows), &counts, bucket),
+            cols: sort_by_bucket(&chunks(&self.cols, &self.rows), &counts, bucket),
             values: self
                 .values
-                .as_ref()
-                .map(|values| sort_by_bucket(values, &self.rows, &counts, bucket)),
-            rows: sort_by_bucket(&self.rows, &self.rows, &counts, bucket),
+                .map(|values| sort_by_bucket(&chunks(&values, &self.rows), &counts, bucket)),
         };
-        sorted.write_batches(context, lengths.into_iter())
+        sorted.write_batches(context, bucket_sizes(&counts, buckets).into_iter())
     }
 
-    fn write_batches(
+    /// In batches of these lengths, one after the other.
+    pub(super) fn write_batches(
         self,
         context: &TaskContext,
         lengths: impl Iterator<Item = usize>,

@@ -9,7 +9,6 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
-use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{Float32Type, UInt32Type};
 use rankmill_common::matrix::RowRange;
 use rankmill_common::operator::encode_entries::PieceIds;
@@ -18,13 +17,13 @@ use rankmill_common::table::IdTable;
 use rankmill_common::{Error, ObjectRef, Result};
 use rayon::prelude::*;
 
-use super::encode_entries::{entries_batch, entries_schema};
+use super::encode_entries::Triplets;
 use crate::context::TaskContext;
 use crate::ids::sorted::{SortedIds, Visitor, visit};
-use crate::storage::ipc::{IpcFile, IpcWriter};
+use crate::storage::ipc::IpcFile;
 use crate::storage::order::Order;
+use crate::stripes::bucket::{bucket_sizes, sort_by_bucket};
 use crate::stripes::gather::Entries;
-use crate::stripes::shares;
 
 pub(crate) fn run(
     context: &TaskContext,
@@ -59,8 +58,7 @@ pub(crate) fn run(
             Part::of(&entries.batch(batch)?, &places, blocks)
         })
         .collect::<Result<Vec<_>>>()?;
-    let sorted = Sorted::of(parts, blocks, values);
-    sorted.write(context)
+    write(context, &parts, blocks, values)
 }
 
 /// Index of every code of a piece.
@@ -337,85 +335,39 @@ impl Part {
     }
 }
 
-/// A piece's entries, block by block.
-struct Sorted {
-    rows: Vec<u32>,
-    cols: Vec<u32>,
-    values: Option<Vec<f32>>,
-    /// Entries per block.
-    counts: Vec<u64>,
+/// Writes all parts as one object, block by block.
+fn write(
+    context: &TaskContext,
+    parts: &[Part],
+    blocks: usize,
+    values: bool,
+) -> Result<PartitionedEntries> {
+    let counts: Vec<&[usize]> = parts.iter().map(|part| &part.counts[..]).collect();
+    let sorted = Triplets {
+        rows: by_block(parts, &counts, |part| &part.rows),
+        cols: by_block(parts, &counts, |part| &part.cols),
+        values: values.then(|| {
+            by_block(parts, &counts, |part| {
+                part.values.as_deref().unwrap_or_default()
+            })
+        }),
+    };
+    let sizes = bucket_sizes(&counts, blocks);
+    Ok(PartitionedEntries {
+        counts: sizes.iter().map(|&size| size as u64).collect(),
+        entries: sorted.write_batches(context, sizes.into_iter())?,
+    })
 }
 
-impl Sorted {
-    fn of(parts: Vec<Part>, blocks: usize, values: bool) -> Self {
-        let counts: Vec<&[usize]> = parts.iter().map(|part| &part.counts[..]).collect();
-        let of_block = |block: usize| counts.iter().map(|counts| counts[block] as u64).sum();
-        let of_blocks: Vec<u64> = (0..blocks).map(of_block).collect();
-        let total = of_blocks.iter().sum::<u64>() as usize;
-        let mut sorted = Self {
-            rows: vec![0; total],
-            cols: vec![0; total],
-            values: values.then(|| vec![0.0; total]),
-            counts: of_blocks,
-        };
-        let mut rows = shares(&mut sorted.rows, &counts, blocks).into_iter();
-        let mut cols = shares(&mut sorted.cols, &counts, blocks).into_iter();
-        let value_slots = sorted.values.as_deref_mut();
-        let mut value_slots = value_slots
-            .map(|values| shares(values, &counts, blocks))
-            .unwrap_or_default()
-            .into_iter();
-        let slots: Vec<_> = parts
-            .iter()
-            .map(|_| (rows.next(), cols.next(), value_slots.next()))
-            .collect();
-        parts
-            .par_iter()
-            .zip(slots)
-            .for_each(|(part, (rows, cols, values))| {
-                put(rows, &part.blocks, &part.rows);
-                put(cols, &part.blocks, &part.cols);
-                put(
-                    values,
-                    &part.blocks,
-                    part.values.as_deref().unwrap_or_default(),
-                );
-            });
-        sorted
-    }
-
-    fn write(self, context: &TaskContext) -> Result<PartitionedEntries> {
-        let schema = entries_schema(self.values.is_some());
-        let mut writer = IpcWriter::create(context, "entries.arrow", &schema)?;
-        let (rows, cols) = (ScalarBuffer::from(self.rows), ScalarBuffer::from(self.cols));
-        let values = self.values.map(ScalarBuffer::from);
-        let mut start = 0;
-        for &count in &self.counts {
-            let count = count as usize;
-            let values = values.as_ref().map(|values| values.slice(start, count));
-            let (rows, cols) = (rows.slice(start, count), cols.slice(start, count));
-            writer.write(&entries_batch(&schema, rows, cols, values)?)?;
-            start += count;
-        }
-        Ok(PartitionedEntries {
-            entries: writer.finish()?,
-            counts: self.counts,
-        })
-    }
-}
-
-/// Puts items into the slots of their blocks, one after the other.
-fn put<T: Copy>(slots: Option<Vec<&mut [T]>>, blocks: &[u32], items: &[T]) {
-    let mut slots: Vec<_> = slots
-        .unwrap_or_default()
-        .into_iter()
-        .map(|slots| slots.iter_mut())
-        .collect();
-    for (&block, &item) in blocks.iter().zip(items) {
-        if let Some(slot) = slots[block as usize].next() {
-            *slot = item;
-        }
-    }
+/// One column of all parts.
+fn by_block<T: Copy + Default + Send + Sync>(
+    parts: &[Part],
+    counts: &[&[usize]],
+    column: fn(&Part) -> &[T],
+) -> Vec<T> {
+    let chunks = parts.iter().map(|part| (column(part), &part.blocks[..]));
+    let chunks: Vec<_> = chunks.collect();
+    sort_by_bucket(&chunks, counts, |&block| block as usize)
 }
 
 /// The columns of a batch of entries.

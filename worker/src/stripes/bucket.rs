@@ -7,6 +7,14 @@ use super::shares;
 /// Items that one task puts into their buckets.
 const CHUNK: usize = 1 << 18;
 
+/// Items and the key beside each.
+pub(crate) type Chunk<'a, T, K> = (&'a [T], &'a [K]);
+
+/// Cuts items into chunks, as [`count_buckets`] cuts their keys.
+pub(crate) fn chunks<'a, T, K>(items: &'a [T], keys: &'a [K]) -> Vec<Chunk<'a, T, K>> {
+    items.chunks(CHUNK).zip(keys.chunks(CHUNK)).collect()
+}
+
 /// Keys of every chunk in every bucket: `[chunk][bucket]`.
 pub(crate) fn count_buckets<K: Sync>(
     keys: &[K],
@@ -23,21 +31,26 @@ pub(crate) fn count_buckets<K: Sync>(
     keys.par_chunks(CHUNK).map(count).collect()
 }
 
-/// `items` by the bucket of the key beside each, in their order within a bucket. `counts` are those
-/// of [`count_buckets`].
+/// Keys of all chunks in each of `buckets` buckets.
+pub(crate) fn bucket_sizes(counts: &[impl AsRef<[usize]>], buckets: usize) -> Vec<usize> {
+    let size = |bucket: usize| counts.iter().map(|counts| counts.as_ref()[bucket]).sum();
+    (0..buckets).map(size).collect()
+}
+
+/// Items by the bucket of their key, in their order within a bucket. `counts` says how many of each
+/// chunk are in every bucket.
 pub(crate) fn sort_by_bucket<T: Copy + Default + Send + Sync, K: Sync>(
-    items: &[T],
-    keys: &[K],
-    counts: &[Vec<usize>],
+    chunks: &[Chunk<'_, T, K>],
+    counts: &[impl AsRef<[usize]>],
     bucket: impl Fn(&K) -> usize + Sync,
 ) -> Vec<T> {
-    let buckets = counts.first().map_or(0, Vec::len);
-    let mut sorted = vec![T::default(); items.len()];
+    let buckets = counts.first().map_or(0, |counts| counts.as_ref().len());
+    let total = chunks.iter().map(|(items, _)| items.len()).sum();
+    let mut sorted = vec![T::default(); total];
     let slots = shares(&mut sorted, counts, buckets);
-    let chunks = items.par_chunks(CHUNK).zip(keys.par_chunks(CHUNK));
-    chunks.zip(slots).for_each(|((items, keys), mut slots)| {
+    chunks.par_iter().zip(slots).for_each(|(chunk, mut slots)| {
         let mut next = vec![0; buckets];
-        for (item, key) in items.iter().zip(keys) {
+        for (item, key) in chunk.0.iter().zip(chunk.1) {
             let bucket = bucket(key);
             slots[bucket][next[bucket]] = *item;
             next[bucket] += 1;
@@ -59,10 +72,13 @@ mod tests {
             let keys = keys.repeat(200);
             let bucket = |key: &u32| (key >> bits) as usize;
             let items: Vec<(u32, u32)> = keys.iter().copied().zip(0..).collect();
-            let counts = count_buckets(&keys, 1 + (999 >> bits), bucket);
+            let buckets = 1 + (999 >> bits);
+            let counts = count_buckets(&keys, buckets, bucket);
+            let sizes = bucket_sizes(&counts, buckets);
+            prop_assert_eq!(sizes.iter().sum::<usize>(), items.len());
             let mut expected = items.clone();
             expected.sort_by_key(|(key, _)| key >> bits);
-            prop_assert_eq!(sort_by_bucket(&items, &keys, &counts, bucket), expected);
+            prop_assert_eq!(sort_by_bucket(&chunks(&items, &keys), &counts, bucket), expected);
         }
     }
 }
