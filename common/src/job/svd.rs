@@ -121,10 +121,10 @@ pub mod defaults {
         k.saturating_add(k.div_ceil(2).clamp(32, 64))
     }
 
-    /// Columns of a block of block Lanczos for a rank of `k`: three quarters of it, in vectors of 16
-    /// (docs/decisions/0015-narrow-blocks.md).
+    /// Columns of a block of block Lanczos for a rank of `k`: half of it, in vectors of 16
+    /// (docs/decisions/0016-blocks-of-half-the-rank.md).
     pub fn krylov_block(k: u32) -> u32 {
-        let columns = k - k / 4;
+        let columns = k.div_ceil(2);
         columns.checked_next_multiple_of(16).unwrap_or(columns)
     }
 
@@ -145,8 +145,8 @@ pub const MAX_BLOCK_WIDTH: u32 = 4096;
 const ENERGY_RANK: u32 = 64;
 /// Products that block Lanczos takes where a block has 1.5 times as many columns as the rank.
 const WIDE_STEPS: u32 = 6;
-/// Products that it takes where a block has three quarters as many.
-const NARROW_STEPS: u32 = 8;
+/// Products that it takes where a block has half as many.
+const NARROW_STEPS: u32 = 10;
 
 /// The most columns for which AᵀA is formed.
 pub const MAX_GRAM_COLUMNS: u64 = 8192;

@@ -1,7 +1,10 @@
 //! When an iteration may stop. Pure.
 //!
 //! The change of a Ritz value from one step to the next is the error of the step *before*. With
-//! convergence at a rate ρ per step, the error that is left is change · ρ/(1−ρ).
+//! convergence at a rate ρ per step, the error that is left is change · ρ/(1−ρ). The changes tell ρ of
+//! the step before. So do the residuals of this one, for the error of a Ritz value goes with the
+//! square of its vector's residual (Parlett 1998, §11.5): ρ is the lesser of the two, since
+//! convergence only gets faster as a Krylov space grows.
 
 use rankmill_common::job::svd::Rank;
 
@@ -24,6 +27,7 @@ pub(super) struct Watch {
     frobenius2: f64,
     previous: Vec<f64>,
     last_change: Option<f64>,
+    last_residual: Option<f64>,
     /// Steps in a row that must look as if they were the last.
     patience: u32,
     calm: u32,
@@ -50,6 +54,7 @@ impl Watch {
             frobenius2,
             previous: Vec::new(),
             last_change: None,
+            last_residual: None,
             patience: 1,
             calm: 0,
         }
@@ -77,18 +82,13 @@ impl Watch {
             .take(rank)
             .map(|(new, old)| (new - old).abs() / size(*new))
             .fold(if known { 0.0 } else { f64::INFINITY }, f64::max);
-        let rate = self.last_change.map_or(1.0, |last| change / last);
-        let left = if rate < 1.0 {
-            change * rate / (1.0 - rate)
-        } else {
-            f64::INFINITY
-        };
         let residual = values
             .iter()
             .zip(residuals)
             .take(rank)
             .map(|(value, residual)| residual / size(*value))
             .fold(0.0, f64::max);
+        let left = change * self.still_to_come(change, residual);
         let resolved = rank
             .checked_sub(1)
             .and_then(|last| values.get(last))
@@ -102,11 +102,27 @@ impl Watch {
         let converged = self.calm >= self.patience;
         self.previous = values.to_vec();
         self.last_change = change.is_finite().then_some(change);
+        self.last_residual = Some(residual);
         Verdict {
             rank,
             enough,
             change,
             converged,
+        }
+    }
+
+    /// Σ ρ + ρ² + …, what later steps bring for each unit of the last change; nothing is known where
+    /// the last step was no better than the one before.
+    fn still_to_come(&self, change: f64, residual: f64) -> f64 {
+        let by_change = self.last_change.map_or(1.0, |last| change / last);
+        let by_residual = self
+            .last_residual
+            .map_or(1.0, |last| (residual / last).powi(2));
+        let rate = by_change.min(by_residual);
+        if rate < 1.0 {
+            rate / (1.0 - rate)
+        } else {
+            f64::INFINITY
         }
     }
 
@@ -132,6 +148,7 @@ impl Watch {
     pub(super) fn forget(&mut self) {
         self.previous.clear();
         self.last_change = None;
+        self.last_residual = None;
         self.calm = 0;
     }
 }
@@ -178,6 +195,20 @@ mod tests {
             .map(|v| watch.step(&[*v], &[1e-3]).converged)
             .collect();
         assert_eq!(steps, [false, false, false, true, true, true]);
+    }
+
+    #[test]
+    fn residuals_that_fall_fast_end_it_a_step_earlier() {
+        let stops = |residuals: [f64; 3]| {
+            let mut watch = watch(1e-3);
+            let steps = [0.99, 0.999, 0.9999].iter().zip(residuals);
+            steps
+                .map(|(value, residual)| watch.step(&[*value], &[residual]).converged)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(stops([1e-2, 1e-2, 1e-2]), [false, false, true]);
+        assert_eq!(stops([2e-2, 2e-2, 2e-3]), [false, false, true]);
+        assert_eq!(stops([2e-2, 2e-3, 2e-4]), [false, true, true]);
     }
 
     #[test]
