@@ -48,7 +48,7 @@ pub(super) fn gather_active<C: LocalColumn, W: Weights, T: Iterate, const N: usi
     let mut sums = [[0.0; GROUP]; N];
     for (k, column) in columns.iter().enumerate() {
         let column = column.index();
-        if active[column / 64] >> (column % 64) & 1 == 0 {
+        if (active[column / 64] >> (column % 64)) & 1 == 0 {
             continue;
         }
         let weight = f64::from(weights.at(k));
