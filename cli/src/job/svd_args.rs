@@ -86,7 +86,7 @@ pub(crate) struct SvdArgs {
     #[arg(long, value_name = "METHOD", value_parser = word::<Method>)]
     pub(crate) method: Option<Method>,
     /// Columns of the iteration block beyond the rank [default: half of the rank, 32 to 64; with
-    /// lanczos the block has half of the rank instead]
+    /// lanczos the block has three quarters of the rank instead, half in large sparse matrices]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) oversample: Option<u32>,
     /// Columns of the iteration block in all; below the rank with lanczos only: fewer columns and

@@ -184,3 +184,22 @@ fn words_outside_the_list_are_refused_by_name() {
     assert!("3by4".parse::<crate::job::svd_args::Shape>().is_err());
     assert!("0x4".parse::<crate::job::svd_args::Shape>().is_err());
 }
+
+#[test]
+fn blocks_are_as_narrow_as_the_matrix_is_large_and_sparse() {
+    let block = |line: &str, entries: u64| {
+        let block = spec(line).krylov_block(entries);
+        (block.width, block.steps)
+    };
+    let sparse = "/in.parquet --row r --col c -o /out -k 64";
+    let dense = "/in.parquet --id i --vector v -o /out -k 64";
+    assert_eq!(block(sparse, 1 << 20), (48, 8));
+    assert_eq!(block(sparse, 1 << 22), (32, 10));
+    assert_eq!(block(dense, 1 << 30), (48, 8));
+    assert_eq!(block(&format!("{sparse} --block-width 40"), 1), (40, 10));
+    assert_eq!(
+        block(&format!("{sparse} --block-width 80"), 1 << 30),
+        (80, 6)
+    );
+    assert_eq!(block(&format!("{sparse} --max-reads 8"), 1 << 30), (96, 6));
+}

@@ -19,7 +19,7 @@ pub fn svd(spec: &SvdSpec, inspection: &Inspection) -> Estimate {
     };
     let k = u64::from(spec.rank.limit()).min(nrows).min(ncols);
     let method = assumed_method(spec, ncols, inspection.vector_length.is_some());
-    let krylov = spec.krylov_block();
+    let krylov = spec.krylov_block(nnz);
     let width = match method {
         Method::Auto | Method::Lanczos => krylov.width,
         Method::Gram | Method::Subspace | Method::Sketch => spec.wide_block(),

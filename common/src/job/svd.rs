@@ -121,10 +121,19 @@ pub mod defaults {
         k.saturating_add(k.div_ceil(2).clamp(32, 64))
     }
 
-    /// Columns of a block of block Lanczos for a rank of `k`: half of it, in vectors of 16
-    /// (docs/decisions/0016-blocks-of-half-the-rank.md).
+    /// Columns of a block of block Lanczos for a rank of `k`: three quarters of it, in vectors of 16
+    /// (docs/decisions/0015-narrow-blocks.md).
     pub fn krylov_block(k: u32) -> u32 {
-        let columns = k.div_ceil(2);
+        in_vectors(k - k / 4)
+    }
+
+    /// The same for a large sparse matrix: half of the rank
+    /// (docs/decisions/0016-blocks-of-half-the-rank.md).
+    pub fn large_krylov_block(k: u32) -> u32 {
+        in_vectors(k.div_ceil(2))
+    }
+
+    fn in_vectors(columns: u32) -> u32 {
         columns.checked_next_multiple_of(16).unwrap_or(columns)
     }
 
@@ -145,8 +154,12 @@ pub const MAX_BLOCK_WIDTH: u32 = 4096;
 const ENERGY_RANK: u32 = 64;
 /// Products that block Lanczos takes where a block has 1.5 times as many columns as the rank.
 const WIDE_STEPS: u32 = 6;
+/// Products that it takes where a block has three quarters as many.
+const NARROW_STEPS: u32 = 8;
 /// Products that it takes where a block has half as many.
-const NARROW_STEPS: u32 = 10;
+const HALF_STEPS: u32 = 10;
+/// Entries from which a sparse matrix is large: below, reads are cheap and few of them are preferred.
+const MANY_ENTRIES: u64 = 1 << 22;
 
 /// The most columns for which AᵀA is formed.
 pub const MAX_GRAM_COLUMNS: u64 = 8192;
@@ -167,9 +180,9 @@ impl SvdSpec {
             .unwrap_or_else(|| defaults::wide_block(self.rank.limit()))
     }
 
-    /// The block of block Lanczos, before it is cut to the matrix. A narrow one takes more reads of A
-    /// and fewer columns in all.
-    pub fn krylov_block(&self) -> KrylovBlock {
+    /// The block of block Lanczos for a matrix of so many stored entries, before it is cut to the
+    /// matrix. A narrow one takes more reads of A and fewer columns in all.
+    pub fn krylov_block(&self, entries: u64) -> KrylovBlock {
         // Where the rank follows from the energy, the basis grows until it is enough.
         let rank = match self.rank {
             Rank::Fixed { k } => k,
@@ -179,14 +192,23 @@ impl SvdSpec {
             Some(width) => width,
             // A few narrow blocks might not hold as many vectors as are asked for.
             None if self.max_reads <= NARROW_STEPS => defaults::wide_block(rank),
+            None if self.is_sparse() && entries >= MANY_ENTRIES => {
+                defaults::large_krylov_block(rank)
+            }
             None => defaults::krylov_block(rank),
         };
-        let steps = if width <= rank {
-            NARROW_STEPS
-        } else {
+        let steps = if width > rank {
             WIDE_STEPS
+        } else if width < defaults::krylov_block(rank) {
+            HALF_STEPS
+        } else {
+            NARROW_STEPS
         };
         KrylovBlock { width, steps }
+    }
+
+    fn is_sparse(&self) -> bool {
+        matches!(self.input.layout, Layout::Sparse(_))
     }
 
     pub(super) fn validate(&self) -> Result<()> {

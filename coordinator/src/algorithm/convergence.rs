@@ -3,7 +3,7 @@
 //! The change of a Ritz value from one step to the next is the error of the step *before*. With
 //! convergence at a rate ρ per step, the error that is left is change · ρ/(1−ρ). The changes tell ρ of
 //! the step before. So do the residuals of this one, for the error of a Ritz value goes with the
-//! square of its vector's residual (Parlett 1998, §11.5): ρ is the lesser of the two, since
+//! square of its vector's residual (the Kato–Temple bound): ρ is the lesser of the two, since
 //! convergence only gets faster as a Krylov space grows.
 
 use rankmill_common::job::svd::Rank;
@@ -112,11 +112,12 @@ impl Watch {
     }
 
     /// Σ ρ + ρ² + …, what later steps bring for each unit of the last change; nothing is known where
-    /// the last step was no better than the one before.
+    /// the last step was no better than the one before. Methods without residuals go by changes.
     fn still_to_come(&self, change: f64, residual: f64) -> f64 {
         let by_change = self.last_change.map_or(1.0, |last| change / last);
         let by_residual = self
             .last_residual
+            .filter(|last| *last > 0.0)
             .map_or(1.0, |last| (residual / last).powi(2));
         let rate = by_change.min(by_residual);
         if rate < 1.0 {

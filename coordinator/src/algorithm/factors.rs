@@ -50,8 +50,10 @@ pub(super) struct LastRead {
     column_norms2: TallMatrix,
 }
 
-/// σ and the squared norms of the residuals.
+/// U, σ, V and the squared norms of their residuals.
 pub(super) struct Triplets {
+    pub(super) u: Made,
+    pub(super) v: TallMatrix,
     pub(super) sigma: SmallMatrix,
     pub(super) left: Vec<SmallMatrix>,
     pub(super) right: Vec<SmallMatrix>,
@@ -112,8 +114,7 @@ pub(super) async fn finish(
         tall::combine(stages, "right vectors", turned),
         product_transform(stages, &svd, polish),
     )?;
-    // The files need no residuals, and neither fills every thread to its end.
-    let (mut left, mut on_right, files) = futures::try_join!(
+    let (mut left, mut on_right) = futures::try_join!(
         residuals(
             stages,
             "residuals of A v",
@@ -130,14 +131,15 @@ pub(super) async fn finish(
             &v.matrix,
             &sigma
         ),
-        write_factors(stages, &u, &v.matrix, output),
     )?;
     left.extend(v.rounding);
-    on_right.extend(u.rounding);
+    on_right.extend(u.rounding.clone());
     let triplets = Triplets {
         next: svd.values.get(sigma.ncols as usize).copied().or(right.next),
         numerical_rank: svd.rank,
         converged: right.converged,
+        u,
+        v: v.matrix,
         sigma,
         left,
         right: on_right,
@@ -146,7 +148,7 @@ pub(super) async fn finish(
         left_bound: None,
         rounding: last.rounding,
     };
-    conclude(stages, a, triplets, (files, output)).await
+    write(stages, a, triplets, output).await
 }
 
 /// The last read of A, in f64. `product` is AᵀA V, where it is known: Z then, but for what rounding
@@ -320,44 +322,12 @@ fn files(factor: &TallMatrix) -> Vec<RowRange> {
     RowRange::cut(factor.nrows, rows.min(FILE_BYTES / row_bytes))
 }
 
-/// Writes the files of U and V.
-pub(super) async fn write_factors(
-    stages: &Stages,
-    u: &Made,
-    v: &TallMatrix,
-    output: &Output<'_>,
-) -> Result<Vec<WrittenFile>> {
-    let side = |name: &str, factor: &TallMatrix, ids: &IdTable| {
-        let operators = files(factor)
-            .into_iter()
-            .enumerate()
-            .map(|(index, rows)| WriteFactors {
-                rows,
-                factor: factor.clone(),
-                ids: ids.clone(),
-                extremes: u.extremes.clone(),
-                output: output.url.clone(),
-                path: format!("{name}/part-{index:05}-{}.parquet", output.tag),
-            });
-        operators.collect::<Vec<_>>()
-    };
-    let (mut files, right) = futures::try_join!(
-        stages.run(
-            "write left",
-            side("left", &u.matrix, &output.matrix.row_ids)
-        ),
-        stages.run("write right", side("right", v, &output.matrix.column_ids)),
-    )?;
-    files.extend(right);
-    Ok(files)
-}
-
-/// Writes the singular values and says how good they are. `files` are those of U and V.
-pub(super) async fn conclude(
+/// Writes the result's files.
+pub(super) async fn write(
     stages: &Stages,
     a: &Operand<'_>,
     triplets: Triplets,
-    (mut files, output): (Vec<WrittenFile>, &Output<'_>),
+    output: &Output<'_>,
 ) -> Result<JobResult> {
     let spectrum = WriteSpectrum {
         sigma: triplets.sigma,
@@ -372,8 +342,36 @@ pub(super) async fn conclude(
         output: output.url.clone(),
         path: "singular_values.parquet".to_owned(),
     };
-    let spectrum = stages.run_one("write singular values", spectrum).await?;
-    files.push(spectrum.file.clone());
+    let side = |name: &str, factor: &TallMatrix, ids: &IdTable| {
+        let operators = files(factor)
+            .into_iter()
+            .enumerate()
+            .map(|(index, rows)| WriteFactors {
+                rows,
+                factor: factor.clone(),
+                ids: ids.clone(),
+                extremes: triplets.u.extremes.clone(),
+                output: output.url.clone(),
+                path: format!("{name}/part-{index:05}-{}.parquet", output.tag),
+            });
+        operators.collect::<Vec<_>>()
+    };
+    let (left, right, spectrum) = futures::try_join!(
+        stages.run(
+            "write left",
+            side("left", &triplets.u.matrix, &output.matrix.row_ids)
+        ),
+        stages.run(
+            "write right",
+            side("right", &triplets.v, &output.matrix.column_ids)
+        ),
+        stages.run_one("write singular values", spectrum),
+    )?;
+    let files: Vec<WrittenFile> = left
+        .into_iter()
+        .chain(right)
+        .chain([spectrum.file.clone()])
+        .collect();
     Ok(JobResult {
         inputs: output.inputs.to_vec(),
         matrix: summary(output.matrix, a.frobenius2),

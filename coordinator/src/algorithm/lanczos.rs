@@ -111,7 +111,7 @@ pub(super) async fn random_block(
 
 impl Basis {
     async fn start(stages: &Stages, a: &Operand<'_>, spec: &SvdSpec) -> Result<Self> {
-        let width = u64::from(spec.krylov_block().width);
+        let width = u64::from(spec.krylov_block(a.entries()).width);
         let width = width.min(a.ncols()).min(a.nrows()) as u32;
         Ok(Self {
             blocks: vec![random_block(stages, spec.seed, a.ncols(), width).await?],

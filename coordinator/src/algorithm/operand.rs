@@ -56,6 +56,11 @@ impl<'a> Operand<'a> {
         self.matrix.ncols
     }
 
+    /// Stored entries.
+    pub(super) fn entries(&self) -> u64 {
+        self.matrix.nnz
+    }
+
     pub(super) fn format(&self) -> BlockFormat {
         self.matrix.format
     }

@@ -62,8 +62,9 @@ pub(super) async fn finish(
     let captured: f64 = svd.values.iter().map(|value| value * value).sum();
     let missing = (a.frobenius2 - captured).max(0.0);
     let largest = svd.values.first().copied().unwrap_or(0.0);
-    let files = factors::write_factors(stages, &u, &v.matrix, output).await?;
     let triplets = Triplets {
+        u,
+        v: v.matrix,
         sigma,
         left: Vec::new(),
         right: Vec::new(),
@@ -75,5 +76,5 @@ pub(super) async fn finish(
         numerical_rank: svd.rank,
         converged: missing.sqrt() <= spec.tol * largest,
     };
-    factors::conclude(stages, a, triplets, (files, output)).await
+    factors::write(stages, a, triplets, output).await
 }

@@ -72,7 +72,7 @@ fn choose(spec: &SvdSpec, matrix: &BlockedMatrix) -> Result<Method> {
             return Ok(spec.method);
         }
     }
-    let krylov = spec.krylov_block();
+    let krylov = spec.krylov_block(matrix.nnz);
     let (n, b, steps) = (
         matrix.ncols as f64,
         f64::from(krylov.width),

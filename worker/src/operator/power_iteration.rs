@@ -16,8 +16,6 @@ use super::personal::{Answer, Sources, Work};
 use crate::context::TaskContext;
 use crate::storage::order::Order;
 
-/// Where at most this share (1/n) of the vertices can have numbers other than zero, a step asks which.
-const FEW_ACTIVE: u64 = 32;
 /// Columns are handled in groups of so many.
 const GROUP: usize = 16;
 /// Unit roundoff of f64 and of f32.
@@ -66,14 +64,6 @@ struct Columns {
     /// Columns that the next step refines.
     now: Vec<bool>,
     chebyshev: Chebyshev,
-}
-
-impl Columns {
-    /// As many vertices as have positive numbers at most, all columns together. Numbers grow from
-    /// the seeds: before there are many, none has been refined.
-    fn reached(&self) -> u64 {
-        self.positive.iter().sum()
-    }
 }
 
 /// What a block of sources holds: X, the next X, and B and R once a column is refined.
@@ -209,8 +199,6 @@ impl<'a> Power<'a> {
     ) -> PowerSums {
         let width = columns.width;
         let (restart, share) = self.inflow(columns);
-        let active = (columns.reached() <= self.inverse.len() as u64 / FEW_ACTIVE)
-            .then(|| graph::active_rows(&panels.x, width));
         let step = PowerStep {
             damping: self.personal.damping,
             width,
@@ -221,7 +209,6 @@ impl<'a> Power<'a> {
             inverse: &self.inverse,
             unit: self.unit,
             x: &panels.x,
-            active: active.as_deref(),
             omega: columns.chebyshev.omega(),
         };
         let (mut sums, mut first) = (PowerSums::new(width), 0);

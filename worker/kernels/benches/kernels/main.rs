@@ -256,7 +256,6 @@ fn power<T: Iterate>(group: &mut BenchmarkGroup<'_, WallTime>, block: &Block<'_>
                 unit: 1.0,
                 x: &x,
                 omega: None,
-                active: None,
             };
             black_box(T::power_step(block, 0, &step, &mut next, None));
         },

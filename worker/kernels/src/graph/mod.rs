@@ -5,7 +5,6 @@
 //! row has one owner, and partial sums are folded in the order of the chunks.
 
 mod complete;
-mod gather;
 mod page_rank;
 mod power;
 mod push;
@@ -18,7 +17,6 @@ mod walk;
 mod walk_part;
 
 pub use complete::{Completion, FingerprintShard, Fingerprints};
-pub use gather::active_rows;
 pub use page_rank::{PageRankStep, StepSums, inverse_strengths, page_rank_step, scale};
 pub use power::{Iterate, PowerStep, PowerSums, SeedEntry, sequential_terms, stored_scale};
 pub use push::{OutEdges, Pushed, Pushing, StopAt, Workspace};
