@@ -65,7 +65,7 @@ def full(spark):
 
 
 def present():
-    """What is there already, for --quick: nothing is installed."""
+    """What is there already, for --quick and --as-is: nothing is installed."""
     candidates = [VENV / "bin" / "python", sys.executable]
     for python in candidates:
         have = installed(python)

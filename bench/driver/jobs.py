@@ -206,6 +206,16 @@ def scale_out(name, data, k, counts):
                 wanted="as few as one worker takes")
 
 
+def scale_out_cores(name, data, k, counts):
+    """How much sooner more workers are done; says something where each has a processor of its own."""
+    words = SPARSE.replace("{k}", str(k))
+    contestants = tuple(
+        Cluster(f"{count} worker{'s' * (count > 1)} of one thread", words, count) for count in counts
+    )
+    return Race(name, "seconds with more workers", data, contestants, "svd", {"k": k}, 1e-4, "max rel. error of σ",
+                wanted="an efficiency near 1, with a processor for every worker")
+
+
 FULL = (
     svd("svd-s", "SVD k=64, 200k×50k, 20 M entries", "s", 64, "8× ARPACK, 4× scikit-learn n_iter=4"),
     svd("svd-m", "SVD k=64, 1M×200k, 100 M entries", "m", 64, "10× ARPACK, 6× scikit-learn, within 6 GiB"),
@@ -226,6 +236,8 @@ FULL = (
     distribution("distribution-s", "s", 64),
     distribution("distribution-m", "m", 64),
     scale_out("scale-out-s", "s", 64, (1, 2, 4, 8)),
+    scale_out_cores("scale-out-cores-s", "s", 64, (1, 2, 4, 8)),
+    scale_out_cores("scale-out-cores-m", "m", 64, (1, 2, 4, 8)),
 )
 
 QUICK = (

@@ -70,6 +70,8 @@ class Track:
         for contestant in race.contestants:
             entry = {"name": contestant.name, "figure": contestant.figure, "runs": []}
             record["contestants"].append(entry)
+            if isinstance(contestant, Cluster):
+                entry["workers"] = contestant.workers
             lacking = self.lacks(contestant) if isinstance(contestant, Peer) else None
             if lacking:
                 entry["not_run"] = lacking

@@ -51,6 +51,9 @@ def summarize(record):
             entry["ratio"] = statistics.median(common)
             # On a machine that others use, the least of several runs is the least disturbed one.
             entry["least_ratio"] = min(own.values()) / min(base.values())
+            if "workers" in first and "workers" in entry:
+                # Of the least disturbed runs: the share of the added workers that came through.
+                entry["efficiency"] = first["workers"] / entry["workers"] / entry["least_ratio"]
         errors = [run["error"] for run in runs if "error" in run]
         if errors:
             entry["error"] = max(errors)
@@ -88,6 +91,8 @@ def row(entry, record):
     words = []
     if entry["figure"] != "wall_s":
         words.append(f"whole process {median['wall_s']:.2f} s")
+    if "efficiency" in entry and entry["figure"] == "wall_s":
+        words.append(f"efficiency {entry['efficiency']:.2f}")
     words += sorted({run["extrapolated"] for run in entry["runs"] if "extrapolated" in run})
     if record["target"] and entry.get("error", 0.0) > record["target"]:
         way = entry.get("same_accuracy")
