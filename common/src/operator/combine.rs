@@ -66,11 +66,11 @@ pub enum Source {
 pub enum Coefficients {
     /// S = I.
     Identity,
-    /// S is rows `first_row ..` of a stored matrix, as many as X has columns, and its leading
+    /// S is rows `first_row ..` of a small matrix, as many as X has columns, and its leading
     /// columns, as many as Out has.
     Rows {
-        /// The stored matrix.
-        matrix: SmallMatrix,
+        /// Its parts, of one shape, which are added in order.
+        parts: Vec<SmallMatrix>,
         /// First row to take.
         first_row: u32,
     },

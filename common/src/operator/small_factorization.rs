@@ -12,11 +12,6 @@ use crate::matrix::{SmallMatrix, TallMatrix};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "factorization", rename_all = "snake_case")]
 pub enum SmallFactorization {
-    /// The sum of some matrices. Makes `[sum]`.
-    Sum {
-        /// Summands.
-        parts: Vec<SmallMatrix>,
-    },
     /// A diagonal matrix. Makes `[diagonal]`.
     Diagonal {
         /// Its entries.
@@ -38,10 +33,12 @@ pub enum SmallFactorization {
     RitzStep {
         /// The projected matrix before this step; absent in the first.
         projected: Option<SmallMatrix>,
-        /// Basisᵀ AᵀA X for the newest block X.
-        coefficients: SmallMatrix,
+        /// Parts of Basisᵀ AᵀA X for the newest block X: of its last rows, where those above are zero.
+        coefficients: Vec<SmallMatrix>,
         /// Parts of the Gram matrix of what is left of AᵀA X.
         remainder_gram: Vec<SmallMatrix>,
+        /// Length below which a direction of that remainder is noise, relative to ‖AᵀA‖.
+        noise: f64,
         /// How many values and residuals to report.
         report: u32,
     },
@@ -116,7 +113,7 @@ impl SmallFactorization {
             parts.iter().map(|part| part.object.size).max().unwrap_or(0)
         };
         let widest = match self {
-            Self::Sum { parts } | Self::GramEigenpairs { parts, .. } => bytes(parts),
+            Self::GramEigenpairs { parts, .. } => bytes(parts),
             Self::Diagonal { values } => 8 * (values.len() * values.len()) as u64,
             Self::Orthonormalize { gram, .. } | Self::ProductSvd { gram, .. } => bytes(gram),
             Self::RitzStep {
@@ -124,7 +121,8 @@ impl SmallFactorization {
                 coefficients,
                 ..
             } => {
-                let order = projected.as_ref().map_or(0, |t| t.nrows) + coefficients.ncols;
+                let width = coefficients.first().map_or(0, |part| part.ncols);
+                let order = projected.as_ref().map_or(0, |t| t.nrows) + width;
                 8 * u64::from(order) * u64::from(order)
             }
             Self::SketchSvd { gram_y, .. } => bytes(gram_y),

@@ -279,11 +279,11 @@ mod tests {
                 Term {
                     matrix: stored(5),
                     coefficients: Coefficients::Rows {
-                        matrix: crate::matrix::SmallMatrix {
+                        parts: vec![crate::matrix::SmallMatrix {
                             nrows: 5,
                             ncols: 3,
                             object: object(),
-                        },
+                        }],
                         first_row: 0,
                     },
                     scale: -1.0,

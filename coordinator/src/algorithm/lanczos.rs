@@ -2,10 +2,13 @@
 //!
 //! Each step reads A once for Z = Aᵀ(A X). Blocks are orthogonalized against the whole basis
 //! twice, normalizing in between (block Gram–Schmidt with inner Cholesky QR), so Rayleigh–Ritz on
-//! the basis is exact to rounding. The first products with the basis are taken in f64: where the basis
-//! spans all that there is, what f32 leaves of a remainder would be taken for a new direction. The
-//! second ones, of a block that is orthonormal and chosen already, are as good in f32 as its own
-//! entries. When the basis has as many columns as [`MOST_BLOCKS`] wide blocks it is replaced by its
+//! the basis is exact to rounding. The first time only against the blocks that Lanczos' recurrence
+//! names, the newest and the one before it: what Z has of older ones is rounding, which the second
+//! time takes away. Where a direction of what is left is so short that rounding may be all of it, the
+//! first time is done again with the whole basis. The first products with the basis are taken in f64:
+//! where the basis spans all that there is, what f32 leaves of a remainder would be taken for a new
+//! direction. The second ones, of a block that is orthonormal and chosen already, are as good in f32 as
+//! its own entries. When the basis has as many columns as [`MOST_BLOCKS`] wide blocks it is replaced by its
 //! leading Ritz vectors (thick restart, Wu & Simon 2000).
 //!
 //! A block may be narrower than the rank. Then more random columns are added where the space is
@@ -16,7 +19,7 @@ use rankmill_common::job::svd::{SvdSpec, defaults};
 use rankmill_common::matrix::{Precision, SmallMatrix, TallMatrix};
 use rankmill_common::operator::combine::{Coefficients, Products};
 use rankmill_common::operator::normal_multiply::Product;
-use rankmill_common::operator::{SmallFactorization, SmallFactors};
+use rankmill_common::operator::{NormalProduct, SmallFactorization, SmallFactors};
 use rankmill_common::{Error, Result};
 
 use super::convergence::{Verdict, Watch};
@@ -28,6 +31,13 @@ use crate::stages::Stages;
 
 /// Wide blocks of which the basis may have the columns before it is compressed.
 const MOST_BLOCKS: u32 = 9;
+/// Blocks that AᵀA times the newest one reaches but for rounding: itself and the one before it.
+const NEAR_BLOCKS: usize = 2;
+/// Length below which a direction of a remainder is f32 noise of AᵀA X, relative to ‖AᵀA‖.
+const NOISE: f64 = 1e-7;
+/// The same while older blocks may have a part in the remainder: a direction so long is a tenth noise
+/// at most, which one more projection takes away.
+const DOUBT: f64 = 1e-6;
 
 /// The Krylov basis and AᵀA projected on it.
 struct Basis {
@@ -38,6 +48,8 @@ struct Basis {
     /// Random columns that were added so far, and how often some were.
     random: usize,
     starts: u32,
+    /// Whether the recurrence holds, so that a product needs the near blocks alone at first.
+    recurs: bool,
 }
 
 /// A Rayleigh–Ritz step and what is left of Z outside the basis.
@@ -80,7 +92,7 @@ pub(super) async fn leading(
         }
     };
     let rank = verdict.rank as u32;
-    let terms = tall::basis_terms(&basis.blocks, &ritz.matrix(1)?, 1.0);
+    let terms = tall::basis_terms(&basis.blocks, &[ritz.matrix(1)?], 1.0);
     let plan = Combination::new(a.ncols(), rank, terms);
     let v = tall::combine(stages, "right vectors", plan).await?.matrix;
     basis.release(stages);
@@ -119,6 +131,7 @@ impl Basis {
             width,
             random: width as usize,
             starts: 1,
+            recurs: true,
         })
     }
 
@@ -138,28 +151,45 @@ impl Basis {
         a: &mut Operand<'_>,
         spec: &SvdSpec,
     ) -> Result<Step> {
-        let newest = self
-            .blocks
-            .last()
-            .ok_or_else(|| Error::internal("a Krylov basis without a block"))?
-            .clone();
+        let newest = self.blocks.last().ok_or_else(empty)?.clone();
         let parts = a.normal_multiply(&newest, Product::Discard).await?;
-        let plan = Combination::new(a.ncols(), newest.ncols, operand::sum_of(&parts))
-            .with(self.products(Precision::Double));
-        let z = tall::combine(stages, "project on the basis", plan).await?;
+        let mut step = self.project(stages, &parts, spec).await?;
+        if self.recurs && step.ritz.rank < newest.ncols {
+            self.recurs = false;
+            stages.release(step.remainder.matrix.objects());
+            step = self.project(stages, &parts, spec).await?;
+        }
         operand::release(stages, &parts);
-        let coefficients = tall::sum(stages, "project on the basis", z.products.clone()).await?;
-        let remainder = self
-            .subtract(stages, z.matrix, &coefficients, Precision::Double)
-            .await?;
+        self.projected = Some(step.ritz.matrix(0)?);
+        Ok(step)
+    }
+
+    /// Projects AᵀA X, the sum of `parts`, on the blocks that it reaches.
+    async fn project(
+        &self,
+        stages: &Stages,
+        parts: &[NormalProduct],
+        spec: &SvdSpec,
+    ) -> Result<Step> {
+        let (reached, noise) = if self.recurs {
+            let older = self.blocks.len().saturating_sub(NEAR_BLOCKS);
+            (&self.blocks[older..], DOUBT)
+        } else {
+            (&self.blocks[..], NOISE)
+        };
+        let newest = reached.last().ok_or_else(empty)?;
+        let plan = Combination::new(newest.nrows, newest.ncols, operand::sum_of(parts))
+            .with(products(reached, Precision::Double));
+        let z = tall::combine(stages, "project on the basis", plan).await?;
+        let remainder = subtract(stages, z.matrix, reached, &z.products, Precision::Double).await?;
         let step = SmallFactorization::RitzStep {
-            projected: self.projected.take(),
-            coefficients,
+            projected: self.projected.clone(),
+            coefficients: z.products,
             remainder_gram: remainder.products.clone(),
+            noise,
             report: spec.rank.limit() + 1,
         };
         let ritz = tall::factorize(stages, "Ritz values", step).await?;
-        self.projected = Some(ritz.matrix(0)?);
         Ok(Step { ritz, remainder })
     }
 
@@ -169,7 +199,7 @@ impl Basis {
         let (rows, width) = (remainder.nrows, step.ritz.rank);
         let transform = tall::all(step.ritz.matrix(2)?);
         let terms = vec![tall::stored(remainder.clone(), transform)];
-        let products = self.products(Precision::Single);
+        let products = products(&self.blocks, Precision::Single);
         let plan = Combination::new(rows, width, terms).with(products);
         let scaled = tall::combine(stages, "normalize the block", plan).await?;
         stages.release(remainder.objects());
@@ -185,54 +215,43 @@ impl Basis {
             width,
             Coefficients::Identity,
         )];
-        let products = self.products(Precision::Double);
-        let plan = Combination::new(a.ncols(), width, terms).with(products);
+        let all = products(&self.blocks, Precision::Double);
+        let plan = Combination::new(a.ncols(), width, terms).with(all);
         let drawn = tall::combine(stages, "random columns", plan).await?;
-        let overlap = tall::sum(stages, "random columns", drawn.products.clone()).await?;
-        let outside = self
-            .subtract(stages, drawn.matrix, &overlap, Precision::Double)
-            .await?;
+        let outside = subtract(
+            stages,
+            drawn.matrix,
+            &self.blocks,
+            &drawn.products,
+            Precision::Double,
+        )
+        .await?;
         let block = tall::orthonormalize(stages, "random columns", outside, 0.0).await?;
         let terms = vec![tall::stored(block.clone(), Coefficients::Identity)];
-        let products = self.products(Precision::Single);
-        let plan = Combination::new(a.ncols(), block.ncols, terms).with(products);
+        let all = products(&self.blocks, Precision::Single);
+        let plan = Combination::new(a.ncols(), block.ncols, terms).with(all);
         let again = tall::combine(stages, "random columns", plan).await?;
         stages.release(block.objects());
         self.starts += 1;
         self.random += block.ncols as usize;
+        self.recurs = false;
         self.append(stages, again).await
     }
 
     /// Appends a block that is all but orthonormal and orthogonal to the basis, its products with
     /// which it comes with.
     async fn append(&mut self, stages: &Stages, block: Made) -> Result<()> {
-        let overlap = tall::sum(stages, "reorthogonalize", block.products).await?;
-        let clean = self
-            .subtract(stages, block.matrix, &overlap, Precision::Single)
-            .await?;
+        let clean = subtract(
+            stages,
+            block.matrix,
+            &self.blocks,
+            &block.products,
+            Precision::Single,
+        )
+        .await?;
         let block = tall::orthonormalize(stages, "reorthogonalize", clean, 0.0).await?;
         self.blocks.push(block);
         Ok(())
-    }
-
-    /// W − [X₀ X₁ …] C, with its Gram matrix. W is let go.
-    async fn subtract(
-        &self,
-        stages: &Stages,
-        w: TallMatrix,
-        c: &SmallMatrix,
-        arithmetic: Precision,
-    ) -> Result<Made> {
-        let (nrows, ncols) = (w.nrows, w.ncols);
-        let mut terms = vec![tall::stored(w.clone(), Coefficients::Identity)];
-        terms.extend(tall::basis_terms(&self.blocks, c, -1.0));
-        let plan = Combination {
-            arithmetic,
-            ..Combination::new(nrows, ncols, terms).with(Products::Gram)
-        };
-        let made = tall::combine(stages, "orthogonalize", plan).await?;
-        stages.release(w.objects());
-        Ok(made)
     }
 
     /// Replaces a full basis by its leading Ritz vectors, on which AᵀA projects to a diagonal.
@@ -249,7 +268,7 @@ impl Basis {
         }
         let values = ritz.values.iter().take(kept as usize).copied().collect();
         let nrows = self.blocks.first().map_or(0, |block| block.nrows);
-        let terms = tall::basis_terms(&self.blocks, &ritz.matrix(1)?, 1.0);
+        let terms = tall::basis_terms(&self.blocks, &[ritz.matrix(1)?], 1.0);
         let plan = Combination::new(nrows, kept, terms);
         let vectors = tall::combine(stages, "restart", plan).await?.matrix;
         self.release(stages);
@@ -264,11 +283,36 @@ impl Basis {
     fn release(&self, stages: &Stages) {
         stages.release(self.blocks.iter().flat_map(TallMatrix::objects));
     }
+}
 
-    fn products(&self, precision: Precision) -> Products {
-        Products::With {
-            basis: self.blocks.clone(),
-            precision,
-        }
+/// W − [X₀ X₁ …] C, with its Gram matrix; C comes in parts. W is let go.
+async fn subtract(
+    stages: &Stages,
+    w: TallMatrix,
+    blocks: &[TallMatrix],
+    c: &[SmallMatrix],
+    arithmetic: Precision,
+) -> Result<Made> {
+    let (nrows, ncols) = (w.nrows, w.ncols);
+    let mut terms = vec![tall::stored(w.clone(), Coefficients::Identity)];
+    terms.extend(tall::basis_terms(blocks, c, -1.0));
+    let plan = Combination {
+        arithmetic,
+        ..Combination::new(nrows, ncols, terms).with(Products::Gram)
+    };
+    let made = tall::combine(stages, "orthogonalize", plan).await?;
+    stages.release(w.objects());
+    Ok(made)
+}
+
+/// Inner products with `blocks`.
+fn products(blocks: &[TallMatrix], precision: Precision) -> Products {
+    Products::With {
+        basis: blocks.to_vec(),
+        precision,
     }
+}
+
+fn empty() -> Error {
+    Error::internal("a Krylov basis without a block")
 }

@@ -13,6 +13,9 @@ const SHARD_BYTES: u64 = 64 << 20;
 /// so many workers can share the work.
 const SMALL_SHARDS: u64 = 8;
 const LEAST_SHARD_BYTES: u64 = 4 << 20;
+/// How far from 1 singular values of a block in f32 may be that needs no further transform: as far as
+/// rounding the entries of some hundred rows takes them.
+const ORTHONORMAL: f64 = 1e-8;
 
 /// A linear combination to make.
 pub(super) struct Combination {
@@ -114,15 +117,16 @@ pub(super) fn stored(matrix: TallMatrix, coefficients: Coefficients) -> Term {
 /// All rows of `matrix` as coefficients.
 pub(super) fn all(matrix: SmallMatrix) -> Coefficients {
     Coefficients::Rows {
-        matrix,
+        parts: vec![matrix],
         first_row: 0,
     }
 }
 
-/// Σ over the blocks of a basis of `scale` · Xᵢ · (rows of `coefficients` that belong to Xᵢ).
+/// Σ over the blocks of a basis of `scale` · Xᵢ · (rows of the coefficients that belong to Xᵢ), which
+/// come in parts.
 pub(super) fn basis_terms(
     basis: &[TallMatrix],
-    coefficients: &SmallMatrix,
+    coefficients: &[SmallMatrix],
     scale: f64,
 ) -> Vec<Term> {
     let mut first_row = 0;
@@ -130,7 +134,7 @@ pub(super) fn basis_terms(
         .iter()
         .map(|block| {
             let rows = Coefficients::Rows {
-                matrix: coefficients.clone(),
+                parts: coefficients.to_vec(),
                 first_row,
             };
             first_row += block.ncols;
@@ -140,21 +144,6 @@ pub(super) fn basis_terms(
             }
         })
         .collect()
-}
-
-/// The sum of the parts of a small matrix.
-pub(super) async fn sum(
-    stages: &Stages,
-    name: &str,
-    parts: Vec<SmallMatrix>,
-) -> Result<SmallMatrix> {
-    match <[SmallMatrix; 1]>::try_from(parts) {
-        Ok([only]) => Ok(only),
-        Err(parts) => {
-            let factors = factorize(stages, name, SmallFactorization::Sum { parts }).await?;
-            factors.matrix(0)
-        }
-    }
 }
 
 /// Singular values of W from the parts of WᵀW.
@@ -180,7 +169,8 @@ pub(super) async fn factorize(
     stages.run_one(name, factorization).await
 }
 
-/// W P for the P that orthonormalizes W, from the parts of WᵀW. W is let go.
+/// W P for the P that orthonormalizes W, from the parts of WᵀW, or W where that is orthonormal to
+/// [`ORTHONORMAL`] already. W is let go otherwise.
 pub(super) async fn orthonormalize(
     stages: &Stages,
     name: &str,
@@ -194,6 +184,10 @@ pub(super) async fn orthonormalize(
         SmallFactorization::Orthonormalize { gram, floor },
     )
     .await?;
+    let is_orthonormal = |value: &f64| (value - 1.0).abs() <= ORTHONORMAL;
+    if factors.rank == w.matrix.ncols && factors.values.iter().all(is_orthonormal) {
+        return Ok(w.matrix);
+    }
     let transform = factors.matrix(0)?;
     let terms = vec![stored(w.matrix.clone(), all(transform))];
     let plan = Combination::new(w.matrix.nrows, factors.rank, terms);

@@ -115,12 +115,16 @@ impl Inputs {
         })
     }
 
-    fn plan(&self, context: &TaskContext, parameters: &Combine) -> Result<Fused<'_>> {
+    fn plan<'a>(&'a self, context: &'a TaskContext, parameters: &'a Combine) -> Result<Fused<'a>> {
+        let mut coefficients = StoredCoefficients {
+            context,
+            last: None,
+        };
         let terms = self.terms.iter().zip(&parameters.terms);
         let terms = terms.map(|(rows, term)| {
             Ok(FusedTerm {
                 x: rows.view(),
-                s: coefficients(context, parameters, term)?,
+                s: coefficients.of(parameters, term)?,
                 scale: term.scale,
             })
         });
@@ -148,42 +152,55 @@ fn arithmetic(precision: Precision) -> Arithmetic {
     }
 }
 
-/// S of a summand; `None` for the identity.
-fn coefficients(context: &TaskContext, parameters: &Combine, term: &Term) -> Result<Option<Small>> {
-    let width = match &term.matrix {
-        Source::Stored { matrix } => matrix.ncols,
-        Source::Gaussian { ncols, .. } => *ncols,
-    };
-    match &term.coefficients {
-        Coefficients::Identity if width != parameters.ncols => Err(Error::internal(format!(
-            "{width} columns are added to {}",
-            parameters.ncols
-        ))),
-        Coefficients::Identity => Ok(None),
-        Coefficients::Rows { matrix, first_row } => {
-            let rows = *first_row as usize..*first_row as usize + width as usize;
-            leading(context, matrix, rows, parameters.ncols as usize).map(Some)
-        }
-    }
+/// Small matrices as they are read; the terms of a basis share one.
+struct StoredCoefficients<'a> {
+    context: &'a TaskContext,
+    last: Option<(&'a [SmallMatrix], Small)>,
 }
 
-/// Rows `rows` of a stored matrix and its first `ncols` columns.
-fn leading(
-    context: &TaskContext,
-    matrix: &SmallMatrix,
-    rows: std::ops::Range<usize>,
-    ncols: usize,
-) -> Result<Small> {
-    let stored = small_matrix::read(context, matrix)?;
-    if rows.end > stored.nrows() || ncols > stored.ncols() {
-        return Err(Error::internal(format!(
-            "rows {rows:?} and {ncols} columns are wanted of object {}, which is {} x {}",
-            matrix.object.key,
-            stored.nrows(),
-            stored.ncols()
-        )));
+impl<'a> StoredCoefficients<'a> {
+    /// S of a summand; `None` for the identity.
+    fn of(&mut self, parameters: &Combine, term: &'a Term) -> Result<Option<Small>> {
+        let width = match &term.matrix {
+            Source::Stored { matrix } => matrix.ncols,
+            Source::Gaussian { ncols, .. } => *ncols,
+        };
+        match &term.coefficients {
+            Coefficients::Identity if width != parameters.ncols => Err(Error::internal(format!(
+                "{width} columns are added to {}",
+                parameters.ncols
+            ))),
+            Coefficients::Identity => Ok(None),
+            Coefficients::Rows { parts, first_row } => {
+                let rows = *first_row as usize..*first_row as usize + width as usize;
+                self.leading(parts, rows, parameters.ncols as usize)
+                    .map(Some)
+            }
+        }
     }
-    Ok(stored.submatrix(rows, 0..ncols))
+
+    /// Rows `rows` of the sum of `parts` and its first `ncols` columns.
+    fn leading(
+        &mut self,
+        parts: &'a [SmallMatrix],
+        rows: std::ops::Range<usize>,
+        ncols: usize,
+    ) -> Result<Small> {
+        let stored = match self.last.take() {
+            Some((last, stored)) if last == parts => stored,
+            Some(_) | None => small_matrix::read_sum(self.context, parts)?,
+        };
+        if rows.end > stored.nrows() || ncols > stored.ncols() {
+            return Err(Error::internal(format!(
+                "rows {rows:?} and {ncols} columns are wanted of coefficients that are {} x {}",
+                stored.nrows(),
+                stored.ncols()
+            )));
+        }
+        let leading = stored.submatrix(rows, 0..ncols);
+        self.last = Some((parts, stored));
+        Ok(leading)
+    }
 }
 
 fn write_rows(context: &TaskContext, parameters: &Combine, out: Rows) -> Result<Shard> {

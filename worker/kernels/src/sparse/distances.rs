@@ -6,16 +6,17 @@ use rayon::prelude::*;
 /// Squared norms of the rows and of the columns of A − 1μᵀ.
 pub(super) fn squared_norms(block: &SparseBlock, mean: Option<&[f64]>) -> (Vec<f64>, Vec<f64>) {
     let (mut rows, mut columns) = (vec![0.0; block.nrows], vec![0.0; block.ncols]);
+    // Few segments mean few tasks for the columns: the rows go by beside them.
     match mean {
-        Some(mean) => {
-            squared_row_distances(block, mean, &mut rows);
-            squared_column_distances(block, mean, &mut columns);
-        }
-        None => {
-            norms::squared_row_norms(block, &mut rows);
-            norms::add_to_columns(block, &mut columns, |value| value * value);
-        }
-    }
+        Some(mean) => rayon::join(
+            || squared_column_distances(block, mean, &mut columns),
+            || squared_row_distances(block, mean, &mut rows),
+        ),
+        None => rayon::join(
+            || norms::add_to_columns(block, &mut columns, |value| value * value),
+            || norms::squared_row_norms(block, &mut rows),
+        ),
+    };
     (rows, columns)
 }
 

@@ -19,6 +19,9 @@ use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 use std::ops::Range;
 
+mod space;
+use space::{Space, Spaces};
+
 /// Rows of one task. Part of the definition of every sum over rows: changing it changes results in
 /// their last bits.
 const CHUNK_ROWS: usize = 2 * TILE_ROWS;
@@ -144,12 +147,16 @@ pub fn fused<T: Stored>(plan: &Fused, out: &mut [T]) -> FusedSums {
     let q = plan.ncols;
     let factors: Vec<Factor> = plan.terms.iter().map(|term| plan.factor(term)).collect();
     let mut total = Sums::new(plan);
+    let spaces = Spaces::default();
     if q > 0 {
         for (wave, out) in out.chunks_mut(WAVE * CHUNK_ROWS * q).enumerate() {
             let first = wave * WAVE * CHUNK_ROWS;
             let chunks = out.par_chunks_mut(CHUNK_ROWS * q).enumerate();
             let parts: Vec<Sums> = chunks
-                .map(|(chunk, out)| plan.chunk(first + chunk * CHUNK_ROWS, &factors, out))
+                .map(|(chunk, out)| {
+                    let first = first + chunk * CHUNK_ROWS;
+                    spaces.lend(plan, |space| plan.chunk(first, &factors, out, space))
+                })
                 .collect();
             for part in &parts {
                 total.add(part);
@@ -191,53 +198,6 @@ impl Sums {
             }
         }
     }
-}
-
-/// Work space of one chunk.
-struct Space {
-    exact: Vec<f64>,
-    rough: Vec<f32>,
-    wide: Vec<f64>,
-    wide_out: Vec<f64>,
-    narrow: Vec<f32>,
-    narrow_out: Vec<f32>,
-    product: Vec<f32>,
-}
-
-impl Space {
-    fn new(plan: &Fused) -> Self {
-        let q = plan.ncols;
-        let (basis, inner) = match &plan.inner {
-            // What no products are taken of needs no copy either.
-            Inner::None => (0, None),
-            Inner::Gram => (0, Some(Arithmetic::Double)),
-            Inner::With(basis, arithmetic) => (widest(basis.iter()), Some(*arithmetic)),
-        };
-        let terms = widest(plan.terms.iter().filter(|t| t.s.is_some()).map(|t| &t.x));
-        let room = |has: Option<Arithmetic>, wanted, width| {
-            if has == Some(wanted) {
-                TILE_ROWS * width
-            } else {
-                0
-            }
-        };
-        let (single, double) = (Arithmetic::Single, Arithmetic::Double);
-        let outer = (terms > 0).then_some(plan.arithmetic);
-        let inner_product = if inner == Some(single) { basis * q } else { 0 };
-        Self {
-            exact: vec![0.0; TILE_ROWS * q],
-            rough: vec![0.0; room(outer, single, q)],
-            wide: vec![0.0; room(outer, double, terms).max(room(inner, double, basis))],
-            wide_out: vec![0.0; room(inner, double, q)],
-            narrow: vec![0.0; room(outer, single, terms).max(room(inner, single, basis))],
-            narrow_out: vec![0.0; room(inner, single, q)],
-            product: vec![0.0; inner_product],
-        }
-    }
-}
-
-fn widest<'a, 'b: 'a>(views: impl Iterator<Item = &'a RowsView<'b>>) -> usize {
-    views.map(RowsView::ncols).max().unwrap_or(0)
 }
 
 impl Fused<'_> {
@@ -284,15 +244,21 @@ impl Fused<'_> {
     }
 
     /// Rows `first..` of Out.
-    fn chunk<T: Stored>(&self, first: usize, factors: &[Factor], out: &mut [T]) -> Sums {
+    fn chunk<T: Stored>(
+        &self,
+        first: usize,
+        factors: &[Factor],
+        out: &mut [T],
+        space: &mut Space,
+    ) -> Sums {
         let q = self.ncols;
-        let (mut sums, mut space) = (Sums::new(self), Space::new(self));
+        let mut sums = Sums::new(self);
         for tile in tiles(0..out.len() / q) {
             let out = &mut out[tile.start * q..tile.end * q];
             let rows = first + tile.start..first + tile.end;
-            self.sum_terms(&rows, factors, &mut space);
+            self.sum_terms(&rows, factors, space);
             self.store(&rows, &space.exact, out, &mut sums.rounding);
-            self.take_products(&rows, out, &mut space, &mut sums.product);
+            self.take_products(&rows, out, space, &mut sums.product);
         }
         sums
     }

@@ -18,7 +18,6 @@ use crate::context::TaskContext;
 pub(super) fn run(context: &TaskContext, parameters: &SmallFactorization) -> Result<SmallFactors> {
     let sum = |parts| small_matrix::read_sum(context, parts);
     let answer = match parameters {
-        SmallFactorization::Sum { parts } => Answer::of([("sum", sum(parts)?)]),
         SmallFactorization::Diagonal { values } => {
             Answer::of([("diagonal", arithmetic::diagonal(values))])
         }
@@ -34,15 +33,17 @@ pub(super) fn run(context: &TaskContext, parameters: &SmallFactorization) -> Res
             projected,
             coefficients,
             remainder_gram,
+            noise,
             report,
         } => {
             let projected = match projected {
                 Some(projected) => small_matrix::read(context, projected)?,
                 None => Small::zeros(0, 0),
             };
-            let coefficients = small_matrix::read(context, coefficients)?;
+            let coefficients = sum(coefficients)?;
             let remainder = sum(remainder_gram)?;
-            ritz_step::factorize(&projected, &coefficients, &remainder, *report as usize)?
+            let report = *report as usize;
+            ritz_step::factorize(&projected, &coefficients, &remainder, *noise, report)?
         }
         SmallFactorization::GramEigenpairs {
             parts,

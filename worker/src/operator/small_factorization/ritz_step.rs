@@ -11,20 +11,20 @@ use rankmill_kernels::{Small, scaled_rank_revealing_orthonormalizer, symmetric_e
 use super::super::small_matrix::failed;
 use super::Answer;
 
-/// Length below which a direction of the remainder is f32 noise of AᵀA X, relative to ‖AᵀA‖.
-const NOISE: f64 = 1e-7;
-
 const WHAT: &str = "a Rayleigh-Ritz step";
 
-/// `[T, S, P]`; `[T, S]` where nothing is left of the remainder.
+/// `[T, S, P]`; `[T, S]` where nothing is left of the remainder: no direction of it is longer than
+/// `noise`·‖AᵀA‖.
 pub(super) fn factorize(
     projected: &Small,
     coefficients: &Small,
     remainder: &Small,
+    noise: f64,
     report: usize,
 ) -> Result<Answer> {
     let (old, width) = (projected.nrows(), coefficients.ncols());
-    if coefficients.nrows() != old + width || remainder.nrows() != width {
+    let known = width..=old + width;
+    if !known.contains(&coefficients.nrows()) || remainder.nrows() != width {
         return Err(Error::internal(format!(
             "a projection of order {old} grows by {} x {width} coefficients",
             coefficients.nrows()
@@ -35,7 +35,7 @@ pub(super) fn factorize(
     let reported = report.min(values.len());
     let residuals = residuals(&vectors, remainder, reported);
     let largest = values.first().copied().unwrap_or(0.0).max(0.0);
-    let found = scaled_rank_revealing_orthonormalizer(remainder, NOISE * largest)
+    let found = scaled_rank_revealing_orthonormalizer(remainder, noise * largest)
         .map_err(|e| failed(WHAT, &e))?;
     let mut matrices = vec![("projected", grown), ("vectors", vectors)];
     if found.rank > 0 {
@@ -50,15 +50,20 @@ pub(super) fn factorize(
     })
 }
 
-/// [[T, C₁], [C₁ᵀ, (C₂ + C₂ᵀ)/2]].
+/// [[T, C₁], [C₁ᵀ, (C₂ + C₂ᵀ)/2]], C being zero above the rows that are given.
 fn grow(projected: &Small, coefficients: &Small) -> Small {
     let old = projected.nrows();
-    let order = coefficients.nrows();
+    let order = old + coefficients.ncols();
+    let above = order - coefficients.nrows();
+    let c = |i: usize, j: usize| match i.checked_sub(above) {
+        Some(row) => coefficients[(row, j)],
+        None => 0.0,
+    };
     Small::from_fn(order, order, |i, j| match (i < old, j < old) {
         (true, true) => projected[(i, j)],
-        (true, false) => coefficients[(i, j - old)],
-        (false, true) => coefficients[(j, i - old)],
-        (false, false) => 0.5 * (coefficients[(i, j - old)] + coefficients[(j, i - old)]),
+        (true, false) => c(i, j - old),
+        (false, true) => c(j, i - old),
+        (false, false) => 0.5 * (c(i, j - old) + c(j, i - old)),
     })
 }
 

@@ -22,7 +22,10 @@ fn stored(matrix: TallMatrix, coefficients: Coefficients, scale: f64) -> Term {
 }
 
 fn rows_of(matrix: SmallMatrix, first_row: u32) -> Coefficients {
-    Coefficients::Rows { matrix, first_row }
+    Coefficients::Rows {
+        parts: vec![matrix],
+        first_row,
+    }
 }
 
 fn plain(ncols: u32, terms: Vec<Term>) -> Combine {
