@@ -112,13 +112,13 @@ pub(crate) fn explain_loss(error: Error) -> Error {
     }
 }
 
-/// Deletes objects that the job's log has as released. What cannot be deleted now goes with the
+/// Deletes objects that nobody reads any more, by the job's log. What cannot be deleted now goes with the
 /// rest when the job has ended.
-pub(crate) async fn delete_released(state: &Store, keys: Vec<String>) {
+pub(crate) async fn delete_scratch(state: &Store, keys: Vec<String>) {
     futures::stream::iter(keys)
         .for_each_concurrent(DELETIONS, |key| async move {
             if let Err(error) = state.delete(&key).await {
-                tracing::debug!(key, %error, "cannot delete a released object yet");
+                tracing::debug!(key, %error, "cannot delete scratch yet");
             }
         })
         .await;
@@ -127,13 +127,9 @@ pub(crate) async fn delete_released(state: &Store, keys: Vec<String>) {
 /// Deletes what the attempts of a finished job wrote; its log stays. What cannot be deleted now
 /// costs only space, so that nothing is reported.
 pub(crate) async fn sweep_scratch(state: &Store, job: &JobId) {
-    for entry in state
-        .list(&format!("jobs/{job}/a"))
-        .await
-        .unwrap_or_default()
-    {
-        let _ = state.delete(&entry.key).await;
-    }
+    let left = state.list(&format!("jobs/{job}/a")).await;
+    let keys = left.unwrap_or_default().into_iter().map(|entry| entry.key);
+    delete_scratch(state, keys.collect()).await;
 }
 
 /// Deletes result files that no manifest names: those of a replaced or abandoned result.

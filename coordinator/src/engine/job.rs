@@ -163,7 +163,7 @@ impl Job {
         let (flushed, state) = (self.journal.flushed(), state.clone());
         tokio::spawn(async move {
             if flushed.await.is_ok() {
-                commit::delete_released(&state, keys).await;
+                commit::delete_scratch(&state, keys).await;
             }
         });
     }

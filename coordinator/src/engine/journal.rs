@@ -172,6 +172,10 @@ async fn ready(
         // What let go of an output that is settled for this reason has been said by now: whoever
         // lets go says so first.
         drain(messages, waiting);
+        // Nothing that follows the job's end would wake what waits below.
+        if waiting.iter().any(Message::ends) {
+            continue;
+        }
         let whole = whole(waiting, count);
         if whole > 0 {
             return Ok(whole);
@@ -251,4 +255,60 @@ async fn append(
         let _ = done.send(());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::TaskCost;
+    use futures::future::BoxFuture;
+    use rankmill_common::operator::{Done, Report};
+    use rankmill_common::{AttemptId, StageId, TaskIndex, WorkerId};
+    use std::sync::Mutex;
+
+    /// Outputs that never become durable; whoever asks for them first says something else as well.
+    struct Never {
+        messages: mpsc::UnboundedSender<Message>,
+        last_words: Mutex<Option<Message>>,
+    }
+
+    impl Outputs for Never {
+        fn settled(&self, _: &str) -> BoxFuture<'static, Result<()>> {
+            if let Some(message) = self.last_words.lock().expect("one thread").take() {
+                self.messages.send(message).expect("somebody listens");
+            }
+            futures::future::pending().boxed()
+        }
+
+        fn release(&self, _: &[String]) {}
+
+        fn forget(&self, _: &str) -> BoxFuture<'static, ()> {
+            futures::future::ready(()).boxed()
+        }
+    }
+
+    fn committed() -> Message {
+        let entry = JobEntry::TaskCommitted {
+            stage: StageId(0),
+            task: TaskIndex(0),
+            attempt: AttemptId::new("1-1"),
+            worker: WorkerId::new("worker-0"),
+            output_prefix: "jobs/1/a/0/0".to_owned(),
+            report: Box::new(Report::Done(Done {})),
+            cost: TaskCost::default(),
+        };
+        Message::Entry(entry, None)
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_job_waits_for_no_output_whenever_it_is_said() {
+        let (sender, mut messages) = mpsc::unbounded_channel();
+        let outputs = Never {
+            messages: sender.clone(),
+            last_words: Mutex::new(Some(Message::Entry(JobEntry::JobSucceeded, None))),
+        };
+        let mut waiting = VecDeque::from([committed()]);
+        let count = ready(&outputs, &mut messages, &mut waiting).now_or_never();
+        assert_eq!(count.expect("it waits for nothing").expect("no error"), 2);
+    }
 }

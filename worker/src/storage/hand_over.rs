@@ -66,6 +66,8 @@ struct Shelf {
     writing: Option<String>,
     /// Tasks that wait for memory.
     pressed: usize,
+    /// Those among them for which there was none.
+    short: usize,
     failed: Option<Error>,
     writer_runs: bool,
 }
@@ -160,8 +162,15 @@ impl HandOver {
         let mut shelf = self.inner.lock();
         shelf.pressed += 1;
         while shelf.free() < bytes && shelf.evict_one() {}
-        self.inner.hurry.notify_all();
-        Pressure { of: self.clone() }
+        let short = shelf.free() < bytes;
+        if short {
+            shelf.short += 1;
+            self.inner.hurry.notify_all();
+        }
+        Pressure {
+            of: self.clone(),
+            short,
+        }
     }
 
     /// Resolves when everything below `prefix` is durable or was let go.
@@ -241,11 +250,14 @@ impl HandOver {
 #[derive(Debug)]
 pub(crate) struct Pressure {
     of: HandOver,
+    short: bool,
 }
 
 impl Drop for Pressure {
     fn drop(&mut self) {
-        self.of.inner.lock().pressed -= 1;
+        let mut shelf = self.of.inner.lock();
+        shelf.pressed -= 1;
+        shelf.short -= usize::from(self.short);
     }
 }
 
@@ -280,7 +292,7 @@ impl Inner {
         if let Err(error) = written {
             shelf.failed.get_or_insert(error);
         }
-        if shelf.pressed > 0 {
+        if shelf.short > 0 {
             shelf.remove(&key);
         }
         drop(shelf);
@@ -371,7 +383,7 @@ impl Shelf {
 
     /// The object to write next and how long it has time.
     fn next_due(&self, now: Instant) -> Option<(String, Duration)> {
-        let at_once = self.pressed > 0 || self.bytes > self.limit() / 2;
+        let at_once = self.short > 0 || self.bytes > self.limit() / 2;
         let due = self.waiting.iter().filter_map(|key| {
             let kept = self.kept.get(key)?;
             let patience = if at_once || kept.wanted {
