@@ -103,6 +103,16 @@ impl IdRange {
         )
     }
 
+    /// Number of indices up to the highest id, where ids are indices; `None` where one is negative or
+    /// above 32 bits.
+    pub fn indices(self) -> Option<u64> {
+        /// Key of zero in a signed column.
+        const SIGNED_ZERO: u64 = 1 << 63;
+        let zero = self.lowest & SIGNED_ZERO;
+        let count = (self.lowest - zero).saturating_add(self.span);
+        (count <= 1 << 32).then_some(count)
+    }
+
     /// Whether tables over the whole range are cheaper than lists of the ids that occur in
     /// `entries` entries: a table of 32-bit numbers then takes a byte per entry at most.
     pub fn is_narrow(self, entries: u64) -> bool {

@@ -181,7 +181,7 @@ fn verdict(spec: &JobSpec, cost: &Cost, budget: ByteSize) -> String {
             cost.peak_memory().div_ceil(1 << 20)
         ),
         ShapeKnowledge::UpperBound => format!(
-            "more than {budget}, but this assumes that no id occurs twice;\n           with \
+            "more than {budget}, but this assumes as many ids as the footers\n           allow; with \
              --ids dense {shape}, it is exact"
         ),
     }
@@ -258,7 +258,7 @@ mod tests {
         assert!(text.contains("reading    2.0 MiB"), "{text}");
         let bound = super::text(&spec(), &cost(), ByteSize(1 << 20));
         assert!(bound.contains("at most 1 000 × 1 000"), "{bound}");
-        assert!(bound.contains("no id occurs twice"), "{bound}");
+        assert!(bound.contains("as many ids as the footers"), "{bound}");
         let enough = super::text(&spec(), &cost(), ByteSize(2 << 30));
         assert!(enough.contains("fits into 2.00 GiB"), "{enough}");
     }

@@ -1,7 +1,7 @@
 //! The cost of jobs on graphs.
 
 use super::parts::{self, BlockSize, WalkParts};
-use super::{Estimate, PROCESS_BYTES, ShapeKnowledge, StageEstimate, ingest};
+use super::{Estimate, PROCESS_BYTES, ShapeKnowledge, Sorting, StageEstimate, distinct, ingest};
 use crate::input::{EdgeDirection, Ids, InputSpec, Layout};
 use crate::job::ppr::{PprMethod, PprSpec, Seeds};
 use crate::job::{PageRankSpec, PprIndexSpec, ppr as job};
@@ -10,6 +10,7 @@ use crate::operator::power_scores::{BLOCK_WIDTH, Iteration, panel_bytes};
 use crate::operator::walk::{fingerprint_bytes, vertices_per_file};
 use crate::operator::walk_part::start_bytes;
 use crate::operator::{Inspection, TASK_OVERHEAD};
+use crate::table::IdRange;
 
 /// Iterations to the default tolerance on directed graphs, which contract faster than damping
 /// alone does.
@@ -45,14 +46,23 @@ impl Size {
 
     fn of(input: &InputSpec, inspection: &Inspection) -> Self {
         let rows = inspection.rows();
-        let (mut vertices, mut edges) = (2 * rows, rows);
+        let ends = [inspection.row_id_range, inspection.column_id_range];
+        let range = match ends {
+            [Some(src), Some(dst)] => Some(src.join(dst)),
+            [None, _] | [_, None] => None,
+        };
+        let (mut vertices, mut edges) = (distinct(2 * rows, range), rows);
         let (mut shape, mut entry) = (ShapeKnowledge::UpperBound, EDGE_BYTES);
         match &input.layout {
             Layout::Graph(layout) => {
-                if let Ids::Dense {
-                    shape: Some((count, _)),
-                } = layout.ids
-                {
+                let count = match layout.ids {
+                    Ids::Dense {
+                        shape: Some((count, _)),
+                    } => Some(count),
+                    Ids::Dense { shape: None } => range.and_then(IdRange::indices),
+                    Ids::Dictionary => None,
+                };
+                if let Some(count) = count {
                     (vertices, shape) = (count, ShapeKnowledge::Exact);
                 }
                 edges *= match layout.edges {
@@ -96,7 +106,7 @@ impl Size {
 pub fn page_rank(spec: &PageRankSpec, inspection: &Inspection) -> Estimate {
     let size = Size::of(&spec.input, inspection);
     let steps = TYPICAL_ITERATIONS.min(u64::from(spec.max_iterations));
-    let mut stages = ingest(inspection, size.bytes);
+    let mut stages = ingest(inspection, Sorting::Twice, size.bytes);
     let blocks = size.blocks();
     let least = parts::step_memory(&blocks);
     let room = spec.task_memory.0.saturating_sub(least.besides);
@@ -126,7 +136,7 @@ pub fn ppr(spec: &PprSpec, inspection: &Inspection) -> Estimate {
         // Their files are read when the job runs.
         Seeds::Sources { .. } | Seeds::Table { .. } => 1,
     };
-    let mut stages = ingest(inspection, size.bytes);
+    let mut stages = ingest(inspection, Sorting::Twice, size.bytes);
     let (method, stage) = match method {
         PprMethod::Power => power(spec, &size, sources),
         PprMethod::Auto => auto(spec, &size, sources),
@@ -227,7 +237,7 @@ fn iterations(tol: f64) -> u32 {
 /// Estimates an index from its input's footers.
 pub fn ppr_index(spec: &PprIndexSpec, inspection: &Inspection) -> Estimate {
     let size = Size::of(&spec.input, inspection);
-    let mut stages = ingest(inspection, size.bytes);
+    let mut stages = ingest(inspection, Sorting::Twice, size.bytes);
     let sums = match &spec.input.layout {
         Layout::Graph(layout) if layout.weight.is_some() => 8 * size.edges,
         Layout::Graph(_) | Layout::Sparse(_) | Layout::Dense(_) => 0,

@@ -14,6 +14,7 @@ pub use svd::svd;
 
 use crate::job::JobSpec;
 use crate::operator::Inspection;
+use crate::table::IdRange;
 
 /// Memory of a worker besides its tasks.
 const PROCESS_BYTES: u64 = 64 << 20;
@@ -101,8 +102,22 @@ impl Estimate {
     }
 }
 
+/// Different ids in a column of `rows` rows, at most.
+fn distinct(rows: u64, range: Option<IdRange>) -> u64 {
+    range.map_or(rows, |range| range.span.min(rows))
+}
+
+/// How often entries are sorted on their way from the input into blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sorting {
+    /// Integers that lie in narrow ranges: into buckets as they are read, and within blocks.
+    Once,
+    /// All others: by blocks as well, once their ids are looked up.
+    Twice,
+}
+
 /// The stages that make blocks of `block_bytes` bytes from the input.
-fn ingest(inspection: &Inspection, block_bytes: u64) -> Vec<StageEstimate> {
+fn ingest(inspection: &Inspection, sorting: Sorting, block_bytes: u64) -> Vec<StageEstimate> {
     let bytes = inspection.bytes();
     let rows = inspection.rows();
     let piece_rows = rows.min(1 << 21);
@@ -117,19 +132,26 @@ fn ingest(inspection: &Inspection, block_bytes: u64) -> Vec<StageEstimate> {
     if inspection.vector_length.is_some() {
         return vec![stage("build blocks", 3 * piece_bytes, bytes, block_bytes)];
     }
-    vec![
-        stage(
-            "read entries",
-            3 * piece_bytes + 24 * piece_rows,
-            bytes,
-            12 * rows + bytes / 4,
-        ),
-        stage("sort entries", 32 * piece_rows, 12 * rows, 12 * rows),
-        stage(
-            "build blocks",
-            40 * rows.min(1 << 22),
-            12 * rows,
-            block_bytes,
-        ),
-    ]
+    let entries = 12 * rows;
+    let read = |dictionaries| {
+        let memory = 3 * piece_bytes + 24 * piece_rows;
+        stage("read entries", memory, bytes, entries + dictionaries)
+    };
+    let build = stage("build blocks", 40 * rows.min(1 << 22), entries, block_bytes);
+    match sorting {
+        Sorting::Once => {
+            let spans = [inspection.row_id_range, inspection.column_id_range];
+            let tables: u64 = spans
+                .into_iter()
+                .flatten()
+                .map(|range| 8 * range.span)
+                .sum();
+            let count = stage("count ids", tables, 2 * entries, tables);
+            vec![read(0), count, build]
+        }
+        Sorting::Twice => {
+            let sort = stage("sort entries", 32 * piece_rows, entries, entries);
+            vec![read(bytes / 4), sort, build]
+        }
+    }
 }

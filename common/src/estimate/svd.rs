@@ -1,9 +1,10 @@
 //! The cost of a truncated SVD.
 
-use super::{Estimate, PROCESS_BYTES, ShapeKnowledge, StageEstimate, ingest};
+use super::{Estimate, PROCESS_BYTES, ShapeKnowledge, Sorting, StageEstimate, distinct, ingest};
 use crate::input::{Ids, Layout};
 use crate::job::svd::{Centering, Method, SvdSpec};
 use crate::operator::Inspection;
+use crate::table::IdRange;
 
 /// Reads that subspace iteration needs there.
 const SUBSPACE_READS: u64 = 12;
@@ -32,7 +33,8 @@ pub fn svd(spec: &SvdSpec, inspection: &Inspection) -> Estimate {
         Method::Sketch => 0,
     };
     let means = u64::from(spec.centering == Centering::Columns);
-    let mut stages = ingest(inspection, block_bytes);
+    let sorting = sorting(&spec.input.layout, inspection);
+    let mut stages = ingest(inspection, sorting, block_bytes);
     stages.extend(iteration(
         method,
         iterations,
@@ -68,10 +70,30 @@ fn shape(layout: &Layout, inspection: &Inspection) -> (u64, u64, ShapeKnowledge)
             Ids::Dense {
                 shape: Some((nrows, ncols)),
             } => (nrows, ncols, ShapeKnowledge::Exact),
-            Ids::Dense { shape: None } | Ids::Dictionary => {
-                (rows, rows, ShapeKnowledge::UpperBound)
+            Ids::Dense { shape: None } => {
+                let indices = |range: Option<IdRange>| range.and_then(IdRange::indices);
+                let sides = [inspection.row_id_range, inspection.column_id_range].map(indices);
+                match sides {
+                    [Some(nrows), Some(ncols)] => (nrows, ncols, ShapeKnowledge::Exact),
+                    [None, _] | [_, None] => (rows, rows, ShapeKnowledge::UpperBound),
+                }
             }
+            Ids::Dictionary => (
+                distinct(rows, inspection.row_id_range),
+                distinct(rows, inspection.column_id_range),
+                ShapeKnowledge::UpperBound,
+            ),
         },
+    }
+}
+
+fn sorting(layout: &Layout, inspection: &Inspection) -> Sorting {
+    match layout {
+        Layout::Sparse(layout) => match inspection.narrow_id_ranges(&layout.ids) {
+            [Some(_), Some(_)] => Sorting::Once,
+            [None, _] | [_, None] => Sorting::Twice,
+        },
+        Layout::Graph(_) | Layout::Dense(_) => Sorting::Twice,
     }
 }
 
@@ -114,7 +136,7 @@ fn iteration(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::{DenseLayout, InputSpec, OnBadRow};
+    use crate::input::{DenseLayout, Duplicates, InputSpec, OnBadRow, SparseLayout};
     use crate::job::svd::{Convergence, Rank};
     use crate::job::{OutputSpec, Overwrite};
     use crate::operator::inspect::{PinnedFile, RowGroup};
@@ -170,6 +192,65 @@ mod tests {
         assert_eq!((estimate.method.as_str(), estimate.reads), ("gram", 2));
         assert_eq!(estimate.result_bytes, 4 * 64 * 200_512);
         assert_eq!(estimate.shape, ShapeKnowledge::Exact);
+    }
+
+    fn sparse(ids: Ids) -> SvdSpec {
+        let mut spec = spec(Method::Auto);
+        spec.input.layout = Layout::Sparse(SparseLayout {
+            row: "user".into(),
+            col: "item".into(),
+            value: None,
+            ids,
+            duplicates: Duplicates::Sum,
+            transforms: Vec::new(),
+        });
+        spec
+    }
+
+    /// Of `rows` triplets whose ids lie in ranges of these spans.
+    fn triplets(rows: u64, lowest: u64, spans: [u64; 2]) -> Inspection {
+        let [row, column] = spans.map(|span| Some(IdRange { lowest, span }));
+        Inspection {
+            row_id_range: row,
+            column_id_range: column,
+            vector_length: None,
+            ..dense(rows, 4)
+        }
+    }
+
+    #[test]
+    fn footers_bound_the_ids_of_integers() {
+        let known = triplets(20_000_000, 7, [200_000, 50_000]);
+        let estimate = svd(&sparse(Ids::Dictionary), &known);
+        assert_eq!((estimate.nrows, estimate.ncols), (200_000, 50_000));
+        assert_eq!(estimate.shape, ShapeKnowledge::UpperBound);
+        assert!(
+            estimate
+                .stages
+                .iter()
+                .all(|stage| stage.name != "sort entries")
+        );
+        let wide = triplets(1_000, 7, [u64::MAX, 30]);
+        let estimate = svd(&sparse(Ids::Dictionary), &wide);
+        assert_eq!((estimate.nrows, estimate.ncols), (1_000, 30));
+        assert!(
+            estimate
+                .stages
+                .iter()
+                .any(|stage| stage.name == "sort entries")
+        );
+    }
+
+    #[test]
+    fn the_highest_indices_say_how_large_a_matrix_of_indices_is() {
+        let zero = 1 << 63;
+        let indices = triplets(10, zero + 5, [100, 20]);
+        let estimate = svd(&sparse(Ids::Dense { shape: None }), &indices);
+        assert_eq!((estimate.nrows, estimate.ncols), (105, 25));
+        assert_eq!(estimate.shape, ShapeKnowledge::Exact);
+        let negative = triplets(10, zero - 5, [100, 20]);
+        let estimate = svd(&sparse(Ids::Dense { shape: None }), &negative);
+        assert_eq!(estimate.shape, ShapeKnowledge::UpperBound);
     }
 
     #[test]

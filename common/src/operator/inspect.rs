@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TASK_OVERHEAD;
 use crate::Digest;
-use crate::input::{InputSpec, Orientation};
+use crate::input::{Ids, InputSpec, Orientation};
 use crate::table::{IdRange, IdType};
 
 /// Parameters of `inspect`.
@@ -91,6 +91,18 @@ impl Inspection {
     /// Uncompressed bytes of the columns that the job reads.
     pub fn bytes(&self) -> u64 {
         self.row_groups().map(|group| group.bytes).sum()
+    }
+
+    /// Where row and column ids lie, if they are to be coded as distances from the lowest.
+    pub fn narrow_id_ranges(&self, ids: &Ids) -> [Option<IdRange>; 2] {
+        match ids {
+            Ids::Dense { .. } => [None, None],
+            Ids::Dictionary => {
+                let rows = self.rows();
+                [self.row_id_range, self.column_id_range]
+                    .map(|range| range.filter(|range| range.is_narrow(rows)))
+            }
+        }
     }
 
     fn row_groups(&self) -> impl Iterator<Item = &RowGroup> {

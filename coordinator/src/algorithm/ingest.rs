@@ -185,7 +185,7 @@ async fn sparse(
     inspection: &Inspection,
     digest: Digest,
 ) -> Result<BlockedMatrix> {
-    let ranges = ranges(layout, inspection);
+    let ranges = inspection.narrow_id_ranges(&layout.ids);
     let bucket_bits = bucket_bits(ranges);
     let operators = inspection
         .pieces(piece_rows(inspection.rows()))
@@ -272,18 +272,6 @@ pub(super) struct Share {
     pub(super) rows: RowRange,
     /// Entries, at most, where they were counted.
     pub(super) entries: u64,
-}
-
-/// Where ids lie, if they are to be coded as distances.
-fn ranges(layout: &SparseLayout, inspection: &Inspection) -> [Option<IdRange>; 2] {
-    match layout.ids {
-        Ids::Dense { .. } => [None, None],
-        Ids::Dictionary => {
-            let rows = inspection.rows();
-            [inspection.row_id_range, inspection.column_id_range]
-                .map(|range| range.filter(|range| range.is_narrow(rows)))
-        }
-    }
 }
 
 /// Id tables of rows and columns, and the rows of each block.
