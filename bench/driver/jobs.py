@@ -250,4 +250,5 @@ QUICK = (
     ingest("ingest-quick-edges", "quick-rmat-int32-zstd", EDGES, SOME_EDGES),
     distribution("distribution-quick", "quick-s", 8),
     scale_out("scale-out-quick", "quick-s", 8, (1, 3)),
+    scale_out_cores("scale-out-cores-quick", "quick-s", 8, (1, 2)),
 )

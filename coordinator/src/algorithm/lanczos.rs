@@ -1,11 +1,11 @@
 //! Randomized block Lanczos on AᵀA (Musco & Musco 2015), with full reorthogonalization.
 //!
-//! Each step reads A once for Z = Aᵀ(A X). Blocks are orthogonalized against the whole basis
-//! twice, normalizing in between (block Gram–Schmidt with inner Cholesky QR), so Rayleigh–Ritz on
-//! the basis is exact to rounding. The first time only against the blocks that Lanczos' recurrence
-//! names, the newest and the one before it: what Z has of older ones is rounding, which the second
-//! time takes away. Where a direction of what is left is so short that rounding may be all of it, the
-//! first time is done again with the whole basis. The first products with the basis are taken in f64:
+//! Each step reads A once for Z = Aᵀ(A X), which is orthogonalized twice, normalizing in between
+//! (block Gram–Schmidt with inner Cholesky QR), so Rayleigh–Ritz on the basis is exact to rounding.
+//! The first time goes over the blocks that Lanczos' recurrence names, the newest and the one before
+//! it, and the second over the whole basis: what Z has of older blocks is rounding. Where a direction
+//! of what is left is so short that rounding may be all of it, the first time is done again with the
+//! whole basis. The first products with the basis are taken in f64:
 //! where the basis spans all that there is, what f32 leaves of a remainder would be taken for a new
 //! direction. The second ones, of a block that is orthonormal and chosen already, are as good in f32 as
 //! its own entries. When the basis has as many columns as [`MOST_BLOCKS`] wide blocks it is replaced by its
