@@ -12,6 +12,7 @@ mod prefetch;
 mod widening;
 
 pub(crate) use prefetch::prefetch;
+use prefetch::prefetch_part;
 
 use bytemuck::Pod;
 use pulp::{Arch, Simd, WithSimd};
@@ -55,6 +56,8 @@ pub(crate) trait Weights: Copy + Sync {
     fn cut(self, start: usize, end: usize) -> Self;
     /// That of nonzero `k`.
     fn at(self, k: usize) -> f32;
+    /// All, in order; without end where they are alike.
+    fn each(self) -> impl Iterator<Item = f32>;
 }
 
 impl Weights for &[f32] {
@@ -66,6 +69,11 @@ impl Weights for &[f32] {
     #[inline(always)]
     fn at(self, k: usize) -> f32 {
         self[k]
+    }
+
+    #[inline(always)]
+    fn each(self) -> impl Iterator<Item = f32> {
+        self.iter().copied()
     }
 }
 
@@ -82,6 +90,11 @@ impl Weights for Ones {
     #[inline(always)]
     fn at(self, _: usize) -> f32 {
         1.0
+    }
+
+    #[inline(always)]
+    fn each(self) -> impl Iterator<Item = f32> {
+        std::iter::repeat(1.0)
     }
 }
 
@@ -100,6 +113,18 @@ impl<'a, C: LocalColumn, W: Weights> SegmentRows<'a, C, W> {
     pub(crate) fn row(&self, row: usize) -> (&'a [C], W) {
         let (start, end) = (self.offsets[row] as usize, self.offsets[row + 1] as usize);
         (&self.columns[start..end], self.weights.cut(start, end))
+    }
+
+    /// Columns and weights of all rows, one after the other.
+    #[inline(always)]
+    pub(crate) fn all(&self) -> (&'a [C], W) {
+        match self.offsets {
+            [first, .., last] => {
+                let (start, end) = (*first as usize, *last as usize);
+                (&self.columns[start..end], self.weights.cut(start, end))
+            }
+            [] | [_] => (&[], self.weights.cut(0, 0)),
+        }
     }
 
     /// The columns that come `distance` nonzeros after those of a row: what to prefetch.
@@ -152,6 +177,20 @@ macro_rules! with_const {
     };
 }
 
+/// Runs `$body` with the constants `$n` = `$width` and `$whole`, whether rows of `$stride` vectors
+/// are one tile.
+macro_rules! with_tiling {
+    ($width:expr, $stride:expr, $n:ident, $whole:ident => $body:expr) => {
+        with_const!($width, $n => if $stride == $n {
+            const $whole: bool = true;
+            $body
+        } else {
+            const $whole: bool = false;
+            $body
+        })
+    };
+}
+
 /// A floating-point type and its vectors.
 pub(crate) trait Float: Pod + Send + Sync {
     type Vector<S: Simd>: Pod;
@@ -194,9 +233,15 @@ impl Float for f32 {
         let y: &mut [S::f32s] = bytemuck::cast_slice_mut(gather.y);
         let rows = gather.rows;
         let stride = gather.stride * size_of::<f32>() / size_of::<S::f32s>();
-        for_each_tile(stride, |from, width| {
-            with_const!(width, N => gather_rows::<S, C, W, N>(simd, &rows, x, y, stride, from));
-        });
+        for_each_tile(
+            stride,
+            #[inline(always)]
+            |from, width| {
+                with_tiling!(width, stride, N, WHOLE => gather_rows::<S, C, W, N, WHOLE>(
+                    simd, &rows, x, y, Tiling { stride, from }
+                ));
+            },
+        );
     }
 }
 
@@ -239,14 +284,52 @@ fn for_each_tile(vectors: usize, mut visit: impl FnMut(usize, usize)) {
     }
 }
 
-#[inline(always)]
-fn tile<V, const N: usize>(vectors: &[V], at: usize) -> &[V; N] {
-    vectors[at..at + N].first_chunk().expect("N vectors")
+/// Where a tile of `N` vectors lies in every row of a matrix.
+///
+/// A row that is one tile (`WHOLE`) is found by its number alone: one comparison and no product.
+#[derive(Clone, Copy)]
+struct Tiling<const N: usize, const WHOLE: bool> {
+    /// Vectors of a row.
+    stride: usize,
+    /// The tile's first one.
+    from: usize,
 }
 
-#[inline(always)]
-fn tile_mut<V, const N: usize>(vectors: &mut [V], at: usize) -> &mut [V; N] {
-    vectors[at..at + N].first_chunk_mut().expect("N vectors")
+impl<const N: usize, const WHOLE: bool> Tiling<N, WHOLE> {
+    #[inline(always)]
+    fn at(self, row: usize) -> usize {
+        if WHOLE {
+            row * N
+        } else {
+            row * self.stride + self.from
+        }
+    }
+
+    #[inline(always)]
+    fn get<V>(self, vectors: &[V], row: usize) -> &[V; N] {
+        if WHOLE {
+            &vectors.as_chunks().0[row]
+        } else {
+            let at = self.at(row);
+            vectors[at..at + N].first_chunk().expect("N vectors")
+        }
+    }
+
+    #[inline(always)]
+    fn get_mut<V>(self, vectors: &mut [V], row: usize) -> &mut [V; N] {
+        if WHOLE {
+            &mut vectors.as_chunks_mut().0[row]
+        } else {
+            let at = self.at(row);
+            vectors[at..at + N].first_chunk_mut().expect("N vectors")
+        }
+    }
+
+    /// Asks for a tile that is wanted soon.
+    #[inline(always)]
+    fn prefetch<V>(self, vectors: &[V], row: usize) {
+        prefetch_part(vectors, self.at(row), N);
+    }
 }
 
 /// y += A x over some rows of a segment, in the precision `T`.
@@ -276,26 +359,24 @@ impl<C: LocalColumn, W: Weights, T: Float> WithSimd for Gather<'_, C, W, T> {
 }
 
 #[inline(always)]
-fn gather_rows<S: Simd, C: LocalColumn, W: Weights, const N: usize>(
+fn gather_rows<S: Simd, C: LocalColumn, W: Weights, const N: usize, const WHOLE: bool>(
     simd: S,
     rows: &SegmentRows<C, W>,
     x: &[S::f32s],
     y: &mut [S::f32s],
-    stride: usize,
-    from: usize,
+    tiling: Tiling<N, WHOLE>,
 ) {
-    for (row, y) in y.chunks_exact_mut(stride).enumerate() {
+    for row in 0..y.len() / tiling.stride {
         let (columns, weights) = rows.row(row);
         let ahead = rows.ahead(row, AHEAD / N);
-        let y: &mut [_; N] = tile_mut(y, from);
+        let y = tiling.get_mut(y, row);
         let mut sum = *y;
-        for (k, column) in columns.iter().enumerate() {
+        for (k, (column, weight)) in columns.iter().zip(weights.each()).enumerate() {
             if let Some(column) = ahead.get(k) {
-                prefetch(tile::<_, N>(x, column.index() * stride + from));
+                tiling.prefetch(x, column.index());
             }
-            let x: &[_; N] = tile(x, column.index() * stride + from);
-            let value = simd.splat_f32s(weights.at(k));
-            for (sum, &x) in sum.iter_mut().zip(x) {
+            let value = simd.splat_f32s(weight);
+            for (sum, &x) in sum.iter_mut().zip(tiling.get(x, column.index())) {
                 *sum = simd.mul_add_f32s(value, x, *sum);
             }
         }
@@ -332,32 +413,38 @@ impl<C: LocalColumn, W: Weights, T: Float> WithSimd for Scatter<'_, C, W, T> {
         let y: &[T::Vector<S>] = bytemuck::cast_slice(self.y);
         let z: &mut [T::Vector<S>] = bytemuck::cast_slice_mut(self.z);
         let (y_stride, z_stride) = (self.y_stride / lanes, self.z_stride / lanes);
-        for_each_tile(z_stride, |from, width| {
-            let y_from = self.y_from / lanes + from;
-            with_const!(width, N => scatter::<S, C, W, T, N>(
-                simd, &self.rows, (y, y_stride, y_from), (z, z_stride, from)
-            ));
-        });
+        for_each_tile(
+            z_stride,
+            #[inline(always)]
+            |from, width| {
+                let y_from = self.y_from / lanes + from;
+                with_tiling!(width, z_stride, N, WHOLE => scatter::<S, C, W, T, N, WHOLE>(
+                    simd, &self.rows, (y, y_stride, y_from), z, Tiling { stride: z_stride, from }
+                ));
+            },
+        );
     }
 }
 
 #[inline(always)]
-fn scatter<S: Simd, C: LocalColumn, W: Weights, T: Float, const N: usize>(
+fn scatter<S: Simd, C: LocalColumn, W: Weights, T: Float, const N: usize, const WHOLE: bool>(
     simd: S,
     rows: &SegmentRows<C, W>,
     (y, y_stride, y_from): (&[T::Vector<S>], usize, usize),
-    (z, z_stride, z_from): (&mut [T::Vector<S>], usize, usize),
+    z: &mut [T::Vector<S>],
+    tiling: Tiling<N, WHOLE>,
 ) {
     for (row, y) in y.chunks_exact(y_stride).enumerate() {
         let (columns, weights) = rows.row(row);
         let ahead = rows.ahead(row, AHEAD / N);
-        let y: [_; N] = *tile(y, y_from);
-        for (k, column) in columns.iter().enumerate() {
+        let y: &[_; N] = y[y_from..].first_chunk().expect("N vectors");
+        let y = *y;
+        for (k, (column, weight)) in columns.iter().zip(weights.each()).enumerate() {
             if let Some(column) = ahead.get(k) {
-                prefetch(tile::<_, N>(z, column.index() * z_stride + z_from));
+                tiling.prefetch(z, column.index());
             }
-            let z: &mut [_; N] = tile_mut(z, column.index() * z_stride + z_from);
-            let value = T::splat(simd, weights.at(k));
+            let value = T::splat(simd, weight);
+            let z = tiling.get_mut(z, column.index());
             for (z, &y) in z.iter_mut().zip(&y) {
                 *z = T::mul_add(simd, value, y, *z);
             }

@@ -8,46 +8,47 @@
     reason = "loops over the lanes of an array become vectors; chains of iterators do not always"
 )]
 
-use super::{AHEAD, Gather, LocalColumn, SegmentRows, Weights, prefetch, tile, tile_mut};
+use super::{AHEAD, Gather, LocalColumn, SegmentRows, Tiling, Weights};
 
 /// Columns of a group: a cache line of f32.
 const LANES: usize = 16;
-/// Groups whose sums stay in registers together: sixteen vectors of AVX2, four of AVX-512.
+/// Groups whose sums stay in registers together: eight vectors of AVX2, four of AVX-512.
 const GROUPS: usize = 2;
 
 #[inline(always)]
 pub(super) fn gather<C: LocalColumn, W: Weights>(gather: &mut Gather<'_, C, W, f64>) {
     let x = gather.x.as_chunks::<LANES>().0;
     let y = gather.y.as_chunks_mut::<LANES>().0;
-    let groups = gather.stride / LANES;
-    for from in (0..groups).step_by(GROUPS) {
-        if from + 1 < groups {
-            gather_groups::<C, W, GROUPS>(&gather.rows, x, y, groups, from);
+    let stride = gather.stride / LANES;
+    for from in (0..stride).step_by(GROUPS) {
+        if from + 1 < stride {
+            let tiling = Tiling::<GROUPS, false> { stride, from };
+            gather_groups(&gather.rows, x, y, tiling);
         } else {
-            gather_groups::<C, W, 1>(&gather.rows, x, y, groups, from);
+            let tiling = Tiling::<1, false> { stride, from };
+            gather_groups(&gather.rows, x, y, tiling);
         }
     }
 }
 
 #[inline(always)]
-fn gather_groups<C: LocalColumn, W: Weights, const N: usize>(
+fn gather_groups<C: LocalColumn, W: Weights, const N: usize, const WHOLE: bool>(
     rows: &SegmentRows<C, W>,
     x: &[[f32; LANES]],
     y: &mut [[f64; LANES]],
-    groups: usize,
-    from: usize,
+    tiling: Tiling<N, WHOLE>,
 ) {
-    for (row, y) in y.chunks_exact_mut(groups).enumerate() {
+    for row in 0..y.len() / tiling.stride {
         let (columns, weights) = rows.row(row);
         let ahead = rows.ahead(row, AHEAD / N);
-        let y: &mut [_; N] = tile_mut(y, from);
+        let y: &mut [_; N] = tiling.get_mut(y, row);
         let mut sum = *y;
-        for (k, column) in columns.iter().enumerate() {
+        for (k, (column, weight)) in columns.iter().zip(weights.each()).enumerate() {
             if let Some(column) = ahead.get(k) {
-                prefetch(tile::<_, N>(x, column.index() * groups + from));
+                tiling.prefetch(x, column.index());
             }
-            let x: &[_; N] = tile(x, column.index() * groups + from);
-            let value = f64::from(weights.at(k));
+            let x: &[_; N] = tiling.get(x, column.index());
+            let value = f64::from(weight);
             for group in 0..N {
                 for lane in 0..LANES {
                     sum[group][lane] = value.mul_add(f64::from(x[group][lane]), sum[group][lane]);

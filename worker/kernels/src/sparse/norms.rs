@@ -1,7 +1,8 @@
 //! Sums and squared norms of rows, columns and the whole block, in f64.
 
-use super::{Segment, SparseBlock};
+use super::{SegmentVisitor, SparseBlock, visit};
 use crate::reduce::ordered_sum;
+use crate::simd::{LocalColumn, SegmentRows, Weights};
 use crate::tall::squared_norm;
 use rayon::prelude::*;
 
@@ -25,11 +26,24 @@ pub(super) fn add_to_columns(
         covered = segment.first_column + segment.width;
         owned.push((segment, sums));
     }
-    owned.into_par_iter().for_each(|(segment, sums)| {
-        for k in segment.positions() {
-            sums[segment.columns.get(k)] += term(f64::from(segment.value(k)));
+    let term = &term;
+    owned
+        .into_par_iter()
+        .for_each(|(segment, sums)| visit(segment, 0..block.nrows, AddToColumns { sums, term }));
+}
+
+struct AddToColumns<'a, F> {
+    sums: &'a mut [f64],
+    term: F,
+}
+
+impl<F: Fn(f64) -> f64> SegmentVisitor for AddToColumns<'_, F> {
+    fn visit<C: LocalColumn, W: Weights>(self, rows: SegmentRows<C, W>) {
+        let (columns, weights) = rows.all();
+        for (column, weight) in columns.iter().zip(weights.each()) {
+            self.sums[column.index()] += (self.term)(f64::from(weight));
         }
-    });
+    }
 }
 
 pub(super) fn squared_row_norms(block: &SparseBlock, out: &mut [f64]) {
@@ -59,14 +73,15 @@ pub(super) fn frobenius2(block: &SparseBlock) -> f64 {
 }
 
 fn squared_row_norm(block: &SparseBlock, row: usize) -> f64 {
-    let square = |segment: &Segment, k| {
-        let value = f64::from(segment.value(k));
-        value * value
-    };
     let mut sum = 0.0;
     for segment in &block.segments {
-        for k in segment.row(row) {
-            sum += square(segment, k);
+        let positions = segment.row(row);
+        let Some(values) = segment.values else {
+            sum += positions.len() as f64;
+            continue;
+        };
+        for &value in &values[positions] {
+            sum += f64::from(value) * f64::from(value);
         }
     }
     sum

@@ -2,7 +2,7 @@
 
 use super::tiles::ZTile;
 use super::{SparseBlock, visit};
-use crate::simd::{Float, Gather, LocalColumn, Scatter, SegmentRows, Weights};
+use crate::simd::{Float, Gather, LocalColumn, Scatter, SegmentRows, Weights, vectorized};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -11,6 +11,8 @@ use std::ops::Range;
 const GATHER_ROWS: usize = 2048;
 /// The same where X lies outside the cache: what a chunk fetches from memory must serve more rows.
 const GATHER_ROWS_OF_LARGE_X: usize = 8192;
+/// Rows that one task pads.
+const PAD_ROWS: usize = 1024;
 /// Bytes of an X that stays in the last-level cache beside a panel of Y.
 const SMALL_X: usize = 16 << 20;
 
@@ -27,14 +29,21 @@ pub(super) fn pad<T: Float>(x: &[f32], l: usize, stride: usize, padded: &mut [T]
     if l == 0 {
         return;
     }
-    let rows = padded
-        .par_chunks_exact_mut(stride)
-        .zip(x.par_chunks_exact(l));
-    rows.with_min_len(1024).for_each(|(padded, x)| {
-        for (padded, &x) in padded.iter_mut().zip(x) {
-            *padded = T::of(x);
-        }
-        padded[l..].fill(T::zeroed());
+    let chunks = padded
+        .par_chunks_mut(PAD_ROWS * stride)
+        .zip(x.par_chunks(PAD_ROWS * l));
+    chunks.for_each(|(padded, x)| {
+        vectorized(
+            #[inline(always)]
+            || {
+                for (padded, x) in padded.chunks_exact_mut(stride).zip(x.chunks_exact(l)) {
+                    for (padded, &x) in padded.iter_mut().zip(x) {
+                        *padded = T::of(x);
+                    }
+                    padded[l..].fill(T::zeroed());
+                }
+            },
+        );
     });
 }
 
