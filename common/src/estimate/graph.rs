@@ -46,11 +46,8 @@ impl Size {
 
     fn of(input: &InputSpec, inspection: &Inspection) -> Self {
         let rows = inspection.rows();
-        let ends = [inspection.row_id_range, inspection.column_id_range];
-        let range = match ends {
-            [Some(src), Some(dst)] => Some(src.join(dst)),
-            [None, _] | [_, None] => None,
-        };
+        let ends = inspection.row_id_range.zip(inspection.column_id_range);
+        let range = ends.map(|(src, dst)| src.join(dst));
         let (mut vertices, mut edges) = (distinct(2 * rows, range), rows);
         let (mut shape, mut entry) = (ShapeKnowledge::UpperBound, EDGE_BYTES);
         match &input.layout {

@@ -1,7 +1,7 @@
 //! What a job will cost, before it runs: memory, reads, bytes, per stage. Pure.
 //!
-//! Footers say how many entries there are but not how many distinct ids, so for triplets with a
-//! dictionary the shape is bounded from above.
+//! Footers say how many entries there are and between which integers their ids lie, but not how many
+//! ids are distinct, so for triplets with a dictionary the shape is bounded from above.
 
 mod graph;
 pub mod parts;

@@ -146,6 +146,21 @@ fn a_task_gets_memory_that_holds_what_is_not_durable_yet() {
 }
 
 #[test]
+fn a_task_that_has_its_memory_at_once_hurries_nothing() {
+    let bench = Bench::new(64);
+    let before = Instant::now();
+    let _shard = bench.write("z", LARGE);
+    let room = bench.hand_over.make_room(1 << 20);
+    let due = |at| bench.hand_over.inner.lock().next_due(at);
+    let (_, wait) = due(before).expect("it waits to be written");
+    assert!(wait >= LATER, "{wait:?}");
+    let more = bench.hand_over.make_room(64 << 20);
+    let written = due(before).is_none_or(|(_, wait)| wait.is_zero());
+    assert!(written, "now it is in the way");
+    drop((room, more));
+}
+
+#[test]
 fn what_does_not_fit_is_written_at_once() {
     let bench = Bench::new(1);
     let shard = bench.write("z", LARGE);
