@@ -114,6 +114,8 @@ impl Template {
 
 /// What stands for numbers while a template is made. No part of a file around numbers begins with it.
 const BLANK: u8 = 0xa7;
+/// So many of them tell numbers from what is around them.
+const TELLING: usize = 64;
 
 /// Keeps what is written except for numbers.
 #[derive(Default)]
@@ -128,7 +130,7 @@ struct Blanks {
 impl io::Write for Blanks {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let expected = self.expected;
-        let blank = |bytes: &[u8]| bytes.iter().all(|byte| *byte == BLANK);
+        let blank = |bytes: &[u8]| bytes.iter().take(TELLING).all(|byte| *byte == BLANK);
         match bytes.get(..expected) {
             Some(numbers) if expected > 0 && blank(numbers) => {
                 let around = std::mem::take(&mut self.around);

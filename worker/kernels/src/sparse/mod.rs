@@ -18,7 +18,8 @@ mod transposed;
 
 use crate::block::{BlockError, Centering, Certified, MatrixBlock, Mean, Scratch, check_product};
 use crate::panel::{LINE, Panel};
-use crate::simd::{LocalColumn, Ones, SegmentRows, Weights};
+use crate::simd::{LocalColumn, Ones, SegmentRows, Weights, vectorized};
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// Column indices, local to their segment.
@@ -133,7 +134,11 @@ impl Segment<'_> {
 }
 
 fn largest<C: LocalColumn + Ord>(columns: &[C]) -> Option<usize> {
-    columns.iter().max().map(|column| column.index())
+    let largest = vectorized(
+        #[inline(always)]
+        || columns.iter().copied().reduce(Ord::max),
+    );
+    largest.map(LocalColumn::index)
 }
 
 /// A block of `nrows` rows of a sparse matrix of `ncols` columns.
@@ -173,9 +178,11 @@ impl SparseBlock<'_> {
                 });
             }
             covered = end;
-            segment.validate(index, self.nrows)?;
         }
-        Ok(())
+        let segments = self.segments.par_iter().enumerate();
+        let checked = segments.map(|(index, segment)| segment.validate(index, self.nrows));
+        let checked: Vec<Result<(), BlockError>> = checked.collect();
+        checked.into_iter().collect()
     }
 }
 
