@@ -17,16 +17,15 @@ ONLY_WITH_SPARK = ("pyspark",)
 class Environment:
     """An interpreter (none where there is no numpy and pyarrow) and why packages are missing."""
 
-    def __init__(self, python, missing):
-        self.python, self.missing = python, missing
-        self.spark = None
+    def __init__(self, python, missing, spark=False):
+        self.python, self.missing, self.spark = python, missing, spark
 
     def lacks(self, packages):
         """Why a peer that needs `packages` cannot run; none if it can."""
         if self.python is None:
             return self.missing.get("", "no Python environment")
         reasons = [self.missing[package] for package in packages if package in self.missing]
-        if "pyspark" in packages and not reasons and self.spark is None:
+        if "pyspark" in packages and not reasons and not self.spark:
             return "needs --spark"
         return reasons[0] if reasons else None
 
@@ -40,9 +39,7 @@ def pinned(spark):
 
 def full(spark):
     """The virtual environment, made or completed."""
-    if spark and shutil.which("java") is None:
-        say("no java: Spark is not compared with")
-        spark = False
+    spark = spark and java()
     python = VENV / "bin" / "python"
     if not python.exists():
         say(f"making a virtual environment in {VENV}")
@@ -59,22 +56,29 @@ def full(spark):
             lines = answer.stdout.strip().splitlines() or ["pip failed"]
             missing[name] = f"{pin} cannot be installed: {lines[-1][:120]}"
             say(f"NOT INSTALLED: {missing[name]}")
-    environment = Environment(str(python), missing)
-    environment.spark = spark or None
-    return environment
+    return Environment(str(python), missing, spark)
 
 
-def present():
+def java():
+    """Whether Spark has what it runs on."""
+    found = shutil.which("java") is not None
+    if not found:
+        say("no java: Spark is not compared with")
+    return found
+
+
+def present(spark):
     """What is there already, for --quick and --as-is: nothing is installed."""
+    spark = spark and java()
     candidates = [VENV / "bin" / "python", sys.executable]
     for python in candidates:
         have = installed(python)
         if "numpy" in have and "pyarrow" in have:
-            wanted = pinned(spark=False)
+            wanted = pinned(spark)
             missing = {name: f"{name} is not installed" for name in wanted if name not in have}
             for reason in missing.values():
                 say(reason)
-            return Environment(str(python), missing)
+            return Environment(str(python), missing, spark)
     reason = "no interpreter with numpy and pyarrow (bench/run --install makes one)"
     say(f"NOTHING TO COMPARE WITH: {reason}")
     return Environment(None, {"": reason})
