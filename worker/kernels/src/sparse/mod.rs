@@ -163,8 +163,11 @@ impl SparseBlock<'_> {
     /// Products of a block that does not pass may panic; they never read out of bounds. Whether
     /// columns ascend within a row is not checked: it decides the order of summation only.
     pub fn validate(&self) -> Result<(), BlockError> {
+        let segments = self.segments.par_iter().enumerate();
+        let checked = segments.map(|(index, segment)| segment.validate(index, self.nrows));
+        let checked: Vec<Result<(), BlockError>> = checked.collect();
         let mut covered = 0;
-        for (index, segment) in self.segments.iter().enumerate() {
+        for (index, (segment, checked)) in self.segments.iter().zip(checked).enumerate() {
             let (first, end) = (
                 segment.first_column,
                 segment.first_column.saturating_add(segment.width),
@@ -178,11 +181,9 @@ impl SparseBlock<'_> {
                 });
             }
             covered = end;
+            checked?;
         }
-        let segments = self.segments.par_iter().enumerate();
-        let checked = segments.map(|(index, segment)| segment.validate(index, self.nrows));
-        let checked: Vec<Result<(), BlockError>> = checked.collect();
-        checked.into_iter().collect()
+        Ok(())
     }
 }
 
