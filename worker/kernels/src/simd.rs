@@ -437,8 +437,7 @@ fn scatter<S: Simd, C: LocalColumn, W: Weights, T: Float, const N: usize, const 
     for (row, y) in y.chunks_exact(y_stride).enumerate() {
         let (columns, weights) = rows.row(row);
         let ahead = rows.ahead(row, AHEAD / N);
-        let y: &[_; N] = y[y_from..].first_chunk().expect("N vectors");
-        let y = *y;
+        let y: [_; N] = *y[y_from..].first_chunk().expect("N vectors");
         for (k, (column, weight)) in columns.iter().zip(weights.each()).enumerate() {
             if let Some(column) = ahead.get(k) {
                 tiling.prefetch(z, column.index());

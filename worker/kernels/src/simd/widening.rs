@@ -22,21 +22,19 @@ pub(super) fn gather<C: LocalColumn, W: Weights>(gather: &mut Gather<'_, C, W, f
     let stride = gather.stride / LANES;
     for from in (0..stride).step_by(GROUPS) {
         if from + 1 < stride {
-            let tiling = Tiling::<GROUPS, false> { stride, from };
-            gather_groups(&gather.rows, x, y, tiling);
+            gather_groups::<C, W, GROUPS>(&gather.rows, x, y, Tiling { stride, from });
         } else {
-            let tiling = Tiling::<1, false> { stride, from };
-            gather_groups(&gather.rows, x, y, tiling);
+            gather_groups::<C, W, 1>(&gather.rows, x, y, Tiling { stride, from });
         }
     }
 }
 
 #[inline(always)]
-fn gather_groups<C: LocalColumn, W: Weights, const N: usize, const WHOLE: bool>(
+fn gather_groups<C: LocalColumn, W: Weights, const N: usize>(
     rows: &SegmentRows<C, W>,
     x: &[[f32; LANES]],
     y: &mut [[f64; LANES]],
-    tiling: Tiling<N, WHOLE>,
+    tiling: Tiling<N, false>,
 ) {
     for row in 0..y.len() / tiling.stride {
         let (columns, weights) = rows.row(row);
