@@ -9,13 +9,13 @@ use arrow::array::{
 };
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::filter;
-use arrow::datatypes::{ArrowPrimitiveType, DataType};
-use rankmill_common::table::{IdRange, IdType};
+use arrow::datatypes::DataType;
+use rankmill_common::table::IdType;
 use rankmill_common::{Error, Result};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-use super::integers::{self, Integer};
+use super::integers;
 use super::interner::Interner;
 use super::with_integer_type;
 
@@ -151,31 +151,6 @@ impl IdColumn {
             }
             Gathered::Bytes { interner, rows } => encode_bytes(self.id_type, &interner, rows),
         }
-    }
-
-    /// Replaces ids by their distances from the lowest of `range`. Errs with the row of the first
-    /// id outside it.
-    pub(crate) fn distances(self, range: IdRange) -> Result<std::result::Result<Vec<u32>, usize>> {
-        let Gathered::Integers(arrays) = &self.gathered else {
-            return Err(Error::internal("distances between ids of bytes"));
-        };
-        let mut codes: Vec<u32> = Vec::with_capacity(arrays.iter().map(Array::len).sum());
-        let stored = super::stored_type(self.id_type);
-        with_integer_type!(&stored, T => {
-            for array in arrays {
-                let ids = array.as_primitive::<T>().values();
-                let distance = |id: &<T as ArrowPrimitiveType>::Native| {
-                    id.key().wrapping_sub(range.lowest)
-                };
-                let farthest = ids.iter().map(distance).max();
-                if farthest.is_some_and(|farthest| farthest >= range.span) {
-                    let outside = ids.iter().position(|id| distance(id) >= range.span);
-                    return Ok(Err(codes.len() + outside.unwrap_or(0)));
-                }
-                codes.extend(ids.iter().map(|id| distance(id) as u32));
-            }
-            Ok(Ok(codes))
-        }, Err(Error::internal("distances between ids of bytes")))
     }
 
     /// Takes ids for indices: calls `check` with the row and the id of each that is not below

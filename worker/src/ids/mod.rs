@@ -4,6 +4,7 @@
 //! of them fits one array. Ids are ordered numerically or bytewise, never by how they hash.
 
 pub(crate) mod column;
+pub(crate) mod distances;
 pub(crate) mod integers;
 mod interner;
 pub(crate) mod sorted;

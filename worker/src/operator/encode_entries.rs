@@ -1,27 +1,25 @@
 //! `encode_entries`: triplets with local codes, and the distinct ids behind the codes.
 //!
-//! The columns are decoded side by side, each on a thread of its own. A row that is bad in any
-//! column goes from all of them before ids are counted.
+//! A row that is bad in any column goes from all of them before ids are counted.
+
+mod columns;
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float32Array, RecordBatch, UInt32Array};
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use rankmill_common::input::{Ids, SparseLayout, Transform};
+use rankmill_common::input::Ids;
 use rankmill_common::operator::encode_entries::{EncodeEntries, EncodedEntries, PieceIds, Sign};
-use rankmill_common::table::IdRange;
 use rankmill_common::{Error, ObjectRef, Result};
 
 use crate::context::TaskContext;
-use crate::ids::column::{EncodedColumn, IdColumn, drop_items};
-use crate::ids::id_type;
-use crate::storage::input::{Defect, PieceReader, append_f32, nulls};
+use crate::ids::column::EncodedColumn;
+use crate::storage::input::PieceReader;
 use crate::storage::ipc::{IpcWriter, write_batch};
 use crate::stripes::bucket::{bucket_sizes, chunks, count_buckets, sort_by_bucket};
 
-/// Rows decoded at a time.
-const BATCH_ROWS: usize = 1 << 16;
+use columns::{Columns, ReadIds, original_row, read_columns};
 
 /// Entries in one record batch: what `partition_entries` takes at a time.
 const ENTRIES_PER_BATCH: usize = 1 << 18;
@@ -31,7 +29,7 @@ pub(crate) fn run(context: &TaskContext, operator: &EncodeEntries) -> Result<Enc
     if reader.rows() > u64::from(u32::MAX) {
         return Err(Error::internal("a piece of more than 2^32 rows"));
     }
-    let mut columns = read_columns(&reader, &operator.layout)?;
+    let mut columns = read_columns(&reader, operator)?;
     reader.check_unchanged()?;
     let skipped = columns.drop_bad_rows(&reader, operator)?;
     columns.check_signs(&reader, &operator.layout)?;
@@ -45,169 +43,6 @@ pub(crate) fn run(context: &TaskContext, operator: &EncodeEntries) -> Result<Enc
     }
 }
 
-/// The columns of a piece.
-struct Columns {
-    rows: IdColumn,
-    cols: IdColumn,
-    values: Option<Vec<f32>>,
-    /// Names of the columns, in this order.
-    names: Vec<String>,
-    /// Row within the piece, column, defect.
-    bad: Vec<(u32, usize, Defect)>,
-    /// Rows that were left out, ascending.
-    dropped: Vec<u32>,
-}
-
-fn read_columns(reader: &PieceReader, layout: &SparseLayout) -> Result<Columns> {
-    let ((rows, cols), values) = rayon::join(
-        || {
-            rayon::join(
-                || read_ids(reader, &layout.row, 0),
-                || read_ids(reader, &layout.col, 1),
-            )
-        },
-        || {
-            layout
-                .value
-                .as_ref()
-                .map(|name| read_values(reader, name))
-                .transpose()
-        },
-    );
-    let ((rows, mut bad), (cols, bad_cols)) = (rows?, cols?);
-    bad.extend(bad_cols);
-    let values = values?.map(|(values, bad_values)| {
-        bad.extend(bad_values);
-        values
-    });
-    bad.sort_by_key(|&(row, column, _)| (row, column));
-    let mut names = vec![layout.row.clone(), layout.col.clone()];
-    names.extend(layout.value.clone());
-    Ok(Columns {
-        rows,
-        cols,
-        values,
-        names,
-        bad,
-        dropped: Vec::new(),
-    })
-}
-
-type Bad = Vec<(u32, usize, Defect)>;
-
-fn read_ids(reader: &PieceReader, name: &str, place: usize) -> Result<(IdColumn, Bad)> {
-    let column = reader.footer().column(name)?;
-    let kind = id_type(&column.data_type)
-        .ok_or_else(|| Error::internal(format!("column {name:?} holds no ids")))?;
-    let mut ids = IdColumn::new(kind);
-    let mut bad = Bad::new();
-    reader.read(&[column], BATCH_ROWS, |first, arrays| {
-        for array in arrays {
-            nulls(array, &mut |row, defect| {
-                bad.push((first as u32 + row as u32, place, defect));
-            });
-            ids.push(array)?;
-        }
-        Ok(())
-    })?;
-    Ok((ids, bad))
-}
-
-fn read_values(reader: &PieceReader, name: &str) -> Result<(Vec<f32>, Bad)> {
-    let column = reader.footer().column(name)?;
-    let mut values = Vec::with_capacity(reader.rows() as usize);
-    let mut bad = Bad::new();
-    reader.read(&[column], BATCH_ROWS, |first, arrays| {
-        for array in arrays {
-            append_f32(array, &mut values, &mut |row, defect| {
-                bad.push((first as u32 + row as u32, 2, defect));
-            })?;
-        }
-        Ok(())
-    })?;
-    Ok((values, bad))
-}
-
-impl Columns {
-    /// Drops bad rows, or errs at the first that may not be dropped. Returns how many there were.
-    fn drop_bad_rows(&mut self, reader: &PieceReader, operator: &EncodeEntries) -> Result<u64> {
-        let refused =
-            |(_, _, defect): &&(u32, usize, Defect)| !defect.is_skipped(operator.on_bad_row);
-        if let Some(&(row, column, defect)) = self.bad.iter().find(refused) {
-            let what = defect.to_string();
-            return Err(reader.error_at(u64::from(row), &self.names[column], &what));
-        }
-        self.dropped = self.bad.iter().map(|&(row, _, _)| row).collect();
-        self.dropped.dedup();
-        if !self.dropped.is_empty() {
-            self.rows.drop_rows(&self.dropped)?;
-            self.cols.drop_rows(&self.dropped)?;
-            if let Some(values) = &mut self.values {
-                drop_items(values, &self.dropped);
-            }
-        }
-        Ok(self.dropped.len() as u64)
-    }
-
-    /// Errs at the first negative value if a transform has no meaning for it.
-    fn check_signs(&self, reader: &PieceReader, layout: &SparseLayout) -> Result<()> {
-        let Some(transform) = refuses_negatives(&layout.transforms) else {
-            return Ok(());
-        };
-        self.refuse_value(reader, |value| value < 0.0, || {
-            format!(
-                "{} has no meaning for negative values; correct it, or choose another transform",
-                transform.name()
-            )
-        })
-    }
-
-    /// Errs at the first weight that is not positive as f32.
-    fn check_weights(&self, reader: &PieceReader) -> Result<()> {
-        self.refuse_value(
-            reader,
-            |value| value <= 0.0,
-            || "weights of edges are positive; correct it, or leave the edge out".to_owned(),
-        )
-    }
-
-    fn refuse_value(
-        &self,
-        reader: &PieceReader,
-        wrong: impl Fn(f32) -> bool,
-        why: impl Fn() -> String,
-    ) -> Result<()> {
-        let values = self.values.as_deref().unwrap_or_default();
-        let Some(place) = values.iter().position(|&value| wrong(value)) else {
-            return Ok(());
-        };
-        let row = original_row(place, &self.dropped);
-        let what = format!("is {}: {}", values[place], why());
-        Err(reader.error_at(row, &self.names[2], &what))
-    }
-}
-
-/// The first transform that meets the values' own signs and cannot take negative ones.
-fn refuses_negatives(transforms: &[Transform]) -> Option<Transform> {
-    transforms
-        .iter()
-        .take_while(|&&transform| transform != Transform::Binary)
-        .find(|transform| transform.needs_non_negative())
-        .copied()
-}
-
-/// The row within the piece of the entry at `place`, where some rows before it were left out.
-fn original_row(place: usize, dropped: &[u32]) -> u64 {
-    let mut row = place as u64;
-    for &gone in dropped {
-        if u64::from(gone) > row {
-            break;
-        }
-        row += 1;
-    }
-    row
-}
-
 /// A column whose ids are replaced by codes.
 enum Coded {
     Places(EncodedColumn),
@@ -215,13 +50,14 @@ enum Coded {
 }
 
 impl Coded {
-    fn of(ids: IdColumn, range: Option<IdRange>) -> Result<std::result::Result<Self, usize>> {
-        Ok(match range {
-            None => Ok(Self::Places(ids.encode()?)),
-            Some(range) => ids.distances(range)?.map(|codes| Self::Distances {
-                codes,
-                span: range.span,
-            }),
+    /// Errs with the row of the first id outside its range.
+    fn of(ids: ReadIds) -> Result<std::result::Result<Self, usize>> {
+        Ok(match ids {
+            ReadIds::Whole(ids) => Ok(Self::Places(ids.encode()?)),
+            ReadIds::Distances(ids) => {
+                let span = ids.span();
+                ids.finish().map(|codes| Self::Distances { codes, span })
+            }
         })
     }
 
@@ -257,10 +93,7 @@ fn dictionary(
                     damaged, write it again";
         reader.error_at(original_row(place, &dropped), name, what)
     };
-    let (rows, cols) = rayon::join(
-        || Coded::of(rows, operator.row_range),
-        || Coded::of(cols, operator.column_range),
-    );
+    let (rows, cols) = rayon::join(|| Coded::of(rows), || Coded::of(cols));
     let rows = rows?.map_err(|place| outside(place, &names[0]))?;
     let cols = cols?.map_err(|place| outside(place, &names[1]))?;
     let (rows, row_codes, row_ids) = rows.write(context, "row_ids.arrow")?;
@@ -296,9 +129,9 @@ fn dense(
         ..
     } = columns;
     let limits = shape.unwrap_or((1 << 32, 1 << 32));
-    let indices = |ids: IdColumn, limit: u64, name: &str, what: &str| {
+    let indices = |ids: ReadIds, limit: u64, name: &str, what: &str| {
         let mut wrong = None;
-        let codes = ids.indices(limit, &mut |place, id| {
+        let codes = ids.whole()?.indices(limit, &mut |place, id| {
             wrong.get_or_insert((place, id));
         })?;
         let Some((place, id)) = wrong else {
@@ -424,25 +257,5 @@ impl Triplets {
             first += length;
         }
         writer.finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_dropped_rows_back_in() {
-        assert_eq!(original_row(0, &[]), 0);
-        assert_eq!(original_row(0, &[0, 1, 5]), 2);
-        assert_eq!(original_row(2, &[0, 1, 5]), 4);
-        assert_eq!(original_row(3, &[0, 1, 5]), 6);
-    }
-
-    #[test]
-    fn binary_in_front_makes_any_sign_fine() {
-        use Transform::{Binary, L2Rows, Tfidf};
-        assert_eq!(refuses_negatives(&[L2Rows, Tfidf]), Some(Tfidf));
-        assert_eq!(refuses_negatives(&[Binary, Tfidf]), None);
     }
 }

@@ -48,12 +48,13 @@ pub(crate) fn sort_by_bucket<T: Copy + Default + Send + Sync, K: Sync>(
     let total = chunks.iter().map(|(items, _)| items.len()).sum();
     let mut sorted = vec![T::default(); total];
     let slots = shares(&mut sorted, counts, buckets);
-    chunks.par_iter().zip(slots).for_each(|(chunk, mut slots)| {
-        let mut next = vec![0; buckets];
+    chunks.par_iter().zip(slots).for_each(|(chunk, slots)| {
+        let mut slots: Vec<_> = slots.into_iter().map(<[T]>::iter_mut).collect();
         for (item, key) in chunk.0.iter().zip(chunk.1) {
-            let bucket = bucket(key);
-            slots[bucket][next[bucket]] = *item;
-            next[bucket] += 1;
+            // As many as were counted.
+            if let Some(slot) = slots[bucket(key)].next() {
+                *slot = *item;
+            }
         }
     });
     sorted
