@@ -1,12 +1,20 @@
 //! Matches waiting workers with open tasks.
 //!
 //! Jobs in order of their ids, stages and tasks in order; a task that a worker has run in an
-//! earlier stage goes back to it first, because it has the block mapped.
+//! earlier stage goes back to it first, because it has the block mapped. A worker asks for more
+//! tasks than it has processors for, so that one is read while another computes: those that run
+//! least are served first, so that nobody has two tasks while somebody has none.
+
+use std::collections::BTreeMap;
 
 use rankmill_common::{Error, ErrorKind, JobId, StageId, WorkerId};
 
 use super::event::{Effect, Lease, RequestId};
 use super::state::{Held, Repair, Running, Scheduler, TaskKey, Waiting, Worker};
+
+/// Requests that were not looked at yet, by the tasks that their worker runs and in the order of
+/// their arrival.
+type Queue = BTreeMap<(usize, usize), Waiting>;
 
 impl Scheduler {
     pub(super) fn enqueue_request(
@@ -36,9 +44,18 @@ impl Scheduler {
 
     /// Gives every waiting worker a task, as long as there are open ones that fit.
     pub(super) fn assign(&mut self, now: u64, effects: &mut Vec<Effect>) {
-        let mut unserved = std::collections::VecDeque::new();
-        while let Some(waiting) = self.waiting.pop_front() {
-            let open = self.choose(now, &waiting);
+        let arrived = std::mem::take(&mut self.waiting).into_iter().enumerate();
+        let mut queue: Queue = arrived
+            .map(|(place, waiting)| ((self.load(&waiting.worker), place), waiting))
+            .collect();
+        let mut unserved = BTreeMap::new();
+        while let Some(((load, place), waiting)) = queue.pop_first() {
+            let grown = self.load(&waiting.worker);
+            if grown > load {
+                queue.insert((grown, place), waiting);
+                continue;
+            }
+            let open = self.choose(now, &waiting, &queue);
             match open.or_else(|| self.straggler(now, &waiting)) {
                 Some(key) => {
                     let lease = self.lease(now, &key, &waiting.worker);
@@ -47,14 +64,23 @@ impl Scheduler {
                         lease,
                     });
                 }
-                None => unserved.push_back(waiting),
+                None => {
+                    unserved.insert(place, waiting);
+                }
             }
         }
-        self.waiting = unserved;
+        self.waiting = unserved.into_values().collect();
         self.refuse_oversized(effects);
     }
 
-    fn choose(&self, now: u64, waiting: &Waiting) -> Option<TaskKey> {
+    /// Tasks that a worker runs.
+    fn load(&self, worker: &WorkerId) -> usize {
+        self.workers
+            .get(worker)
+            .map_or(0, |worker| worker.leases.len())
+    }
+
+    fn choose(&self, now: u64, waiting: &Waiting, queue: &Queue) -> Option<TaskKey> {
         let worker = self.workers.get(&waiting.worker)?;
         let mut first = None;
         for (job, state) in &self.jobs {
@@ -75,7 +101,7 @@ impl Scheduler {
                     };
                     match state.affinity.get(&(task.name, task_index)) {
                         Some(owner) if *owner == waiting.worker => return Some(key()),
-                        Some(owner) if self.is_idle(owner) => {}
+                        Some(owner) if self.is_freer(owner, &waiting.worker, queue) => {}
                         Some(_) | None => {
                             first.get_or_insert_with(key);
                         }
@@ -101,9 +127,11 @@ impl Scheduler {
             .any(|worker| worker.memory >= memory && !self.is_excluded(worker, job, stage))
     }
 
-    /// Whether `worker` waits for work itself, so that its own tasks are better left to it.
-    fn is_idle(&self, worker: &WorkerId) -> bool {
-        self.waiting.iter().any(|waiting| waiting.worker == *worker)
+    /// Whether `owner` waits for work itself and runs no more than `other` does, so that its own
+    /// tasks are better left to it.
+    fn is_freer(&self, owner: &WorkerId, other: &WorkerId, queue: &Queue) -> bool {
+        self.load(owner) <= self.load(other)
+            && queue.values().any(|waiting| waiting.worker == *owner)
     }
 
     fn lease(&mut self, now: u64, key: &TaskKey, worker: &WorkerId) -> Option<Lease> {

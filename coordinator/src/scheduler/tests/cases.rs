@@ -1,5 +1,7 @@
 //! Single schedules, each about one rule.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 #[test]
@@ -135,6 +137,24 @@ fn a_task_goes_back_to_the_worker_that_ran_it_before() {
     for (worker, lease) in &world.leases {
         assert_eq!(owner[&lease.task], *worker);
     }
+}
+
+#[test]
+fn nobody_has_two_tasks_while_somebody_has_none() {
+    let mut world = World::new(TASKS);
+    for _ in 1..TASKS {
+        world.poll(0);
+        world.report(0, done());
+    }
+    world.poll(0);
+    for index in [0, 0, 1, 2, 2, 1, 3, 3, 4, 4] {
+        world.poll(index);
+    }
+    world.report(0, done());
+    assert_eq!(world.stage, 1, "the next stage has begun");
+    let tasks = &world.scheduler.jobs[&job()].stages[&StageId(1)].tasks;
+    let holders: BTreeSet<_> = tasks.iter().map(|task| &task.attempts[0].worker).collect();
+    assert_eq!(holders.len(), TASKS, "{holders:?}");
 }
 
 #[test]
