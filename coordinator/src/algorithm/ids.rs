@@ -17,8 +17,10 @@ use crate::stages::Stages;
 
 /// Ids of one shard of an id table.
 const SHARD_IDS: u64 = 1 << 22;
-/// Entries that one task counts.
-const COUNTED_ENTRIES: u64 = 1 << 28;
+/// Entries that one task counts, at least.
+const COUNTED_ENTRIES: u64 = 1 << 24;
+/// As many entries for each id in the range, at least: every task writes a table of all of them.
+const COUNTED_PER_ID: u64 = 8;
 
 /// The ids of rows, of columns, or of vertices.
 pub(super) struct Side {
@@ -39,36 +41,42 @@ pub(super) async fn count(
     sides: &[&Side],
     pieces: &[EncodedEntries],
 ) -> Result<Vec<Vec<ObjectRef>>> {
-    let groups = groups(pieces);
-    let narrow = sides
+    let by_side: Vec<Vec<CountIds>> = sides
         .iter()
-        .filter_map(|side| Some((side.ends, side.range?)));
-    let operators: Vec<_> = narrow
-        .flat_map(|(ends, range)| {
-            groups.iter().map(move |entries| CountIds {
-                entries: entries.clone(),
-                ends,
-                span: range.span,
-            })
-        })
+        .map(|side| counting_operators(side, pieces))
         .collect();
-    if operators.is_empty() {
-        return Ok(sides.iter().map(|_| Vec::new()).collect());
+    let tasks: Vec<usize> = by_side.iter().map(Vec::len).collect();
+    let operators: Vec<_> = by_side.into_iter().flatten().collect();
+    let mut counted = if operators.is_empty() {
+        Vec::new()
+    } else {
+        stages.run("count ids", operators).await?
     }
-    let counted = stages.run("count ids", operators).await?;
-    let mut counted = counted.into_iter().map(|CountedIds { object }| object);
-    let of_side = |side: &&Side| match side.range {
-        Some(_) => counted.by_ref().take(groups.len()).collect(),
-        None => Vec::new(),
-    };
-    Ok(sides.iter().map(of_side).collect())
+    .into_iter()
+    .map(|CountedIds { object }| object);
+    let of_side = |tasks| counted.by_ref().take(tasks).collect();
+    Ok(tasks.into_iter().map(of_side).collect())
 }
 
-/// The entries of one counting task each.
-fn groups(pieces: &[EncodedEntries]) -> Vec<Vec<ObjectRef>> {
+/// None where ids are not coded as distances.
+fn counting_operators(side: &Side, pieces: &[EncodedEntries]) -> Vec<CountIds> {
+    let Some(IdRange { span, .. }) = side.range else {
+        return Vec::new();
+    };
+    let counted = COUNTED_ENTRIES.max(span.saturating_mul(COUNTED_PER_ID));
+    let operator = |entries| CountIds {
+        entries,
+        ends: side.ends,
+        span,
+    };
+    groups(pieces, counted).into_iter().map(operator).collect()
+}
+
+/// Pieces of up to `counted` entries together.
+fn groups(pieces: &[EncodedEntries], counted: u64) -> Vec<Vec<ObjectRef>> {
     let (mut groups, mut entries): (Vec<Vec<ObjectRef>>, u64) = (Vec::new(), 0);
     for piece in pieces {
-        if groups.is_empty() || entries + piece.count > COUNTED_ENTRIES {
+        if groups.is_empty() || entries + piece.count > counted {
             groups.push(Vec::new());
             entries = 0;
         }

@@ -142,21 +142,30 @@ impl<'a> Operand<'a> {
         // A power of two, so that two, four or eight workers have equal shares.
         let even = worth.max(1).next_power_of_two();
         let tasks = even.min(MOST_TASKS).min(blocks.len().max(1) as u64);
-        let share = self.matrix.nnz.div_ceil(tasks).max(1);
-        let mut groups: Vec<Vec<BlockRef>> = Vec::new();
-        let (mut entries, mut limit) = (0, 0);
-        for block in blocks {
-            if entries >= limit {
-                groups.push(Vec::new());
-                limit += share;
-            }
-            entries += block.nnz;
-            if let Some(group) = groups.last_mut() {
-                group.push(block.clone());
-            }
-        }
-        groups
+        even_shares(blocks, tasks)
     }
+}
+
+/// Cuts blocks into `shares` consecutive runs of about as many entries. Larger ones come first, so
+/// that workers that take turns have as much to do as each other.
+fn even_shares(blocks: &[BlockRef], shares: u64) -> Vec<Vec<BlockRef>> {
+    let mut runs: Vec<Vec<BlockRef>> = Vec::new();
+    let mut left: u64 = blocks.iter().map(|block| block.nnz).sum();
+    let (mut entries, mut fair) = (0, 0);
+    for block in blocks {
+        let open = shares - runs.len() as u64;
+        if entries >= fair && open > 0 {
+            left -= entries;
+            fair = left.div_ceil(open);
+            entries = 0;
+            runs.push(Vec::new());
+        }
+        entries += block.nnz;
+        if let Some(run) = runs.last_mut() {
+            run.push(block.clone());
+        }
+    }
+    runs
 }
 
 /// Σ of the parts of Z as the terms of a combination.
@@ -188,5 +197,56 @@ pub(super) fn gaussian(seed: u64, stream: u32, ncols: u32, coefficients: Coeffic
         },
         coefficients,
         scale: 1.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rankmill_common::{Digest, ObjectRef};
+
+    use super::*;
+
+    fn blocks(entries: &[u64]) -> Vec<BlockRef> {
+        let block = |(start, &nnz): (u64, &u64)| BlockRef {
+            start,
+            nrows: 1,
+            nnz,
+            object: ObjectRef {
+                key: format!("block-{start}"),
+                size: nnz,
+                digest: Digest::from_bytes([0; 32]),
+            },
+        };
+        (0..).zip(entries).map(block).collect()
+    }
+
+    #[test]
+    fn larger_runs_come_first() {
+        let lengths = |count: usize, shares| -> Vec<usize> {
+            let runs = even_shares(&blocks(&vec![7; count]), shares);
+            runs.iter().map(Vec::len).collect()
+        };
+        assert_eq!(lengths(10, 4), [3, 3, 2, 2]);
+        assert_eq!(lengths(22, 8), [3, 3, 3, 3, 3, 3, 2, 2]);
+        assert_eq!(lengths(3, 4), [1, 1, 1]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_block_is_in_one_run(
+            entries in prop::collection::vec(0u64..50, 0..40), shares in 1u64..12,
+        ) {
+            let blocks = blocks(&entries);
+            let runs = even_shares(&blocks, shares);
+            prop_assert!(runs.len() as u64 <= shares);
+            prop_assert!(runs.iter().all(|run| !run.is_empty()));
+            prop_assert_eq!(runs.concat(), blocks);
+            let fair = entries.iter().sum::<u64>().div_ceil(shares);
+            let most = entries.iter().max().copied().unwrap_or(0);
+            for run in &runs[..runs.len().saturating_sub(1)] {
+                prop_assert!(run.iter().map(|block| block.nnz).sum::<u64>() <= fair + most);
+            }
+        }
     }
 }
