@@ -107,6 +107,21 @@ pub struct TallMatrix {
 }
 
 impl TallMatrix {
+    /// The row ranges of a matrix's shards, from its shape alone: whoever reads a shard's rows of
+    /// several matrices of that shape reads no object of which others need the rest.
+    pub fn cut(nrows: u64, ncols: u32, precision: Precision) -> Vec<RowRange> {
+        /// Most bytes of one shard.
+        const SHARD_BYTES: u64 = 64 << 20;
+        /// Shards that a matrix of fewer bytes than so many is cut into, as far as each has the
+        /// least bytes: so many workers can share the work.
+        const SMALL_SHARDS: u64 = 8;
+        const LEAST_SHARD_BYTES: u64 = 4 << 20;
+        let row_bytes = precision.bytes() * u64::from(ncols.max(1));
+        let parts = even_parts(nrows.saturating_mul(row_bytes), LEAST_SHARD_BYTES);
+        let rows = nrows.div_ceil(parts.min(SMALL_SHARDS));
+        RowRange::cut(nrows, rows.min(SHARD_BYTES / row_bytes))
+    }
+
     /// The objects of all shards.
     pub fn objects(&self) -> impl Iterator<Item = &ObjectRef> {
         self.shards.iter().map(|shard| &shard.object)
@@ -147,6 +162,12 @@ impl RowRange {
             })
             .collect()
     }
+}
+
+/// How many parts of at least `least` bytes there are in `bytes`: a power of two, so that two, four
+/// or eight workers have equal shares.
+pub fn even_parts(bytes: u64, least: u64) -> u64 {
+    ((bytes / least + 1).next_power_of_two() / 2).max(1)
 }
 
 /// A small dense f64 matrix in one object.

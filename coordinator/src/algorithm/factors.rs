@@ -4,7 +4,9 @@
 use rankmill_common::Result;
 use rankmill_common::job::svd::SvdSpec;
 use rankmill_common::manifest::{ConvergenceSummary, InputFile, MatrixSummary, Quality};
-use rankmill_common::matrix::{BlockedMatrix, Precision, RowRange, SmallMatrix, TallMatrix};
+use rankmill_common::matrix::{
+    BlockedMatrix, Precision, RowRange, SmallMatrix, TallMatrix, even_parts,
+};
 use rankmill_common::operator::combine::{Coefficients, Products};
 use rankmill_common::operator::normal_multiply::Product;
 use rankmill_common::operator::{
@@ -300,7 +302,7 @@ async fn residuals(
     factor: &TallMatrix,
     sigma: &SmallMatrix,
 ) -> Result<Vec<SmallMatrix>> {
-    let operators = tall::shards(factor.nrows, factor.ncols, Precision::Single)
+    let operators = TallMatrix::cut(factor.nrows, factor.ncols, Precision::Single)
         .into_iter()
         .map(|rows| ColumnResiduals {
             rows,
@@ -317,7 +319,7 @@ async fn residuals(
 fn files(factor: &TallMatrix) -> Vec<RowRange> {
     let row_bytes = Precision::Single.bytes() * u64::from(factor.ncols.max(1));
     let bytes = factor.nrows.saturating_mul(row_bytes);
-    let parts = tall::even_parts(bytes, LEAST_FILE_BYTES).min(SMALL_FILES);
+    let parts = even_parts(bytes, LEAST_FILE_BYTES).min(SMALL_FILES);
     let rows = factor.nrows.div_ceil(parts);
     RowRange::cut(factor.nrows, rows.min(FILE_BYTES / row_bytes))
 }

@@ -1,18 +1,12 @@
 //! Linear combinations of tall matrices, in shards, and the small matrices that steer them.
 
 use rankmill_common::Result;
-use rankmill_common::matrix::{Precision, RowRange, SmallMatrix, TallMatrix};
+use rankmill_common::matrix::{Precision, SmallMatrix, TallMatrix};
 use rankmill_common::operator::combine::{Coefficients, Products, Source, Term};
 use rankmill_common::operator::{Combine, SmallFactorization, SmallFactors};
 
 use crate::stages::Stages;
 
-/// Most bytes of one shard.
-const SHARD_BYTES: u64 = 64 << 20;
-/// Shards that a matrix of fewer bytes than so many is cut into, as far as each has the least bytes:
-/// so many workers can share the work.
-const SMALL_SHARDS: u64 = 8;
-const LEAST_SHARD_BYTES: u64 = 4 << 20;
 /// How far from 1 singular values of a block in f32 may be that needs no further transform: as far as
 /// rounding the entries of some hundred rows takes them.
 const ORTHONORMAL: f64 = 1e-8;
@@ -58,7 +52,7 @@ impl Combination {
 
 /// Makes a combination, one task per shard.
 pub(super) async fn combine(stages: &Stages, name: &str, plan: Combination) -> Result<Made> {
-    let operators = shards(plan.nrows, plan.ncols, plan.precision)
+    let operators = TallMatrix::cut(plan.nrows, plan.ncols, plan.precision)
         .into_iter()
         .map(|rows| Combine {
             rows,
@@ -88,21 +82,6 @@ pub(super) async fn combine(stages: &Stages, name: &str, plan: Combination) -> R
         made.rounding.push(part.rounding);
     }
     Ok(made)
-}
-
-/// The row ranges of a tall matrix's shards: as many as its size alone asks for.
-pub(super) fn shards(nrows: u64, ncols: u32, precision: Precision) -> Vec<RowRange> {
-    let row_bytes = precision.bytes() * u64::from(ncols.max(1));
-    let bytes = nrows.saturating_mul(row_bytes);
-    let parts = even_parts(bytes, LEAST_SHARD_BYTES).min(SMALL_SHARDS);
-    let rows = nrows.div_ceil(parts).min(SHARD_BYTES / row_bytes);
-    RowRange::cut(nrows, rows.max(1))
-}
-
-/// How many parts of at least `least` bytes there are in `bytes`: a power of two, so that two, four
-/// or eight workers have equal shares.
-pub(super) fn even_parts(bytes: u64, least: u64) -> u64 {
-    ((bytes / least + 1).next_power_of_two() / 2).max(1)
 }
 
 /// X·S as a term.

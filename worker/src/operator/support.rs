@@ -9,13 +9,14 @@ use rankmill_common::ObjectRef;
 use rankmill_common::matrix::{
     BlockFormat, BlockRef, Precision, RowRange, Shard, SmallMatrix, TallMatrix,
 };
-use rankmill_kernels::DenseBlock;
+use rankmill_kernels::{DenseBlock, Panel};
 use rankmill_store::Store;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::context::TaskContext;
 use crate::storage::block::{DenseBlockWriter, SparseBlockWriter, StoredColumn, StoredValues};
+use crate::storage::matrix_file::Numbered;
 use crate::storage::{Objects, small, tall};
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
@@ -86,17 +87,17 @@ impl Bench {
         let ranges = RowRange::cut(rows.len() as u64, shard_rows as u64);
         let shard = |range: RowRange| -> Shard {
             let part = rows[range.start as usize..range.end() as usize].concat();
-            let narrow: Vec<f32> = part.iter().map(|&x| x as f32).collect();
             let name = self.name();
-            match precision {
+            let numbers = match precision {
                 Precision::Single => {
-                    tall::write_part(&self.context, &name, range, ncols as usize, &narrow)
+                    let mut panel = Panel::new(range.count as usize, ncols as usize);
+                    let entries = panel.as_mut_slice().iter_mut();
+                    entries.zip(&part).for_each(|(entry, &x)| *entry = x as f32);
+                    Numbered::Single(panel)
                 }
-                Precision::Double => {
-                    tall::write_part(&self.context, &name, range, ncols as usize, &part)
-                }
-            }
-            .unwrap()
+                Precision::Double => Numbered::Double(part),
+            };
+            tall::write(&self.context, &name, range, ncols, numbers).unwrap()
         };
         TallMatrix {
             nrows: rows.len() as u64,

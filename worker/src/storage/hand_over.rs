@@ -11,6 +11,7 @@
 //! Invariant: an object leaves memory only when its file is complete or nobody reads it any more;
 //! [`HandOver::settled`] resolves only when nothing below its prefix waits to be written.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::fs::File;
@@ -23,7 +24,7 @@ use rankmill_common::{Error, ObjectRef, Result};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::matrix_file::MatrixFile;
+use super::matrix_file::{MatrixFile, Memory};
 use super::objects::{Objects, disk_error};
 use crate::memory::{Admission, MemoryBudget};
 
@@ -60,6 +61,8 @@ struct Shelf {
     clock: u64,
     bytes: u64,
     kept: HashMap<String, Kept>,
+    /// How many objects lie in the memory at an address: it is one, and counts once.
+    shared: HashMap<usize, usize>,
     /// Keys that wait to be written, oldest first.
     waiting: VecDeque<String>,
     /// The key that is being written.
@@ -115,22 +118,18 @@ impl HandOver {
         self.inner.lock().bytes
     }
 
-    /// Keeps `file` and writes it in time; gives it back where there is no room.
-    #[allow(
-        clippy::result_large_err,
-        reason = "what does not fit goes back as it came"
-    )]
+    /// Keeps `file` and writes it in time, where there is room.
     pub(super) fn keep(
         &self,
         file: MatrixFile,
         objects: &Objects,
         runtime: &Handle,
-    ) -> std::result::Result<ObjectRef, MatrixFile> {
+    ) -> Option<ObjectRef> {
         let object = file.object().clone();
         let mut shelf = self.inner.lock();
-        if !shelf.has_room_for(object.size) {
+        if !shelf.has_room_for(file.numbers().memory()) {
             self.inner.hurry.notify_all();
-            return Err(file);
+            return None;
         }
         let place = Place {
             objects: objects.clone(),
@@ -141,7 +140,7 @@ impl HandOver {
             shelf.writer_runs = self.start_writer();
         }
         self.inner.hurry.notify_all();
-        Ok(object)
+        Some(object)
     }
 
     /// The object in memory, if it is there.
@@ -312,13 +311,14 @@ impl Shelf {
         self.budget.as_ref().map_or(0, MemoryBudget::free)
     }
 
-    /// Takes memory for `size` more bytes, if need be from durable objects.
-    fn has_room_for(&mut self, size: u64) -> bool {
+    /// Takes what is not held yet of `memory`, if need be from durable objects.
+    fn has_room_for(&mut self, memory: Memory) -> bool {
         if self.pressed > 0 || self.failed.is_some() {
             return false;
         }
         loop {
-            let wanted = self.bytes + size;
+            let is_held = self.shared.contains_key(&memory.address);
+            let wanted = self.bytes + if is_held { 0 } else { memory.bytes };
             if wanted <= self.limit() && self.resize(wanted) {
                 return true;
             }
@@ -339,7 +339,12 @@ impl Shelf {
         let key = file.object().key.clone();
         self.remove(&key);
         self.clock += 1;
-        self.bytes += file.object().size;
+        let memory = file.numbers().memory();
+        let objects = self.shared.entry(memory.address).or_default();
+        *objects += 1;
+        if *objects == 1 {
+            self.bytes += memory.bytes;
+        }
         self.waiting.push_back(key.clone());
         let kept = Kept {
             file: Arc::new(file),
@@ -353,7 +358,14 @@ impl Shelf {
 
     fn remove(&mut self, key: &str) {
         if let Some(kept) = self.kept.remove(key) {
-            self.bytes -= kept.file.object().size;
+            let memory = kept.file.numbers().memory();
+            if let Entry::Occupied(mut objects) = self.shared.entry(memory.address) {
+                *objects.get_mut() -= 1;
+                if *objects.get() == 0 {
+                    objects.remove();
+                    self.bytes -= memory.bytes;
+                }
+            }
             if kept.place.is_some() {
                 self.waiting.retain(|other| other != key);
             }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use arrow::buffer::Buffer;
 use bytemuck::cast_slice;
+use rankmill_common::matrix::Precision;
 use rankmill_common::{Digest, Error, ObjectRef, Result};
 use rankmill_kernels::Panel;
 use rankmill_kernels::tall::Entries;
@@ -41,13 +42,27 @@ pub(super) struct Shape {
 /// A file without its numbers.
 #[derive(Debug)]
 pub(super) struct Template {
-    parts: Vec<Part>,
+    pieces: Vec<Piece>,
 }
 
 #[derive(Debug)]
-enum Part {
+enum Piece {
     Around(Vec<u8>),
     Numbers(Range<usize>),
+}
+
+/// Some numbers of a matrix in memory, of which other objects may hold others.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    whole: Arc<Numbered>,
+    range: Range<usize>,
+}
+
+/// The memory that numbers lie in, as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Memory {
+    pub(super) address: usize,
+    pub(super) bytes: u64,
 }
 
 /// A complete object in memory.
@@ -56,7 +71,7 @@ pub(crate) struct MatrixFile {
     object: ObjectRef,
     shape: Shape,
     template: Arc<Template>,
-    numbers: Numbered,
+    numbers: Part,
 }
 
 impl Numbered {
@@ -68,23 +83,61 @@ impl Numbered {
         }
     }
 
-    /// The numbers as a panel, where they are of 32 bits.
-    pub(crate) fn panel(&self) -> Option<&Panel> {
+    /// How they are stored.
+    pub(crate) fn precision(&self) -> Precision {
         match self {
-            Self::Single(panel) => Some(panel),
-            Self::Double(_) => None,
+            Self::Single(_) => Precision::Single,
+            Self::Double(_) => Precision::Double,
+        }
+    }
+}
+
+impl From<Numbered> for Part {
+    fn from(numbers: Numbered) -> Self {
+        let range = 0..numbers.entries().len();
+        Self::of(&Arc::new(numbers), range)
+    }
+}
+
+impl Part {
+    /// The numbers `range` of a matrix.
+    pub(crate) fn of(whole: &Arc<Numbered>, range: Range<usize>) -> Self {
+        Self {
+            whole: Arc::clone(whole),
+            range,
         }
     }
 
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Single(panel) => cast_slice(panel.as_slice()),
-            Self::Double(entries) => cast_slice(entries),
+    /// The numbers as kernels take them.
+    pub(crate) fn entries(&self) -> Entries<'_> {
+        self.whole.entries().slice(self.range.clone())
+    }
+
+    /// The numbers as a panel, where they are of 32 bits and the whole matrix.
+    pub(crate) fn panel(&self) -> Option<&Panel> {
+        match &*self.whole {
+            Numbered::Single(panel) if panel.as_slice().len() == self.range.len() => Some(panel),
+            Numbered::Single(_) | Numbered::Double(_) => None,
         }
     }
 
     pub(super) fn is_double(&self) -> bool {
-        matches!(self, Self::Double(_))
+        self.whole.precision() == Precision::Double
+    }
+
+    /// What stays in memory as long as this does.
+    pub(super) fn memory(&self) -> Memory {
+        Memory {
+            address: Arc::as_ptr(&self.whole) as usize,
+            bytes: self.whole.entries().len() as u64 * self.whole.precision().bytes(),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self.entries() {
+            Entries::Single(entries) => cast_slice(entries),
+            Entries::Double(entries) => cast_slice(entries),
+        }
     }
 }
 
@@ -97,17 +150,16 @@ impl Template {
             write_blank::<f32>(shape)
         };
         let Blanks {
-            mut parts, around, ..
+            mut pieces, around, ..
         } = written?;
-        parts.push(Part::Around(around));
-        Ok(Self { parts })
+        pieces.push(Piece::Around(around));
+        Ok(Self { pieces })
     }
 
-    fn segments<'a>(&'a self, numbers: &'a Numbered) -> impl Iterator<Item = &'a [u8]> {
-        let bytes = numbers.bytes();
-        self.parts.iter().map(move |part| match part {
-            Part::Around(around) => around.as_slice(),
-            Part::Numbers(range) => &bytes[range.clone()],
+    fn segments<'a>(&'a self, numbers: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.pieces.iter().map(move |piece| match piece {
+            Piece::Around(around) => around.as_slice(),
+            Piece::Numbers(range) => &numbers[range.clone()],
         })
     }
 }
@@ -120,7 +172,7 @@ const TELLING: usize = 64;
 /// Keeps what is written except for numbers.
 #[derive(Default)]
 struct Blanks {
-    parts: Vec<Part>,
+    pieces: Vec<Piece>,
     around: Vec<u8>,
     /// Bytes of the numbers that are to come next.
     expected: usize,
@@ -134,9 +186,9 @@ impl io::Write for Blanks {
         match bytes.get(..expected) {
             Some(numbers) if expected > 0 && blank(numbers) => {
                 let around = std::mem::take(&mut self.around);
-                self.parts.push(Part::Around(around));
-                self.parts
-                    .push(Part::Numbers(self.seen..self.seen + expected));
+                self.pieces.push(Piece::Around(around));
+                self.pieces
+                    .push(Piece::Numbers(self.seen..self.seen + expected));
                 self.around.extend_from_slice(&bytes[expected..]);
                 self.seen += expected;
                 self.expected = 0;
@@ -180,17 +232,12 @@ fn write_blank<T: vectors::Number>(shape: Shape) -> Result<Blanks> {
 
 impl MatrixFile {
     /// The object `key` that holds `numbers`.
-    pub(super) fn new(
-        key: String,
-        shape: Shape,
-        template: Arc<Template>,
-        numbers: Numbered,
-    ) -> Self {
+    pub(super) fn new(key: String, shape: Shape, template: Arc<Template>, numbers: Part) -> Self {
         /// Fewer bytes are hashed by one thread.
         const SHARED: usize = 1 << 20;
         let mut hasher = blake3::Hasher::new();
         let mut size = 0;
-        for segment in template.segments(&numbers) {
+        for segment in template.segments(numbers.bytes()) {
             size += segment.len() as u64;
             if segment.len() < SHARED {
                 hasher.update(segment);
@@ -218,18 +265,13 @@ impl MatrixFile {
     }
 
     /// The numbers.
-    pub(crate) fn numbers(&self) -> &Numbered {
+    pub(crate) fn numbers(&self) -> &Part {
         &self.numbers
-    }
-
-    /// The numbers, which nobody else holds.
-    pub(super) fn into_numbers(self) -> Numbered {
-        self.numbers
     }
 
     /// Writes the whole file.
     pub(super) fn write(&self, target: &mut impl io::Write) -> io::Result<()> {
-        for segment in self.template.segments(&self.numbers) {
+        for segment in self.template.segments(self.numbers.bytes()) {
             target.write_all(segment)?;
         }
         Ok(())
@@ -286,8 +328,13 @@ mod tests {
                 ),
             ];
             for (shape, expected, numbers) in cases {
+                let numbers = Part::from(numbers);
                 let template = Template::of(shape).expect("a template");
-                let found: Vec<u8> = template.segments(&numbers).flatten().copied().collect();
+                let found: Vec<u8> = template
+                    .segments(numbers.bytes())
+                    .flatten()
+                    .copied()
+                    .collect();
                 assert!(found == expected, "{shape:?}");
             }
         }

@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 use super::cache::Cache;
 use super::hand_over::HandOver;
 use super::mapped::{Mapped, Maps};
-use super::matrix_file::{MatrixFile, Numbered, Shape, Template};
+use super::matrix_file::{MatrixFile, Part, Shape, Template};
 use super::writer::{ObjectWriter, Target};
 use crate::context::Counters;
 
@@ -123,19 +123,19 @@ impl Objects {
         self.hand_over()?.get(object)
     }
 
-    /// Keeps the matrix `key` in memory and sees to it that it is written; gives its numbers back
-    /// where it has to be written at once.
+    /// Keeps the matrix `key` in memory and sees to it that it is written, unless it has to be
+    /// written at once.
     pub(super) fn keep(
         &self,
         runtime: &Handle,
         key: &str,
         shape: Shape,
-        numbers: Numbered,
-    ) -> Result<std::result::Result<ObjectRef, Numbered>> {
+        numbers: &Part,
+    ) -> Result<Option<ObjectRef>> {
         /// The root of what goes with its job: other outputs outlive it, and are written at once.
         const SCRATCH: &str = "jobs/";
         let Some(hand_over) = self.hand_over().filter(|_| key.starts_with(SCRATCH)) else {
-            return Ok(Err(numbers));
+            return Ok(None);
         };
         let known = lock(&self.inner.templates).get(&shape).cloned();
         let template = match known {
@@ -146,9 +146,8 @@ impl Objects {
                 made
             }
         };
-        let file = MatrixFile::new(key.to_owned(), shape, template, numbers);
-        let kept = hand_over.keep(file, self, runtime);
-        Ok(kept.map_err(MatrixFile::into_numbers))
+        let file = MatrixFile::new(key.to_owned(), shape, template, numbers.clone());
+        Ok(hand_over.keep(file, self, runtime))
     }
 
     /// Whether objects lie on a local disk, so that nobody waits for a network.

@@ -2,6 +2,7 @@
 
 use rankmill_common::matrix::SmallMatrix;
 use rankmill_common::{Error, Result};
+use rankmill_kernels::tall::Entries;
 
 use super::ipc::IpcFile;
 use super::matrix_file::Numbered;
@@ -17,10 +18,10 @@ use crate::context::TaskContext;
 pub(crate) fn read(context: &TaskContext, matrix: &SmallMatrix) -> Result<Vec<f64>> {
     let (nrows, ncols) = (matrix.nrows as usize, matrix.ncols as usize);
     if let Some(file) = context.in_memory(&matrix.object)
-        && let Numbered::Double(entries) = file.numbers()
+        && let Entries::Double(entries) = file.numbers().entries()
         && entries.len() == nrows * ncols
     {
-        return Ok(entries.clone());
+        return Ok(entries.to_vec());
     }
     let file = IpcFile::open(context, &matrix.object)?;
     let mut entries = Vec::with_capacity(nrows * ncols);
@@ -74,7 +75,12 @@ pub(crate) fn write(
     entries: &[f64],
 ) -> Result<SmallMatrix> {
     let shape = (nrows as usize, ncols as usize);
-    let object = write_matrix(context, name, shape, Numbered::Double(entries.to_vec()))?;
+    let object = write_matrix(
+        context,
+        name,
+        shape,
+        &Numbered::Double(entries.to_vec()).into(),
+    )?;
     Ok(SmallMatrix {
         nrows,
         ncols,

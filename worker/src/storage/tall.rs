@@ -15,7 +15,7 @@ use rankmill_kernels::tall::{Entries, RowsView};
 use rayon::prelude::*;
 
 use super::ipc::{IpcFile, IpcWriter};
-use super::matrix_file::{MatrixFile, Numbered, Shape};
+use super::matrix_file::{MatrixFile, Numbered, Part, Shape};
 use super::vectors::{self, Number, Numbers};
 use crate::context::TaskContext;
 
@@ -76,11 +76,48 @@ pub(crate) fn write(
     name: &str,
     rows: RowRange,
     ncols: u32,
-    numbers: Numbered,
+    numbers: impl Into<Part>,
 ) -> Result<Shard> {
     let shape = (to_usize(rows.count)?, ncols as usize);
-    let object = write_matrix(context, name, shape, numbers)?;
+    let object = write_matrix(context, name, shape, &numbers.into())?;
     Ok(Shard { rows, object })
+}
+
+/// Stores all rows of a matrix of `nrows` × `ncols` numbers in the shards that its shape asks for.
+///
+/// # Errors
+///
+/// As [`write`].
+pub(crate) fn write_shards(
+    context: &TaskContext,
+    name: &str,
+    (nrows, ncols): (u64, usize),
+    numbers: Numbered,
+) -> Result<TallMatrix> {
+    let precision = numbers.precision();
+    let numbers = Arc::new(numbers);
+    let shard = |(index, rows): (usize, RowRange)| {
+        let entries = rows.start as usize * ncols..rows.end() as usize * ncols;
+        let part = Part::of(&numbers, entries);
+        write(
+            context,
+            &format!("{name}-{index}"),
+            rows,
+            ncols as u32,
+            part,
+        )
+    };
+    let ranges = TallMatrix::cut(nrows, ncols as u32, precision);
+    Ok(TallMatrix {
+        nrows,
+        ncols: ncols as u32,
+        precision,
+        shards: ranges
+            .into_iter()
+            .enumerate()
+            .map(shard)
+            .collect::<Result<_>>()?,
+    })
 }
 
 /// Stores a matrix of `nrows` × `ncols` numbers as the object `name`.
@@ -92,7 +129,7 @@ pub(super) fn write_matrix(
     context: &TaskContext,
     name: &str,
     (nrows, ncols): (usize, usize),
-    numbers: Numbered,
+    numbers: &Part,
 ) -> Result<ObjectRef> {
     let found = numbers.entries().len();
     if found != nrows * ncols {
@@ -108,36 +145,15 @@ pub(super) fn write_matrix(
     context.check_cancelled()?;
     let objects = context.objects();
     match objects.keep(context.runtime(), &context.key(name), shape, numbers)? {
-        Ok(object) => {
+        Some(object) => {
             context.counters().count_written(object.size);
             Ok(object)
         }
-        Err(numbers) => match numbers.entries() {
+        None => match numbers.entries() {
             Entries::Single(entries) => write_file(context, name, shape, entries),
             Entries::Double(entries) => write_file(context, name, shape, entries),
         },
     }
-}
-
-/// Stores a part of a larger matrix, f32, as a shard.
-///
-/// # Errors
-///
-/// As [`write`].
-pub(crate) fn write_part<T: Number>(
-    context: &TaskContext,
-    name: &str,
-    rows: RowRange,
-    ncols: usize,
-    numbers: &[T],
-) -> Result<Shard> {
-    let shape = Shape {
-        nrows: to_usize(rows.count)?,
-        ncols,
-        double: size_of::<T>() == size_of::<f64>(),
-    };
-    let object = write_file(context, name, shape, numbers)?;
-    Ok(Shard { rows, object })
 }
 
 fn write_file<T: Number>(

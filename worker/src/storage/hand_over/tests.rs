@@ -91,7 +91,30 @@ fn a_matrix_is_read_before_its_file_is_there() {
     let shard = bench.write("z", LARGE);
     bench.check(&shard);
     assert!(!bench.has_file(&shard), "large objects wait");
-    assert_eq!(bench.hand_over.bytes(), shard.object.size);
+    assert_eq!(bench.hand_over.bytes(), LARGE * 4 * 8);
+}
+
+#[test]
+fn shards_of_one_matrix_lie_in_its_memory_until_the_last_of_them_goes() {
+    let bench = Bench::new(64);
+    let (nrows, ncols) = (300_000, 4);
+    let numbers = (0..nrows * ncols).map(|i| i as f64 / 7.0).collect();
+    let shape = (nrows as u64, ncols);
+    let written = tall::write_shards(&bench.context, "z", shape, Numbered::Double(numbers));
+    let matrix = written.unwrap();
+    assert!(matrix.shards.len() > 1, "{matrix:?}");
+    let rows = RowRange {
+        start: 1,
+        count: nrows as u64 - 1,
+    };
+    let read = tall::read_f64(&bench.context, &matrix, rows).unwrap();
+    assert!((0..).zip(&read).all(|(i, x)| *x == f64::from(i + 4) / 7.0));
+    for shard in &matrix.shards {
+        assert_eq!(bench.hand_over.bytes(), (nrows * ncols * 8) as u64);
+        bench.hand_over.release(&[shard.object.key.clone()]);
+    }
+    assert_eq!(bench.hand_over.bytes(), 0);
+    assert_eq!(bench.budget.free(), 64 << 20);
 }
 
 #[test]
