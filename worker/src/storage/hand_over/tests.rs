@@ -111,7 +111,9 @@ fn shards_of_one_matrix_lie_in_its_memory_until_the_last_of_them_goes() {
     assert!((0..).zip(&read).all(|(i, x)| *x == f64::from(i + 4) / 7.0));
     for shard in &matrix.shards {
         assert_eq!(bench.hand_over.bytes(), (nrows * ncols * 8) as u64);
-        bench.hand_over.release(&[shard.object.key.clone()]);
+        bench
+            .hand_over
+            .release(std::slice::from_ref(&shard.object.key));
     }
     assert_eq!(bench.hand_over.bytes(), 0);
     assert_eq!(bench.budget.free(), 64 << 20);
