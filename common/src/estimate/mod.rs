@@ -13,7 +13,7 @@ pub use graph::{edges_worth_pushing, page_rank, ppr, ppr_index};
 pub use svd::svd;
 
 use crate::job::JobSpec;
-use crate::operator::Inspection;
+use crate::operator::{CountIds, Inspection};
 use crate::table::IdRange;
 
 /// Memory of a worker besides its tasks.
@@ -140,13 +140,14 @@ fn ingest(inspection: &Inspection, sorting: Sorting, block_bytes: u64) -> Vec<St
     let build = stage("build blocks", 40 * rows.min(1 << 22), entries, block_bytes);
     match sorting {
         Sorting::Once => {
-            let spans = [inspection.row_id_range, inspection.column_id_range];
-            let tables: u64 = spans
-                .into_iter()
-                .flatten()
-                .map(|range| 8 * range.span)
-                .sum();
-            let count = stage("count ids", tables, 2 * entries, tables);
+            let ranges = [inspection.row_id_range, inspection.column_id_range];
+            let (mut memory, mut tables) = (0, 0);
+            for IdRange { span, .. } in ranges.into_iter().flatten() {
+                memory += 8 * span;
+                // Four bytes an id; tasks end with a piece, so there may be twice as many.
+                tables += 8 * span * (1 + rows / CountIds::entries_of_task(span));
+            }
+            let count = stage("count ids", memory, 2 * entries, tables);
             vec![read(0), count, build]
         }
         Sorting::Twice => {

@@ -39,6 +39,14 @@ impl CountIds {
     /// Tables that are filled side by side, at most.
     pub const LANES: u64 = 4;
 
+    /// Entries that one task counts, about, of ids in a range of `span`. Every task writes a table of
+    /// the whole range, so a wide one has fewer tasks; the widest leaves counts below 2³¹.
+    pub fn entries_of_task(span: u64) -> u64 {
+        const LEAST: u64 = 1 << 24;
+        const PER_ID: u64 = 8;
+        LEAST.max(span.saturating_mul(PER_ID))
+    }
+
     pub(super) fn memory(&self) -> u64 {
         TASK_OVERHEAD + Self::LANES * 4 * self.span
     }

@@ -17,10 +17,6 @@ use crate::stages::Stages;
 
 /// Ids of one shard of an id table.
 const SHARD_IDS: u64 = 1 << 22;
-/// Entries that one task counts, at least.
-const COUNTED_ENTRIES: u64 = 1 << 24;
-/// As many entries for each id in the range, at least: every task writes a table of all of them.
-const COUNTED_PER_ID: u64 = 8;
 
 /// The ids of rows, of columns, or of vertices.
 pub(super) struct Side {
@@ -47,13 +43,11 @@ pub(super) async fn count(
         .collect();
     let tasks: Vec<usize> = by_side.iter().map(Vec::len).collect();
     let operators: Vec<_> = by_side.into_iter().flatten().collect();
-    let mut counted = if operators.is_empty() {
-        Vec::new()
-    } else {
-        stages.run("count ids", operators).await?
+    if operators.is_empty() {
+        return Ok(vec![Vec::new(); sides.len()]);
     }
-    .into_iter()
-    .map(|CountedIds { object }| object);
+    let counted = stages.run("count ids", operators).await?;
+    let mut counted = counted.into_iter().map(|CountedIds { object }| object);
     let of_side = |tasks| counted.by_ref().take(tasks).collect();
     Ok(tasks.into_iter().map(of_side).collect())
 }
@@ -63,20 +57,20 @@ fn counting_operators(side: &Side, pieces: &[EncodedEntries]) -> Vec<CountIds> {
     let Some(IdRange { span, .. }) = side.range else {
         return Vec::new();
     };
-    let counted = COUNTED_ENTRIES.max(span.saturating_mul(COUNTED_PER_ID));
     let operator = |entries| CountIds {
         entries,
         ends: side.ends,
         span,
     };
-    groups(pieces, counted).into_iter().map(operator).collect()
+    let groups = groups(pieces, CountIds::entries_of_task(span));
+    groups.into_iter().map(operator).collect()
 }
 
-/// Pieces of up to `counted` entries together.
-fn groups(pieces: &[EncodedEntries], counted: u64) -> Vec<Vec<ObjectRef>> {
+/// Pieces of up to `most` entries together.
+fn groups(pieces: &[EncodedEntries], most: u64) -> Vec<Vec<ObjectRef>> {
     let (mut groups, mut entries): (Vec<Vec<ObjectRef>>, u64) = (Vec::new(), 0);
     for piece in pieces {
-        if groups.is_empty() || entries + piece.count > counted {
+        if groups.is_empty() || entries + piece.count > most {
             groups.push(Vec::new());
             entries = 0;
         }

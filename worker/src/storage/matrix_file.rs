@@ -59,7 +59,7 @@ pub(crate) struct Part {
 }
 
 /// The memory that numbers lie in, as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Memory {
     pub(super) address: usize,
     pub(super) bytes: u64,
