@@ -79,6 +79,8 @@ def svd_peers(k):
         Peer("scipy ARPACK float32", "arpack", {"k": k}, SCIPY),
         Peer("fbpca n_iter=4", "fbpca_svd", {"k": k, "n_iter": 4}, FBPCA, once=True),
         Peer("scipy PROPACK float32", "arpack", {"k": k, "solver": "propack", "tol": 1e-3}, SCIPY, once=True),
+        Peer("dashSVD tol=1e-2", "dashsvd", {"k": k, "tol": 1e-2, "program": "{program}"}, SCIPY,
+             ("tol", (1e-3, 1e-4)), once=True, program="dashsvd"),
         Peer("Spark MLlib computeSVD", "spark_svd", {"k": k}, ("pyspark",), once=True),
     )
 
@@ -149,10 +151,14 @@ def ppr_top(name, data, sources):
     words = "ppr {input} --src src --dst dst --sources {sources} --tol 1e-4 --top-k 100 -o {output}"
     listed = {"sources": "{sources}"}
     speed = {**listed, "program": "{program}", "algorithm": "SpeedPPR", "epsilon": 0.5, "sample": 16}
-    peers = (Peer("SpeedPPR, epsilon 0.5, no index", "speedppr", speed, SCIPY, once=True, program="speedppr"),)
+    fora = {**listed, "program": "{program}", "epsilon": 0.5, "sample": 16}
+    peers = (
+        Peer("SpeedPPR, epsilon 0.5, no index", "speedppr", speed, SCIPY, once=True, program="speedppr"),
+        Peer("FORA, epsilon 0.5, no index", "fora", fora, SCIPY, once=True, program="fora"),
+    )
     return Race(
         name, "top 100 of 10,000 sources", data, (Rankmill("rankmill, proven bounds", words), *peers), "top",
-        {**listed, "first": 64}, 0.01, "1 − precision@100", "ppr", {"sources": sources}, "20× SpeedPPR",
+        {**listed, "first": 64}, 0.01, "1 − precision@100", "ppr", {"sources": sources}, "20× SpeedPPR and FORA",
     )
 
 
