@@ -4,12 +4,12 @@
 //! not depend on hashing or on the order of arrival.
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, LargeBinaryArray,
-    LargeStringArray, PrimitiveArray,
+    Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, GenericByteViewArray,
+    LargeBinaryArray, LargeStringArray, PrimitiveArray,
 };
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::filter;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{ByteViewType, DataType};
 use rankmill_common::table::IdType;
 use rankmill_common::{Error, Result};
 use rayon::prelude::*;
@@ -78,22 +78,8 @@ impl IdColumn {
         };
         #[allow(clippy::wildcard_enum_match_arm, reason = "the rest holds no bytes")]
         match array.data_type() {
-            DataType::Utf8View => {
-                let array = array.as_string_view();
-                rows.extend(
-                    array
-                        .iter()
-                        .map(|id| interner.intern(id.unwrap_or_default().as_bytes())),
-                );
-            }
-            DataType::BinaryView => {
-                let array = array.as_binary_view();
-                rows.extend(
-                    array
-                        .iter()
-                        .map(|id| interner.intern(id.unwrap_or_default())),
-                );
-            }
+            DataType::Utf8View => intern_views(array.as_string_view(), interner, rows),
+            DataType::BinaryView => intern_views(array.as_binary_view(), interner, rows),
             DataType::FixedSizeBinary(_) => {
                 let array = array.as_fixed_size_binary();
                 rows.extend((0..array.len()).map(|row| interner.intern(array.value(row))));
@@ -179,6 +165,18 @@ impl IdColumn {
             Ok(codes)
         }, Err(Error::internal("ids of bytes as indices")))
     }
+}
+
+/// Appends the numbers of the ids of `array`; what is null counts as empty.
+fn intern_views<T>(array: &GenericByteViewArray<T>, interner: &mut Interner, rows: &mut Vec<u32>)
+where
+    T: ByteViewType<Native: AsRef<[u8]>>,
+{
+    let number = |(row, &view): (usize, &u128)| {
+        let view = if array.is_null(row) { 0 } else { view };
+        interner.intern_view(view, || array.value(row).as_ref())
+    };
+    rows.extend(array.views().iter().enumerate().map(number));
 }
 
 /// Drops the items at some places, given ascending.
