@@ -17,7 +17,7 @@ use crate::context::TaskContext;
 use crate::storage::block::MAX_SEGMENT_WIDTH;
 use crate::storage::ipc::IpcFile;
 use crate::stripes::Totals;
-use crate::stripes::gather::{Codes, Entries, Recipe, stripes};
+use crate::stripes::gather::{Bucket, Codes, Entries, Recipe, Sources, stripes};
 use crate::stripes::rows::RowTransform;
 use crate::stripes::write::{Shape, write};
 
@@ -25,11 +25,7 @@ pub(crate) fn run(context: &TaskContext, operator: &BuildBlock) -> Result<BuiltB
     let shape = shape(operator)?;
     let transforms = local(&operator.transforms)?;
     let opened = Opened::of(context, operator)?;
-    let sources = opened
-        .batches
-        .par_iter()
-        .map(|batch| opened.source(batch, operator))
-        .collect::<Result<Vec<_>>>()?;
+    let sources = opened.sources(operator)?;
     let recipe = Recipe {
         first_row: operator.rows.start,
         nrows: shape.nrows,
@@ -37,8 +33,7 @@ pub(crate) fn run(context: &TaskContext, operator: &BuildBlock) -> Result<BuiltB
         duplicates: operator.duplicates,
         transforms: &transforms,
     };
-    let stripes = stripes(&sources, &recipe).map_err(|e| Error::invalid_input(e.to_string()))?;
-    drop(sources);
+    let stripes = stripes(sources, &recipe).map_err(|e| Error::invalid_input(e.to_string()))?;
     drop(opened);
     context.check_cancelled()?;
     let totals = Totals::of(&stripes);
@@ -64,11 +59,15 @@ struct Tables {
     rows: UInt32Array,
     /// Absent where column codes are columns.
     cols: Option<UInt32Array>,
+    bucket_bits: u32,
+    /// The first bucket with rows of the block.
+    first_bucket: usize,
 }
 
 /// Entries of a block, and what their codes stand for.
 struct Opened {
-    batches: Vec<RecordBatch>,
+    /// By bucket where they are coded, else all at once.
+    batches: Vec<Vec<RecordBatch>>,
     tables: Option<Tables>,
     /// Entries of the block, at most.
     count: u64,
@@ -82,7 +81,7 @@ impl Opened {
                 let batch = |piece: &PieceEntries| read(context, &piece.entries, block..block + 1);
                 let batches = pieces.iter().map(batch).collect::<Result<Vec<_>>>()?;
                 Ok(Self {
-                    batches: batches.into_iter().flatten().collect(),
+                    batches: vec![batches.into_iter().flatten().collect()],
                     tables: None,
                     count: pieces.iter().map(|piece| piece.count).sum(),
                 })
@@ -98,17 +97,22 @@ impl Opened {
                 let codes = first_code(rows.values(), operator.rows.start)
                     ..first_code(rows.values(), operator.rows.end());
                 let buckets = codes.start >> bucket_bits..codes.end.div_ceil(1 << bucket_bits);
-                let batches = pieces
-                    .iter()
-                    .map(|piece| read(context, piece, buckets.clone()))
-                    .collect::<Result<Vec<_>>>()?;
+                let mut batches = vec![Vec::with_capacity(pieces.len()); buckets.len()];
+                for piece in pieces {
+                    let of_piece = read(context, piece, buckets.clone())?;
+                    for (bucket, batch) in batches.iter_mut().zip(of_piece) {
+                        bucket.push(batch);
+                    }
+                }
                 let cols = index_table(context, column_indices)?;
                 let are_columns = (0..).zip(cols.values()).all(|(code, &col)| code == col);
                 Ok(Self {
-                    batches: batches.into_iter().flatten().collect(),
+                    batches,
                     tables: Some(Tables {
                         rows,
                         cols: (!are_columns).then_some(cols),
+                        bucket_bits: *bucket_bits,
+                        first_bucket: buckets.start,
                     }),
                     count: *count,
                 })
@@ -116,46 +120,109 @@ impl Opened {
         }
     }
 
-    /// The entries of one batch.
-    fn source<'a>(&'a self, batch: &'a RecordBatch, operator: &BuildBlock) -> Result<Entries<'a>> {
-        let mut entries = entries_of(batch)?;
-        let below = |limit: u64, numbers: &mut dyn Iterator<Item = u32>| {
-            numbers.max().is_none_or(|most| u64::from(most) < limit)
+    fn sources(&self, operator: &BuildBlock) -> Result<Sources<'_>> {
+        let Some(tables) = &self.tables else {
+            let batches = self.batches.par_iter().flatten();
+            let entries = batches.map(|batch| placed(batch, operator));
+            return Ok(Sources::Mixed(entries.collect::<Result<_>>()?));
         };
-        let mut rows = entries.rows.iter().copied();
-        let mut cols = entries.cols.iter().copied();
-        let inside = match &self.tables {
-            None => below(operator.rows.count, &mut rows) && below(operator.ncols, &mut cols),
-            Some(tables) => {
-                let of_cols = tables.cols.as_ref().map(|cols| &cols.values()[..]);
-                entries.codes = Some(Codes {
-                    rows: tables.rows.values(),
-                    cols: of_cols,
-                    first_row: narrow(operator.rows.start)?,
-                    nrows: narrow(operator.rows.count)?,
-                });
-                let cols_inside = match of_cols {
-                    None => below(operator.ncols, &mut cols),
-                    Some(of_cols) => {
-                        let codes = entries.cols.iter();
-                        below(of_cols.len() as u64, &mut cols)
-                            && below(
-                                operator.ncols,
-                                &mut codes.map(|&code| of_cols[code as usize]),
-                            )
-                    }
-                };
-                cols_inside && below(tables.rows.len() as u64, &mut rows)
+        let buckets = self.batches.par_iter().enumerate();
+        let buckets = buckets.map(|(place, batches)| {
+            let number = tables.first_bucket + place;
+            tables.bucket(number, batches, operator)
+        });
+        Ok(Sources::ByRows(buckets.collect::<Result<_>>()?))
+    }
+}
+
+impl Tables {
+    /// The entries of a bucket, one batch of each piece.
+    fn bucket<'a>(
+        &'a self,
+        number: usize,
+        batches: &'a [RecordBatch],
+        operator: &BuildBlock,
+    ) -> Result<Bucket<'a>> {
+        let coded = batches
+            .iter()
+            .map(|batch| self.coded(batch, number, operator));
+        Ok(Bucket {
+            rows: self.first_row(number, operator)..self.first_row(number + 1, operator),
+            parts: coded.collect::<Result<_>>()?,
+        })
+    }
+
+    /// The row of the block that the entries of a bucket begin with.
+    fn first_row(&self, bucket: usize, operator: &BuildBlock) -> usize {
+        let codes = self.rows.values().get(bucket << self.bucket_bits..);
+        let mut present = codes
+            .unwrap_or_default()
+            .iter()
+            .filter(|&&index| index != NO_INDEX);
+        let row = present
+            .next()
+            .map_or(operator.rows.end(), |&row| u64::from(row));
+        let row = row.clamp(operator.rows.start, operator.rows.end());
+        (row - operator.rows.start) as usize
+    }
+
+    /// The entries of one batch of a bucket.
+    fn coded<'a>(
+        &'a self,
+        batch: &'a RecordBatch,
+        bucket: usize,
+        operator: &BuildBlock,
+    ) -> Result<Entries<'a>> {
+        let mut entries = entries_of(batch)?;
+        let of_cols = self.cols.as_ref().map(|cols| &cols.values()[..]);
+        let bucket = (bucket << self.bucket_bits) as u64..((bucket + 1) << self.bucket_bits) as u64;
+        let codes = bucket.start..bucket.end.min(self.rows.len() as u64);
+        let cols = entries.cols.iter().copied();
+        let cols_inside = match of_cols {
+            None => are_below(operator.ncols, cols),
+            Some(of_cols) => {
+                are_below(of_cols.len() as u64, cols.clone())
+                    && are_below(operator.ncols, cols.map(|code| of_cols[code as usize]))
             }
         };
-        if !inside {
-            return Err(Error::internal("entries outside their block"));
+        let rows = entries.rows.iter().copied().map(u64::from);
+        if !cols_inside || !rows.fold(true, |inside, row| inside & codes.contains(&row)) {
+            return Err(outside());
         }
-        if operator.values == Values::Ones {
-            entries.values = None;
-        }
-        Ok(entries)
+        entries.codes = Some(Codes {
+            rows: self.rows.values(),
+            cols: of_cols,
+            first_row: narrow(operator.rows.start)?,
+            nrows: narrow(operator.rows.count)?,
+        });
+        Ok(valued(entries, operator))
     }
+}
+
+/// The entries of one batch that is the block's alone.
+fn placed<'a>(batch: &'a RecordBatch, operator: &BuildBlock) -> Result<Entries<'a>> {
+    let entries = entries_of(batch)?;
+    let inside = are_below(operator.rows.count, entries.rows.iter().copied())
+        && are_below(operator.ncols, entries.cols.iter().copied());
+    inside
+        .then(|| valued(entries, operator))
+        .ok_or_else(outside)
+}
+
+/// The entries without values that count for nothing.
+fn valued<'a>(entries: Entries<'a>, operator: &BuildBlock) -> Entries<'a> {
+    Entries {
+        values: entries.values.filter(|_| operator.values != Values::Ones),
+        ..entries
+    }
+}
+
+fn are_below(limit: u64, numbers: impl Iterator<Item = u32>) -> bool {
+    numbers.max().is_none_or(|most| u64::from(most) < limit)
+}
+
+fn outside() -> Error {
+    Error::internal("entries outside their block")
 }
 
 /// Some batches of a piece.

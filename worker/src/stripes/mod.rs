@@ -12,6 +12,9 @@ pub(crate) mod write;
 
 use rankmill_kernels::tall::sum_and_square;
 
+/// Entries of a stripe, about.
+const STRIPE_ENTRIES: usize = 1 << 16;
+
 /// Consecutive rows of a block.
 pub(crate) struct Stripe {
     /// Where each row starts in `cols`; one more than there are rows.
@@ -97,11 +100,10 @@ pub(crate) fn shares<'a, T>(
     shares
 }
 
-/// Rows per stripe, as a power of two: about 64 Ki entries, a few MiB at most.
+/// Rows per stripe, as a power of two: about [`STRIPE_ENTRIES`], a few MiB at most.
 pub(crate) fn rows_shift(nrows: u64, entries: u64) -> u32 {
-    const ENTRIES: u64 = 1 << 16;
     const MAX_STRIPES: u64 = 1 << 12;
-    let stripes = (entries / ENTRIES).clamp(1, MAX_STRIPES);
+    let stripes = (entries / STRIPE_ENTRIES as u64).clamp(1, MAX_STRIPES);
     let mut shift = 0;
     while nrows.div_ceil(1 << shift) > stripes {
         shift += 1;
