@@ -1,6 +1,7 @@
 """Spark MLlib's RowMatrix.computeSVD in local mode (memory= for the driver)."""
 
 import os
+import sys
 
 import pyspark
 from exchange import Call
@@ -10,6 +11,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
+# Spark's own Python processes need this environment's packages.
+os.environ["PYSPARK_PYTHON"] = sys.executable
 call = Call()
 k = call.setting("k", 64)
 spark = (

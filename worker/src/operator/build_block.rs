@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use arrow::array::{RecordBatch, UInt32Array};
 use rankmill_common::input::Transform;
-use rankmill_common::matrix::BlockRef;
+use rankmill_common::matrix::{BlockRef, RowRange};
 use rankmill_common::operator::build_block::{
     BlockEntries, BuildBlock, BuiltBlock, PieceEntries, Values,
 };
@@ -62,6 +62,8 @@ struct Tables {
     bucket_bits: u32,
     /// The first bucket with rows of the block.
     first_bucket: usize,
+    /// The row of the block that each of its buckets begins with, and how many rows there are.
+    starts: Vec<usize>,
 }
 
 /// Entries of a block, and what their codes stand for.
@@ -104,6 +106,7 @@ impl Opened {
                         bucket.push(batch);
                     }
                 }
+                let starts = starts(rows.values(), &buckets, *bucket_bits, operator.rows);
                 let cols = index_table(context, column_indices)?;
                 let are_columns = (0..).zip(cols.values()).all(|(code, &col)| code == col);
                 Ok(Self {
@@ -113,6 +116,7 @@ impl Opened {
                         cols: (!are_columns).then_some(cols),
                         bucket_bits: *bucket_bits,
                         first_bucket: buckets.start,
+                        starts,
                     }),
                     count: *count,
                 })
@@ -126,46 +130,21 @@ impl Opened {
             let entries = batches.map(|batch| placed(batch, operator));
             return Ok(Sources::Mixed(entries.collect::<Result<_>>()?));
         };
-        let buckets = self.batches.par_iter().enumerate();
-        let buckets = buckets.map(|(place, batches)| {
+        let buckets = self.batches.par_iter().zip(tables.starts.par_windows(2));
+        let buckets = buckets.enumerate().map(|(place, (batches, rows))| {
             let number = tables.first_bucket + place;
-            tables.bucket(number, batches, operator)
+            let coded = batches.iter();
+            let coded = coded.map(|batch| tables.coded(batch, number, operator));
+            Ok(Bucket {
+                rows: rows[0]..rows[1],
+                parts: coded.collect::<Result<_>>()?,
+            })
         });
         Ok(Sources::ByRows(buckets.collect::<Result<_>>()?))
     }
 }
 
 impl Tables {
-    /// The entries of a bucket, one batch of each piece.
-    fn bucket<'a>(
-        &'a self,
-        number: usize,
-        batches: &'a [RecordBatch],
-        operator: &BuildBlock,
-    ) -> Result<Bucket<'a>> {
-        let coded = batches
-            .iter()
-            .map(|batch| self.coded(batch, number, operator));
-        Ok(Bucket {
-            rows: self.first_row(number, operator)..self.first_row(number + 1, operator),
-            parts: coded.collect::<Result<_>>()?,
-        })
-    }
-
-    /// The row of the block that the entries of a bucket begin with.
-    fn first_row(&self, bucket: usize, operator: &BuildBlock) -> usize {
-        let codes = self.rows.values().get(bucket << self.bucket_bits..);
-        let mut present = codes
-            .unwrap_or_default()
-            .iter()
-            .filter(|&&index| index != NO_INDEX);
-        let row = present
-            .next()
-            .map_or(operator.rows.end(), |&row| u64::from(row));
-        let row = row.clamp(operator.rows.start, operator.rows.end());
-        (row - operator.rows.start) as usize
-    }
-
     /// The entries of one batch of a bucket.
     fn coded<'a>(
         &'a self,
@@ -253,6 +232,25 @@ fn first_code(indices: &[u32], index: u64) -> usize {
     low
 }
 
+/// The row that each bucket begins with, counted from the first of `rows`, and their number.
+fn starts(indices: &[u32], buckets: &Range<usize>, bucket_bits: u32, rows: RowRange) -> Vec<usize> {
+    let mut starts = vec![rows.count as usize; buckets.len() + 1];
+    for place in (0..buckets.len()).rev() {
+        let codes = indices.iter().skip((buckets.start + place) << bucket_bits);
+        let mut present = codes
+            .take(1 << bucket_bits)
+            .filter(|&&index| index != NO_INDEX);
+        starts[place] = match present.next() {
+            Some(&index) => {
+                let row = u64::from(index).clamp(rows.start, rows.end());
+                (row - rows.start) as usize
+            }
+            None => starts[place + 1],
+        };
+    }
+    starts
+}
+
 fn narrow(number: u64) -> Result<u32> {
     u32::try_from(number).map_err(|_| Error::internal(format!("{number} rows")))
 }
@@ -282,4 +280,20 @@ pub(super) fn local(transforms: &[Transform]) -> Result<Vec<RowTransform<'static
         .iter()
         .map(|&local| RowTransform::Local(local))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_begin_with_the_rows_of_their_first_codes() {
+        let none = NO_INDEX;
+        // Buckets of two codes, one of them without an id; the block begins and ends within one.
+        let indices = [0, 1, 2, 3, none, none, none, 4, 5, 6];
+        let rows = RowRange { start: 1, count: 5 };
+        assert_eq!(first_code(&indices, rows.start), 1);
+        assert_eq!(first_code(&indices, rows.end()), 9);
+        assert_eq!(starts(&indices, &(0..5), 1, rows), [0, 1, 3, 3, 4, 5]);
+    }
 }
