@@ -154,8 +154,8 @@ impl Tables {
     ) -> Result<Entries<'a>> {
         let mut entries = entries_of(batch)?;
         let of_cols = self.cols.as_ref().map(|cols| &cols.values()[..]);
-        let bucket = (bucket << self.bucket_bits) as u64..((bucket + 1) << self.bucket_bits) as u64;
-        let codes = bucket.start..bucket.end.min(self.rows.len() as u64);
+        let end = ((bucket + 1) << self.bucket_bits).min(self.rows.len());
+        let codes = bucket << self.bucket_bits..end;
         let cols = entries.cols.iter().copied();
         let cols_inside = match of_cols {
             None => are_below(operator.ncols, cols),
@@ -164,8 +164,12 @@ impl Tables {
                     && are_below(operator.ncols, cols.map(|code| of_cols[code as usize]))
             }
         };
-        let rows = entries.rows.iter().copied().map(u64::from);
-        if !cols_inside || !rows.fold(true, |inside, row| inside & codes.contains(&row)) {
+        // To the end in any case: in vectors.
+        let rows = entries.rows.iter();
+        let rows_inside = rows.fold(true, |inside, &row| {
+            inside & codes.contains(&(row as usize))
+        });
+        if !cols_inside || !rows_inside {
             return Err(outside());
         }
         entries.codes = Some(Codes {

@@ -132,9 +132,12 @@ pub(crate) fn stripes(sources: Sources<'_>, recipe: &Recipe<'_>) -> Result<Vec<S
 
 fn each_stripe(buckets: &[Bucket<'_>], recipe: &Recipe<'_>) -> Result<Vec<Stripe>, RowError> {
     let has_values = buckets.iter().any(Bucket::has_values);
-    let stripe = |bucket| match has_values {
-        true => valued_stripe(bucket, recipe),
-        false => ones_stripe(bucket, recipe),
+    let stripe = |bucket| {
+        if has_values {
+            valued_stripe(bucket, recipe)
+        } else {
+            ones_stripe(bucket, recipe)
+        }
     };
     let stripes: Vec<_> = buckets.par_iter().map(stripe).collect();
     // In order, so that the same error is found whatever the threads do.
