@@ -30,7 +30,8 @@ pub struct CoordinatorConfig {
     pub lost_workers: usize,
     /// Milliseconds that workers of a quarantined task have to come back before its job fails.
     pub quarantine_ms: u64,
-    /// Failures of one worker in one stage after which it gets no more tasks of it.
+    /// Failures of one worker in one stage after which it gets no more tasks of it. After as many
+    /// that no success has made up for it rests, for up to 30 s.
     pub worker_failures: u32,
     /// Seconds for which jobs wait for a worker before they fail.
     pub no_workers_seconds: u64,

@@ -288,9 +288,8 @@ fn a_worker_that_gets_no_more_memory_does_not_stop_the_job() {
     if !limited.is_ok_and(|status| status.success()) {
         eprintln!("SKIPPED: there is no prlimit here; memory limits are not tested");
     }
-    // What the starved worker fails at is granted again, in every stage. A process that gets no
-    // memory and no threads may also hang, about once in twenty times: whoever supervises it ends it
-    // (docs/reliability.md), and the job goes on.
+    // What the starved worker fails at is granted again. Should a process that gets no memory and no
+    // threads hang, whoever supervises it ends it (docs/reliability.md), and the job goes on.
     let started = Instant::now();
     while scene.job.is_running() {
         if started.elapsed() > HUNG {

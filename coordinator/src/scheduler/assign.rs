@@ -85,11 +85,11 @@ impl Scheduler {
         let mut first = None;
         for (job, state) in &self.jobs {
             for (stage, stage_state) in state.stages.iter().filter(|(_, s)| s.has_open_tasks()) {
-                let excluded = self.is_excluded(worker, job, *stage);
+                let excluded = self.is_excluded(now, worker, job, *stage);
                 for (index, task) in (0..).zip(&stage_state.tasks) {
                     if !task.is_open(now)
                         || task.memory > waiting.free_memory
-                        || (excluded && self.has_better(job, *stage, task.memory))
+                        || (excluded && self.has_better(now, job, *stage, task.memory))
                     {
                         continue;
                     }
@@ -101,7 +101,9 @@ impl Scheduler {
                     };
                     match state.affinity.get(&(task.name, task_index)) {
                         Some(owner) if *owner == waiting.worker => return Some(key()),
-                        Some(owner) if self.is_freer(owner, &waiting.worker, queue) => {}
+                        Some(owner)
+                            if self.is_freer(owner, &waiting.worker, queue)
+                                && self.is_trusted(now, owner, job, *stage) => {}
                         Some(_) | None => {
                             first.get_or_insert_with(key);
                         }
@@ -112,19 +114,26 @@ impl Scheduler {
         first
     }
 
-    /// Whether `worker` has failed so often in a stage that others should do the rest of it.
-    fn is_excluded(&self, worker: &Worker, job: &JobId, stage: StageId) -> bool {
+    /// Whether `worker` has failed so often in a stage that others should do the rest of it, or so
+    /// often everywhere that others should go first for a while.
+    fn is_excluded(&self, now: u64, worker: &Worker, job: &JobId, stage: StageId) -> bool {
         let failures = worker.failures.get(&(job.clone(), stage)).copied();
-        failures.unwrap_or(0) >= self.limits.worker_failures
+        failures.unwrap_or(0) >= self.limits.worker_failures || worker.rests_until > now
     }
 
     /// Whether there is a worker that is not excluded from a stage and could hold a task of
     /// `memory`. Where there is none, a stage goes on with those that have failed: else it would
     /// wait for ever.
-    fn has_better(&self, job: &JobId, stage: StageId, memory: u64) -> bool {
+    fn has_better(&self, now: u64, job: &JobId, stage: StageId, memory: u64) -> bool {
         self.workers
             .values()
-            .any(|worker| worker.memory >= memory && !self.is_excluded(worker, job, stage))
+            .any(|worker| worker.memory >= memory && !self.is_excluded(now, worker, job, stage))
+    }
+
+    /// Whether a worker is there and not excluded from a stage.
+    fn is_trusted(&self, now: u64, worker: &WorkerId, job: &JobId, stage: StageId) -> bool {
+        let worker = self.workers.get(worker);
+        worker.is_some_and(|worker| !self.is_excluded(now, worker, job, stage))
     }
 
     /// Whether `owner` waits for work itself and runs no more than `other` does, so that its own

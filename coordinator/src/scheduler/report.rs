@@ -7,7 +7,7 @@ use super::event::{Effect, Outcome, RequestId};
 use super::state::{Repair, Scheduler, Task, TaskKey};
 use crate::log::{Committed, JobEntry, TaskCost};
 
-/// First pause after a transient failure; doubled by each further one.
+/// First pause after a failure; doubled by each further one.
 const FIRST_BACKOFF_MS: u64 = 250;
 const LONGEST_BACKOFF_MS: u64 = 30_000;
 
@@ -49,6 +49,9 @@ impl Scheduler {
             .and_then(|task| task.take_attempt(&place.attempt));
         match (running, outcome) {
             (Some(running), Outcome::Done { report, cost }) => {
+                if let Some(state) = self.workers.get_mut(worker) {
+                    state.succeeded();
+                }
                 if let Some(job) = self.jobs.get_mut(&key.job) {
                     job.learn(&key, now.saturating_sub(running.since));
                 }
@@ -169,11 +172,9 @@ impl Scheduler {
             return;
         }
         // Also where a store was out of reach: it may be this worker alone that cannot reach it.
+        let patience = self.limits.worker_failures;
         if let Some(state) = self.workers.get_mut(worker) {
-            *state
-                .failures
-                .entry((key.job.clone(), key.stage))
-                .or_default() += 1;
+            state.failed(now, key, patience);
         }
     }
 
@@ -270,7 +271,8 @@ pub(super) fn fail_job(key: &TaskKey, error: Error) -> Effect {
     }
 }
 
-fn backoff(failures: u32) -> u64 {
+/// Milliseconds to wait after so many failures.
+pub(super) fn backoff(failures: u32) -> u64 {
     FIRST_BACKOFF_MS
         .saturating_mul(1 << failures.saturating_sub(1).min(20))
         .min(LONGEST_BACKOFF_MS)

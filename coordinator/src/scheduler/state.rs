@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use rankmill_common::{AttemptId, Epoch, JobId, StageId, TaskIndex, WorkerId};
 
 use super::event::{RequestId, TaskPlan};
+use super::report::backoff;
 use super::stragglers::Durations;
 use crate::log::Committed;
 use crate::metrics::Totals;
@@ -25,7 +26,8 @@ pub struct Limits {
     /// How long a task is quarantined before its job fails: time for workers that were only cut
     /// off to come back.
     pub quarantine_ms: u64,
-    /// Failures of one worker in one stage after which it gets no more tasks of it.
+    /// Failures of one worker in one stage after which it gets no more tasks of it, and in any
+    /// after which it rests.
     pub worker_failures: u32,
     /// How long jobs wait for a worker.
     pub no_workers_ms: u64,
@@ -55,6 +57,10 @@ pub(super) struct Worker {
     pub(super) last_seen: u64,
     pub(super) leases: BTreeMap<AttemptId, Held>,
     pub(super) failures: BTreeMap<(JobId, StageId), u32>,
+    /// Failures that no success has made up for.
+    pub(super) strikes: u32,
+    /// Until then others go first: it keeps failing.
+    pub(super) rests_until: u64,
 }
 
 /// A lease in a worker's hands.
@@ -191,7 +197,26 @@ impl Worker {
             last_seen: now,
             leases: BTreeMap::new(),
             failures: BTreeMap::new(),
+            strikes: 0,
+            rests_until: 0,
         }
+    }
+
+    /// A worker that keeps failing, in whatever stage, rests longer each time: else every stage
+    /// would find out anew, and pause for it.
+    pub(super) fn failed(&mut self, now: u64, key: &TaskKey, patience: u32) {
+        let of_stage = self.failures.entry((key.job.clone(), key.stage));
+        *of_stage.or_default() += 1;
+        self.strikes += 1;
+        if self.strikes >= patience {
+            self.rests_until = now + backoff(self.strikes);
+        }
+    }
+
+    /// One success makes up for one failure: who manages small tasks alone is not well yet.
+    pub(super) fn succeeded(&mut self) {
+        self.strikes = self.strikes.saturating_sub(1);
+        self.rests_until = 0;
     }
 }
 

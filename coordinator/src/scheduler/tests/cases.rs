@@ -72,6 +72,55 @@ fn a_worker_that_fails_twice_leaves_the_stage_to_others() {
 }
 
 #[test]
+fn a_task_is_not_left_to_an_owner_that_may_not_have_it() {
+    let mut world = World::new(2);
+    for _ in 0..2 {
+        world.poll(0);
+        world.report(0, failed(ErrorKind::Unavailable));
+    }
+    for _ in 2..TASKS {
+        world.poll(1);
+        world.report(0, done());
+    }
+    // Both wait, the owner of what is left behind the other.
+    world.poll(1);
+    world.poll(0);
+    world.now += 1_000;
+    world.step(Event::Tick);
+    let holders: Vec<_> = world.leases.iter().map(|(worker, _)| worker).collect();
+    assert_eq!(holders, [&worker(1)]);
+}
+
+#[test]
+fn a_worker_that_keeps_failing_rests_longer_each_time() {
+    let mut world = World::new(2);
+    for _ in 0..2 {
+        world.poll(0);
+        world.report(0, failed(ErrorKind::Unavailable));
+    }
+    world.now = 250;
+    for _ in 0..TASKS {
+        world.poll(1);
+        world.report(0, done());
+    }
+    assert_eq!(world.stage, 1, "the next stage has begun");
+    world.poll(0);
+    assert_eq!(world.leases, [], "it rests, although it never failed here");
+    world.now = 500;
+    world.step(Event::Tick);
+    world.report(0, failed(ErrorKind::Unavailable));
+    world.poll(0);
+    world.now = 1_499;
+    world.step(Event::Tick);
+    assert_eq!(world.leases, [], "twice as long");
+    world.now = 1_500;
+    world.step(Event::Tick);
+    world.report(0, done());
+    world.poll(0);
+    assert_eq!(world.leases.len(), 1, "a success ends the rest");
+}
+
+#[test]
 fn a_stage_goes_on_where_every_worker_has_failed_in_it() {
     let mut world = World::new(2);
     for index in [0, 0, 1, 1] {

@@ -1,8 +1,6 @@
 //! A small world around the scheduler: workers that finish, fail, fall silent and lose outputs,
 //! driven by random choices. Safety is checked at every step; healed, every job must end.
 
-#![allow(clippy::wildcard_enum_match_arm, reason = "the test picks one event")]
-
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -125,10 +123,6 @@ impl World {
     }
 
     fn step(&mut self, event: Event) {
-        let asker = match &event {
-            Event::WorkRequested { worker, .. } => Some(worker.clone()),
-            _ => None,
-        };
         let mut next = false;
         for effect in self.scheduler.step(self.now, event) {
             match effect {
@@ -136,8 +130,10 @@ impl World {
                     lease: Some(lease), ..
                 } => {
                     assert!(self.ended.is_none(), "a lease after the end");
-                    let holder = asker.clone().unwrap_or_else(|| worker(0));
-                    self.leases.push((holder, lease));
+                    let mut workers = self.scheduler.workers.iter();
+                    let holder = workers.find(|(_, it)| it.leases.contains_key(&lease.attempt));
+                    let (holder, _) = holder.expect("somebody holds what was granted");
+                    self.leases.push((holder.clone(), lease));
                 }
                 Effect::Commit {
                     entry: JobEntry::TaskCommitted { stage, task, .. },
