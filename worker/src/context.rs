@@ -1,8 +1,8 @@
 //! What an operator may touch: objects of the state store, the user's inputs, its own output
 //! prefix.
 //!
-//! An operator runs on a compute thread; everything here blocks. Nothing here decides anything:
-//! reading and writing is delegated to `storage` and to the store.
+//! An operator runs on a blocking thread inside a compute pool; everything here blocks. Nothing
+//! here decides anything: reading and writing is delegated to `storage` and to the store.
 //!
 //! Invariant: an operator writes only below its attempt's own prefix.
 

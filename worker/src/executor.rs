@@ -1,33 +1,30 @@
-//! Runs one task: waits for memory, lets the operator work on a compute thread, and turns
+//! Runs one task: waits for memory, lets the operator work on a blocking thread, and turns
 //! whatever happens, a panic included, into an outcome.
 //!
-//! Invariants: the task's memory stays taken until its operator has really returned, even where
-//! nobody waits for the outcome any more; and no task occupies one of the runtime's blocking
-//! threads. Reads and writes of local files need those: where the system grants no more of them,
-//! tasks on them would wait for each other's files for ever.
+//! Invariant: the task's memory stays taken until its operator has really returned, even where
+//! nobody waits for the outcome any more.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rankmill_common::operator::{Operator, Report};
 use rankmill_common::{Error, ErrorKind, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 
 use crate::WorkerConfig;
 use crate::cancellation::Cancellation;
 use crate::context::{Counters, TaskContext};
-use crate::memory::{Admission, MemoryBudget};
+use crate::memory::MemoryBudget;
 use crate::operator;
 use crate::storage::{HandOver, Objects};
 
 /// Where tasks run. One per worker.
 #[derive(Debug)]
 pub(crate) struct Executor {
-    pool: ThreadPool,
+    pool: Arc<ThreadPool>,
     memory: MemoryBudget,
     /// Held by a task that computes with every thread and has nothing to wait for: two at once
     /// would only push each other's matrices out of the cache.
@@ -82,7 +79,7 @@ impl Executor {
     /// `Internal` if the system refuses threads.
     pub(crate) fn new(config: &WorkerConfig) -> Result<Self> {
         Ok(Self {
-            pool: compute_pool(config.threads)?,
+            pool: Arc::new(compute_pool(config.threads)?),
             memory: MemoryBudget::new(config.memory),
             turn: Arc::default(),
         })
@@ -104,51 +101,34 @@ impl Executor {
     /// Runs `task` once its memory is free.
     pub(crate) async fn execute(&self, task: Task) -> Outcome {
         let name = task.operator.name();
-        let admitted = tokio::select! {
-            admitted = self.admit(&task) => admitted,
-            () = task.cancellation.cancelled() => Err(cancelled()),
-        };
-        let place = match admitted {
-            Ok(place) => place,
-            Err(error) => return Outcome::failed(error),
-        };
-        let runtime = Handle::current();
-        let (ended, outcome) = oneshot::channel();
-        self.pool.spawn(move || {
-            let outcome = run(task, runtime);
-            drop(place);
-            // Nobody waits any more where the session has ended.
-            let _ = ended.send(outcome);
-        });
-        outcome.await.unwrap_or_else(|_| {
-            let message = format!("the thread of {name} was lost");
-            Outcome::failed(Error::internal(message))
-        })
-    }
-
-    /// Waits for what `task` has to hold while it runs.
-    async fn admit(&self, task: &Task) -> Result<Place> {
         let bytes = task.operator.memory();
         // What tasks hand each other makes room for what they compute.
         let pressure = task.objects.hand_over().map(|held| held.make_room(bytes));
-        let memory = self.memory.admit(task.operator.name(), bytes).await?;
-        drop(pressure);
-        let turn = if fills_the_pool(&task.operator) && task.objects.are_local() {
-            Some(Arc::clone(&self.turn).lock_owned().await)
-        } else {
-            None
+        let admitted = tokio::select! {
+            admitted = self.memory.admit(name, bytes) => admitted,
+            () = task.cancellation.cancelled() => Err(cancelled()),
         };
-        Ok(Place {
-            _memory: memory,
-            _turn: turn,
+        drop(pressure);
+        let admission = match admitted {
+            Ok(admission) => admission,
+            Err(error) => return Outcome::failed(error),
+        };
+        let pool = Arc::clone(&self.pool);
+        let runtime = Handle::current();
+        let turn = Arc::clone(&self.turn);
+        let alone = fills_the_pool(&task.operator) && task.objects.are_local();
+        let running = tokio::task::spawn_blocking(move || {
+            // Taken outside the pool, whose threads must never wait for one another.
+            let _turn = alone.then(|| turn.lock().unwrap_or_else(PoisonError::into_inner));
+            let outcome = run(task, runtime, &pool);
+            drop(admission);
+            outcome
+        });
+        running.await.unwrap_or_else(|e| {
+            let message = format!("the thread of {name} was lost: {e}");
+            Outcome::failed(Error::internal(message))
         })
     }
-}
-
-/// What a task holds until its operator has returned.
-struct Place {
-    _memory: Admission,
-    _turn: Option<OwnedMutexGuard<()>>,
 }
 
 /// Whether a task keeps every thread busy by itself.
@@ -178,7 +158,7 @@ fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "the task was cancelled")
 }
 
-fn run(task: Task, runtime: Handle) -> Outcome {
+fn run(task: Task, runtime: Handle, pool: &ThreadPool) -> Outcome {
     let started = Instant::now();
     let name = task.operator.name();
     let memory = task.operator.memory();
@@ -190,7 +170,9 @@ fn run(task: Task, runtime: Handle) -> Outcome {
         task.cancellation.flag(),
     )
     .counting(task.counters);
-    let result = guarded(name, || operator::run(&context, &task.operator));
+    let result = guarded(name, || {
+        pool.install(|| operator::run(&context, &task.operator))
+    });
     Outcome {
         result,
         busy_ms: milliseconds(started.elapsed()),
@@ -222,8 +204,8 @@ fn milliseconds(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rankmill_common::operator::{FindMatrix, SmallFactorization};
-    use rankmill_common::{ByteSize, Digest};
+    use rankmill_common::ByteSize;
+    use rankmill_common::operator::SmallFactorization;
     use rankmill_store::Store;
 
     fn executor(memory: u64) -> Executor {
@@ -239,16 +221,11 @@ mod tests {
     }
 
     fn task(directory: &std::path::Path) -> Task {
-        let diagonal = SmallFactorization::Diagonal {
-            values: vec![1.0, 2.0],
-        };
-        task_of(directory, Operator::SmallFactorization(diagonal))
-    }
-
-    fn task_of(directory: &std::path::Path, operator: Operator) -> Task {
         let store = Store::open(directory.to_str().expect("a path in UTF-8")).expect("it opens");
         Task {
-            operator,
+            operator: Operator::SmallFactorization(SmallFactorization::Diagonal {
+                values: vec![1.0, 2.0],
+            }),
             output_prefix: "a/0".to_owned(),
             objects: Objects::open(store, None).expect("it opens"),
             cancellation: Cancellation::default(),
@@ -262,30 +239,6 @@ mod tests {
         let outcome = executor(1 << 30).execute(task(directory.path())).await;
         assert!(outcome.result.is_ok(), "{:?}", outcome.result);
         assert!(outcome.bytes_written > 0);
-    }
-
-    #[test]
-    fn tasks_leave_the_blocking_threads_to_their_files() {
-        // As where the system grants no more threads.
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .max_blocking_threads(1)
-            .enable_all()
-            .build()
-            .expect("it starts");
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().to_owned();
-        let (ended, outcome) = std::sync::mpsc::channel();
-        runtime.spawn(async move {
-            let digest = Digest::of(b"");
-            let task = task_of(&path, Operator::FindMatrix(FindMatrix { digest }));
-            let _ = ended.send(executor(1 << 30).execute(task).await);
-        });
-        let outcome = outcome.recv_timeout(Duration::from_secs(20));
-        // A task that hangs would be waited for.
-        runtime.shutdown_background();
-        let outcome = outcome.expect("the task ends");
-        assert!(outcome.result.is_ok(), "{:?}", outcome.result);
     }
 
     #[tokio::test]
@@ -319,11 +272,8 @@ mod tests {
     #[test]
     fn a_panic_in_the_pool_becomes_an_error_with_its_message() {
         let pool = compute_pool(2).expect("threads start");
-        let result: Result<()> = pool.install(|| {
-            guarded("gram", || {
-                rayon::join(|| (), || panic!("entry {} is out of range", 7));
-                Ok(())
-            })
+        let result: Result<()> = guarded("gram", || {
+            pool.install(|| panic!("entry {} is out of range", 7))
         });
         let error = result.expect_err("it panicked");
         assert_eq!(error.kind, ErrorKind::Internal);
