@@ -4,12 +4,8 @@ use rankmill_common::operator::Report;
 use rankmill_common::{AttemptId, Error, ErrorKind, JobId, StageId, TaskIndex, WorkerId};
 
 use super::event::{Effect, Outcome, RequestId};
-use super::state::{Repair, Scheduler, Task, TaskKey};
+use super::state::{Repair, Scheduler, Task, TaskKey, backoff};
 use crate::log::{Committed, JobEntry, TaskCost};
-
-/// First pause after a failure; doubled by each further one.
-const FIRST_BACKOFF_MS: u64 = 250;
-const LONGEST_BACKOFF_MS: u64 = 30_000;
 
 /// Which attempt a report is about.
 pub(super) struct Place {
@@ -269,11 +265,4 @@ pub(super) fn fail_job(key: &TaskKey, error: Error) -> Effect {
         job: key.job.clone(),
         error,
     }
-}
-
-/// Milliseconds to wait after so many failures.
-pub(super) fn backoff(failures: u32) -> u64 {
-    FIRST_BACKOFF_MS
-        .saturating_mul(1 << failures.saturating_sub(1).min(20))
-        .min(LONGEST_BACKOFF_MS)
 }

@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 use rankmill_common::{AttemptId, Epoch, JobId, StageId, TaskIndex, WorkerId};
 
 use super::event::{RequestId, TaskPlan};
-use super::report::backoff;
 use super::stragglers::Durations;
 use crate::log::Committed;
 use crate::metrics::Totals;
+
+/// First pause after a failure; doubled by each further one.
+const FIRST_BACKOFF_MS: u64 = 250;
+const LONGEST_BACKOFF_MS: u64 = 30_000;
 
 /// Bounds on patience.
 #[derive(Clone, Copy, Debug)]
@@ -208,8 +211,9 @@ impl Worker {
         let of_stage = self.failures.entry((key.job.clone(), key.stage));
         *of_stage.or_default() += 1;
         self.strikes += 1;
-        if self.strikes >= patience {
-            self.rests_until = now + backoff(self.strikes);
+        if let Some(beyond) = self.strikes.checked_sub(patience) {
+            // Longer than the task's own first pause: another is to take it.
+            self.rests_until = now + backoff(beyond + 2);
         }
     }
 
@@ -269,4 +273,11 @@ impl Task {
             && self.quarantined.is_none()
             && self.not_before <= now
     }
+}
+
+/// Milliseconds to wait after so many failures.
+pub(super) fn backoff(failures: u32) -> u64 {
+    FIRST_BACKOFF_MS
+        .saturating_mul(1 << failures.saturating_sub(1).min(20))
+        .min(LONGEST_BACKOFF_MS)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::state::{TaskKey, Worker};
 use super::*;
 
 #[test]
@@ -60,10 +61,7 @@ fn a_task_that_keeps_failing_ends_the_job_after_the_limit() {
 #[test]
 fn a_worker_that_fails_twice_leaves_the_stage_to_others() {
     let mut world = World::new(2);
-    for _ in 0..2 {
-        world.poll(0);
-        world.report(0, failed(ErrorKind::Unavailable));
-    }
+    world.fail_twice(0);
     world.now += 1_000;
     world.poll(0);
     assert_eq!(world.leases, []);
@@ -74,10 +72,7 @@ fn a_worker_that_fails_twice_leaves_the_stage_to_others() {
 #[test]
 fn a_task_is_not_left_to_an_owner_that_may_not_have_it() {
     let mut world = World::new(2);
-    for _ in 0..2 {
-        world.poll(0);
-        world.report(0, failed(ErrorKind::Unavailable));
-    }
+    world.fail_twice(0);
     for _ in 2..TASKS {
         world.poll(1);
         world.report(0, done());
@@ -94,10 +89,7 @@ fn a_task_is_not_left_to_an_owner_that_may_not_have_it() {
 #[test]
 fn a_worker_that_keeps_failing_rests_longer_each_time() {
     let mut world = World::new(2);
-    for _ in 0..2 {
-        world.poll(0);
-        world.report(0, failed(ErrorKind::Unavailable));
-    }
+    world.fail_twice(0);
     world.now = 250;
     for _ in 0..TASKS {
         world.poll(1);
@@ -118,6 +110,24 @@ fn a_worker_that_keeps_failing_rests_longer_each_time() {
     world.report(0, done());
     world.poll(0);
     assert_eq!(world.leases.len(), 1, "a success ends the rest");
+}
+
+#[test]
+fn the_first_rest_is_short_whatever_the_patience() {
+    let key = TaskKey {
+        job: job(),
+        stage: StageId(0),
+        task: TaskIndex(0),
+    };
+    for patience in [1, 2, 100] {
+        let mut worker = Worker::new(0, 100, "process".to_owned());
+        for _ in 1..patience {
+            worker.failed(7, &key, patience);
+        }
+        assert_eq!(worker.rests_until, 0);
+        worker.failed(7, &key, patience);
+        assert_eq!(worker.rests_until, 507);
+    }
 }
 
 #[test]

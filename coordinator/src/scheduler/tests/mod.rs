@@ -122,6 +122,14 @@ impl World {
         });
     }
 
+    /// Two tasks fail in a worker's hands: as many as it may in a stage.
+    fn fail_twice(&mut self, index: usize) {
+        for _ in 0..2 {
+            self.poll(index);
+            self.report(0, failed(ErrorKind::Unavailable));
+        }
+    }
+
     fn step(&mut self, event: Event) {
         let mut next = false;
         for effect in self.scheduler.step(self.now, event) {
