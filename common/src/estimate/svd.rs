@@ -129,7 +129,13 @@ fn iteration(
             let gram = 8 * ncols * ncols;
             vec![stage("read A: AᵀA and its eigenvectors", 6 * gram, gram)]
         }
-        Method::Sketch => Vec::new(),
+        Method::Sketch => vec![StageEstimate {
+            name: "orthonormalize A Ω and project A on it".into(),
+            times: 1,
+            memory: PROCESS_BYTES + 24 * width * nrows.max(ncols).min(1 << 18),
+            bytes_read: 4 * width * nrows + 8 * width * ncols,
+            scratch: 12 * width * nrows + 16 * width * ncols,
+        }],
     }
 }
 

@@ -39,6 +39,9 @@ pub enum SmallFactorization {
         remainder_gram: Vec<SmallMatrix>,
         /// Length below which a direction of that remainder is noise, relative to ‖AᵀA‖.
         noise: f64,
+        /// Directions outside the basis that there are: what the remainder has beyond them is noise,
+        /// however long.
+        room: u64,
         /// How many values and residuals to report.
         report: u32,
     },
@@ -68,14 +71,14 @@ pub enum SmallFactorization {
         /// ‖A‖²_F, for a rank by energy.
         frobenius2: f64,
     },
-    /// From the Gram matrices of Y = A X and Z = AᵀY: M and N such that U = Y M and V = Z N
-    /// (one-pass SVD: Q = orth(Y), B = QᵀA). Makes `[M, N, σ]` of as many components as are not
-    /// zero to rounding, nothing where there are none.
+    /// From the Gram matrices of an all but orthonormal Q and of AᵀQ: M and N such that U = Q M and
+    /// V = AᵀQ N are singular vectors of QQᵀA. Makes `[M, N, σ]` of as many components as are not
+    /// zero to rounding, nothing where there are none; `values` are all singular values of QQᵀA.
     SketchSvd {
-        /// Parts of YᵀY.
-        gram_y: Vec<SmallMatrix>,
-        /// Parts of ZᵀZ.
-        gram_z: Vec<SmallMatrix>,
+        /// Parts of QᵀQ.
+        gram_q: Vec<SmallMatrix>,
+        /// Parts of (AᵀQ)ᵀ(AᵀQ).
+        gram_b: Vec<SmallMatrix>,
         /// How many components to keep.
         rank: Rank,
         /// ‖A‖²_F, for a rank by energy.
@@ -125,7 +128,7 @@ impl SmallFactorization {
                 let order = projected.as_ref().map_or(0, |t| t.nrows) + width;
                 8 * u64::from(order) * u64::from(order)
             }
-            Self::SketchSvd { gram_y, .. } => bytes(gram_y),
+            Self::SketchSvd { gram_q, .. } => bytes(gram_q),
             Self::Multiply { left, right } => left.object.size + right.object.size,
         };
         TASK_OVERHEAD + 6 * widest

@@ -187,6 +187,7 @@ impl Basis {
             coefficients: z.products,
             remainder_gram: remainder.products.clone(),
             noise,
+            room: newest.nrows.saturating_sub(self.columns().into()),
             report: spec.rank.limit() + 1,
         };
         let ritz = tall::factorize(stages, "Ritz values", step).await?;

@@ -11,6 +11,8 @@ use crate::stages::Stages;
 
 /// Columns up to which `auto` considers AᵀA.
 const AUTO_GRAM_COLUMNS: u64 = 4096;
+/// ‖A‖²_F below which products in f32 are too small to have all their digits.
+const SMALLEST: f64 = 1e-30;
 /// Multiplications per n²·b of the eigenvectors of an n×n matrix by block iteration.
 const EIGEN_COST: f64 = 16.0;
 
@@ -30,6 +32,7 @@ pub(super) async fn svd(stages: &Stages, spec: &SvdSpec) -> Result<JobResult> {
     let spec = fit_rank(spec, &ingested.matrix)?;
     let mut a = Operand::open(stages, &ingested.matrix, spec.centering).await?;
     let method = choose(&spec, &ingested.matrix)?;
+    check_size(method, a.frobenius2)?;
     let output = factors::Output::new(stages, &spec, &ingested, method.name());
     let right = match method {
         Method::Auto | Method::Lanczos => lanczos::leading(stages, &mut a, &spec).await?,
@@ -38,6 +41,18 @@ pub(super) async fn svd(stages: &Stages, spec: &SvdSpec) -> Result<JobResult> {
         Method::Sketch => return sketch::finish(stages, &mut a, &spec, &output).await,
     };
     factors::finish(stages, &mut a, right, &spec, &output).await
+}
+
+/// Refuses what products in f32 would lose without a word.
+fn check_size(method: Method, frobenius2: f64) -> Result<()> {
+    if method == Method::Gram || frobenius2 >= SMALLEST {
+        return Ok(());
+    }
+    Err(Error::invalid_input(format!(
+        "the Frobenius norm is {:.1e}: products of such small values underflow; scale the values up, \
+         or use --method gram, which works in 64 bits",
+        frobenius2.sqrt()
+    )))
 }
 
 /// Checks the rank against the matrix.

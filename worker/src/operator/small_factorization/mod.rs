@@ -34,6 +34,7 @@ pub(super) fn run(context: &TaskContext, parameters: &SmallFactorization) -> Res
             coefficients,
             remainder_gram,
             noise,
+            room,
             report,
         } => {
             let projected = match projected {
@@ -42,8 +43,12 @@ pub(super) fn run(context: &TaskContext, parameters: &SmallFactorization) -> Res
             };
             let coefficients = sum(coefficients)?;
             let remainder = sum(remainder_gram)?;
-            let report = *report as usize;
-            ritz_step::factorize(&projected, &coefficients, &remainder, *noise, report)?
+            let kept = ritz_step::Kept {
+                noise: *noise,
+                room: usize::try_from(*room).unwrap_or(usize::MAX),
+                report: *report as usize,
+            };
+            ritz_step::factorize(&projected, &coefficients, &remainder, kept)?
         }
         SmallFactorization::GramEigenpairs {
             parts,
@@ -69,11 +74,11 @@ pub(super) fn run(context: &TaskContext, parameters: &SmallFactorization) -> Res
             frobenius2,
         } => product_svd::factorize(&sum(gram)?, *rank, *frobenius2)?,
         SmallFactorization::SketchSvd {
-            gram_y,
-            gram_z,
+            gram_q,
+            gram_b,
             rank,
             frobenius2,
-        } => sketch_svd::factorize(&sum(gram_y)?, &sum(gram_z)?, *rank, *frobenius2)?,
+        } => sketch_svd::factorize(&sum(gram_q)?, &sum(gram_b)?, *rank, *frobenius2)?,
     };
     answer.write(context)
 }

@@ -2,7 +2,8 @@
 //!
 //! Cholesky QR of Y with its columns scaled to length one keeps small singular values accurate to
 //! their own size. Where the columns are too dependent for it, eigenvectors of YᵀY give what f64
-//! can resolve, and directions below that are marked as missing from U.
+//! can resolve. Directions that are zero to rounding are marked as missing from U: what is left of
+//! them is no direction of A, and AᵀU would be divided by them.
 
 use rankmill_common::Result;
 use rankmill_common::job::svd::Rank;
@@ -87,11 +88,13 @@ fn by_cholesky(gram: &Small) -> Result<Option<Decomposition>, SmallError> {
     }
     let found = svd(&factor.scale_columns(&lengths))?;
     let inverse_factor = upper_inverse(&factor)?.scale_rows(&inverse);
+    let rank = resolved(&found.values);
+    let kept: Vec<f64> = (0..width).map(|j| f64::from(u8::from(j < rank))).collect();
     Ok(Some(Decomposition {
-        left: inverse_factor.matmul(&found.u),
+        left: inverse_factor.matmul(&found.u).scale_columns(&kept),
         rotation: found.v,
         sigma: found.values,
-        rank: width,
+        rank,
     }))
 }
 
@@ -99,11 +102,10 @@ fn by_cholesky(gram: &Small) -> Result<Option<Decomposition>, SmallError> {
 fn by_eigenvectors(gram: &Small) -> Result<Decomposition, SmallError> {
     let (values, vectors) = symmetric_eigen(gram)?;
     let sigma = roots(&values);
-    let limit = ZERO * sigma.first().copied().unwrap_or(0.0);
-    let rank = sigma.iter().filter(|&&sigma| sigma > limit).count();
-    let inverse: Vec<f64> = sigma
-        .iter()
-        .map(|&sigma| if sigma > limit { 1.0 / sigma } else { 0.0 })
+    let rank = resolved(&sigma);
+    let inverse = sigma.iter().enumerate();
+    let inverse: Vec<f64> = inverse
+        .map(|(j, &sigma)| if j < rank { 1.0 / sigma } else { 0.0 })
         .collect();
     Ok(Decomposition {
         left: vectors.scale_columns(&inverse),
@@ -111,4 +113,10 @@ fn by_eigenvectors(gram: &Small) -> Result<Decomposition, SmallError> {
         sigma,
         rank,
     })
+}
+
+/// How many of descending singular values are not zero to rounding.
+fn resolved(sigma: &[f64]) -> usize {
+    let limit = ZERO * sigma.first().copied().unwrap_or(0.0);
+    sigma.partition_point(|&sigma| sigma > limit)
 }

@@ -13,14 +13,23 @@ use super::Answer;
 
 const WHAT: &str = "a Rayleigh-Ritz step";
 
+/// What of a step's results is wanted.
+pub(super) struct Kept {
+    /// Length below which a direction of the remainder is noise, relative to ‖AᵀA‖.
+    pub(super) noise: f64,
+    /// Directions of the remainder, at most.
+    pub(super) room: usize,
+    /// Values and residuals.
+    pub(super) report: usize,
+}
+
 /// `[T, S, P]`; `[T, S]` where nothing is left of the remainder: no direction of it is longer than
-/// `noise`·‖AᵀA‖.
+/// the noise, or there is no room for any.
 pub(super) fn factorize(
     projected: &Small,
     coefficients: &Small,
     remainder: &Small,
-    noise: f64,
-    report: usize,
+    kept: Kept,
 ) -> Result<Answer> {
     let (old, width) = (projected.nrows(), coefficients.ncols());
     let known = width..=old + width;
@@ -32,22 +41,38 @@ pub(super) fn factorize(
     }
     let grown = grow(projected, coefficients);
     let (values, vectors) = symmetric_eigen(&grown).map_err(|e| failed(WHAT, &e))?;
-    let reported = report.min(values.len());
+    let reported = kept.report.min(values.len());
     let residuals = residuals(&vectors, remainder, reported);
     let largest = values.first().copied().unwrap_or(0.0).max(0.0);
-    let found = scaled_rank_revealing_orthonormalizer(remainder, noise * largest)
+    let found = scaled_rank_revealing_orthonormalizer(remainder, kept.noise * largest)
         .map_err(|e| failed(WHAT, &e))?;
+    let (transform, rank) = if found.rank > kept.room {
+        (longest(remainder, kept.room)?, kept.room)
+    } else {
+        (found.transform, found.rank)
+    };
     let mut matrices = vec![("projected", grown), ("vectors", vectors)];
-    if found.rank > 0 {
-        matrices.push(("transform", found.transform));
+    if rank > 0 {
+        matrices.push(("transform", transform));
     }
     Ok(Answer {
         matrices,
         values: values[..reported].to_vec(),
         residuals,
-        rank: found.rank,
+        rank,
         ..Answer::default()
     })
+}
+
+/// The transform that orthonormalizes the longest `count` directions, none of which is zero.
+fn longest(gram: &Small, count: usize) -> Result<Small> {
+    let (squares, vectors) = symmetric_eigen(gram).map_err(|e| failed(WHAT, &e))?;
+    let inverse: Vec<f64> = squares[..count]
+        .iter()
+        .map(|square| 1.0 / square.max(f64::MIN_POSITIVE).sqrt())
+        .collect();
+    let leading = vectors.submatrix(0..gram.nrows(), 0..count);
+    Ok(leading.scale_columns(&inverse))
 }
 
 /// [[T, C₁], [C₁ᵀ, (C₂ + C₂ᵀ)/2]], C being zero above the rows that are given.

@@ -1,44 +1,42 @@
-//! One-pass SVD: from Y = A X and Z = AᵀY, without another read of A.
+//! One-pass SVD: from Q, all but orthonormal, and Bᵀ = AᵀQ, without another read of A.
 //!
-//! Q = Y P is orthonormal, B = QᵀA = PᵀZᵀ, so B Bᵀ = Pᵀ(ZᵀZ)P. With B Bᵀ = E Σ² Eᵀ the singular
-//! vectors of Q B are U = Q E = Y (P E) and V = Bᵀ E Σ⁻¹ = Z (P E Σ⁻¹).
+//! Q P is orthonormal, its B is PᵀB, so the squared singular values of (QP)(QP)ᵀA are the eigenvalues
+//! of Pᵀ(BBᵀ)P = E Σ² Eᵀ; its singular vectors are U = Q (P E) and V = Bᵀ (P E Σ⁻¹). What rounding
+//! does to BBᵀ counts relative to σ₁², and to VᵀV relative to the squares of the smallest σ.
 
 use rankmill_common::job::svd::Rank;
 use rankmill_common::{Error, Result};
 use rankmill_kernels::{Small, scaled_rank_revealing_orthonormalizer, symmetric_eigen};
 
 use super::super::small_matrix::failed;
-use super::{Answer, and_next, components, roots};
+use super::{Answer, components, roots};
 
-/// Directions of Y, and singular values, below this part of the first are zero to rounding.
-const ZERO: f64 = 1e-7;
+/// Singular values below this part of the first are left out: their vectors would not be orthonormal
+/// to 1e-5.
+const ZERO: f64 = 1e-5;
 
 const WHAT: &str = "the sketch's singular values";
 
-/// `[M, N, σ]`; no matrices where Y is zero.
+/// `[M, N, σ]`; no matrices where Q is zero.
 pub(super) fn factorize(
-    gram_y: &Small,
-    gram_z: &Small,
+    gram_q: &Small,
+    gram_b: &Small,
     rank: Rank,
     frobenius2: f64,
 ) -> Result<Answer> {
-    let width = gram_y.nrows();
-    if gram_z.nrows() != width {
-        return Err(Error::internal("Y and Z have different widths"));
+    if gram_b.nrows() != gram_q.nrows() {
+        return Err(Error::internal("Q and B have different widths"));
     }
-    let longest = (0..width).fold(0.0_f64, |longest, j| longest.max(gram_y[(j, j)]));
-    let q = scaled_rank_revealing_orthonormalizer(gram_y, ZERO * longest.sqrt())
-        .map_err(|e| failed(WHAT, &e))?;
-    let projected = q.transform.transposed_matmul(&gram_z.matmul(&q.transform));
+    let q = scaled_rank_revealing_orthonormalizer(gram_q, 0.0).map_err(|e| failed(WHAT, &e))?;
+    let projected = q.transform.transposed_matmul(&gram_b.matmul(&q.transform));
     let (squares, vectors) = symmetric_eigen(&projected).map_err(|e| failed(WHAT, &e))?;
     let sigma = roots(&squares);
     let limit = ZERO * sigma.first().copied().unwrap_or(0.0);
     let resolved = sigma.iter().filter(|&&sigma| sigma > limit).count();
     let k = components(rank, &squares[..resolved], frobenius2);
-    let values = and_next(&sigma, k);
     if k == 0 {
         return Ok(Answer {
-            values,
+            values: sigma,
             ..Answer::default()
         });
     }
@@ -50,7 +48,7 @@ pub(super) fn factorize(
             ("right", left.scale_columns(&inverse)),
             ("sigma", Small::from_vec(1, k, sigma[..k].to_vec())),
         ],
-        values,
+        values: sigma,
         rank: k,
         ..Answer::default()
     })

@@ -166,6 +166,7 @@ fn ritz_steps_grow_the_projection_and_know_their_residuals() {
             coefficients: vec![bench.small(&coefficients)],
             remainder_gram: vec![bench.small(&gram(&remainder))],
             noise: 1e-7,
+            room: 6,
             report: 3,
         };
         let answer = factorize(&bench, &parameters, &format!("step-{step}"));
@@ -198,6 +199,30 @@ fn ritz_steps_grow_the_projection_and_know_their_residuals() {
             assert_values(&answer.factors.values, &[81.0, 25.0, 4.0], 1e-9);
         }
     }
+}
+
+#[test]
+fn a_remainder_has_no_more_directions_than_there_is_room_for() {
+    let bench = Bench::new();
+    let remainder = with_singular_values(9, &[3.0, 2.0, 1e-5, 1e-5], 7);
+    let step = |room| SmallFactorization::RitzStep {
+        projected: None,
+        coefficients: vec![bench.small(&diagonal(&[9.0, 4.0, 2.0, 1.0]))],
+        remainder_gram: vec![bench.small(&gram(&remainder))],
+        noise: 1e-7,
+        room,
+        report: 4,
+    };
+    assert_eq!(factorize(&bench, &step(4), "four").factors.rank, 4);
+    let two = factorize(&bench, &step(2), "two");
+    assert_eq!(two.factors.rank, 2);
+    assert_close(
+        &gram(&times(&remainder, &two.matrices[2])),
+        &identity(2),
+        1e-8,
+    );
+    let none = factorize(&bench, &step(0), "none");
+    assert_eq!((none.factors.rank, none.matrices.len()), (0, 2));
 }
 
 #[test]
@@ -296,8 +321,8 @@ fn a_sketch_of_everything_is_the_svd() {
     let y = times(&a, &top(&numbers(3, 3, 11), 3));
     let z = times(&transposed(&a), &y);
     let parameters = SmallFactorization::SketchSvd {
-        gram_y: vec![bench.small(&gram(&y))],
-        gram_z: vec![bench.small(&gram(&z))],
+        gram_q: vec![bench.small(&gram(&y))],
+        gram_b: vec![bench.small(&gram(&z))],
         rank: Rank::Fixed { k: 2 },
         frobenius2: 46.0,
     };
@@ -312,8 +337,8 @@ fn a_sketch_of_everything_is_the_svd() {
 
     let nothing = vec![bench.small(&vec![vec![0.0; 2]; 2])];
     let parameters = SmallFactorization::SketchSvd {
-        gram_y: nothing.clone(),
-        gram_z: nothing,
+        gram_q: nothing.clone(),
+        gram_b: nothing,
         rank: Rank::Fixed { k: 2 },
         frobenius2: 0.0,
     };
