@@ -11,9 +11,7 @@ use crate::matrix::{BlockRef, RowRange};
 /// Parameters of `build_block`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BuildBlock {
-    /// The block's number.
-    pub block: u32,
-    /// Its rows.
+    /// The block's rows.
     pub rows: RowRange,
     /// Columns of the whole matrix.
     pub ncols: u64,
@@ -37,8 +35,12 @@ pub struct BuildBlock {
 pub enum BlockEntries {
     /// At their places: of the pieces that have some in this block.
     Placed {
-        /// Sorted by block.
+        /// Sorted by bucket of rows.
         pieces: Vec<PieceEntries>,
+        /// The block's first bucket.
+        first_bucket: u64,
+        /// Binary logarithm of the rows in a bucket.
+        bucket_bits: u32,
     },
     /// Among others, by codes that are distances.
     Coded {
@@ -58,7 +60,7 @@ pub enum BlockEntries {
 /// What one piece has of a block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PieceEntries {
-    /// All of the piece's entries, one record batch per block.
+    /// All of the piece's entries, one record batch per bucket.
     pub entries: ObjectRef,
     /// Those of this block.
     pub count: u64,
@@ -124,7 +126,7 @@ pub struct BuiltBlock {
 impl BuildBlock {
     pub(super) fn memory(&self) -> u64 {
         let (entries, tables) = match &self.entries {
-            BlockEntries::Placed { pieces } => {
+            BlockEntries::Placed { pieces, .. } => {
                 (pieces.iter().map(|piece| piece.count).sum::<u64>(), 0)
             }
             BlockEntries::Coded {

@@ -112,7 +112,7 @@ impl Inspection {
     /// Identifies the matrix that `input` makes of these files.
     pub fn matrix_digest(&self, input: &InputSpec) -> Digest {
         /// Raised whenever ingest would make other bytes of the same input.
-        const FORMAT: u32 = 3;
+        const FORMAT: u32 = 4;
         let files: Vec<_> = self
             .files
             .iter()

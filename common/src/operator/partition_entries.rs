@@ -1,4 +1,5 @@
-//! `partition_entries`: replaces a piece's codes by indices and sorts its entries by block.
+//! `partition_entries`: replaces a piece's codes by indices and sorts its entries by block, and
+//! within a block by buckets of rows.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,12 +23,28 @@ pub struct PartitionEntries {
     /// The index of every column code, where codes are distances.
     pub column_indices: Option<ObjectRef>,
     /// Rows of each block, in order.
-    pub blocks: Vec<RowRange>,
+    pub blocks: Vec<RowBuckets>,
     /// The numbering of rows and columns, where it is not that of the ids; tables of indices have
     /// it in them already.
     pub order: Option<VertexOrder>,
     /// Whether an entry also stands at its mirrored place.
     pub mirror: Mirror,
+}
+
+/// A block's rows, cut into buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowBuckets {
+    /// The rows.
+    pub rows: RowRange,
+    /// Binary logarithm of the rows in a bucket; the last may have fewer.
+    pub bits: u32,
+}
+
+impl RowBuckets {
+    /// How many buckets there are.
+    pub fn count(&self) -> u64 {
+        self.rows.count.div_ceil(1 << self.bits)
+    }
 }
 
 /// Whether an entry also stands at its mirrored place.
@@ -40,13 +57,23 @@ pub enum Mirror {
     On,
 }
 
-/// A piece's entries, sorted by block and, within a block, kept in file order.
+impl Mirror {
+    /// Places at which an entry stands, at most.
+    pub fn copies(self) -> u64 {
+        match self {
+            Self::Off => 1,
+            Self::On => 2,
+        }
+    }
+}
+
+/// A piece's entries, sorted by bucket and, within a bucket, kept in file order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PartitionedEntries {
-    /// Arrow IPC, one record batch per block: `row: u32` (within the block), `col: u32` and,
-    /// where there are values, `value: f32`.
+    /// Arrow IPC, one record batch per bucket, block after block: `row: u32` (within the block),
+    /// `col: u32` and, where there are values, `value: f32`.
     pub entries: ObjectRef,
-    /// Entries per block.
+    /// Entries per bucket.
     pub counts: Vec<u64>,
 }
 
@@ -56,14 +83,10 @@ impl PartitionEntries {
         let order = self.order.as_ref().map_or(0, |order| order.object.size);
         let indices = self.row_indices.iter().chain(&self.column_indices);
         let indices: u64 = indices.map(|object| object.size).sum();
-        let copies = match self.mirror {
-            Mirror::Off => 1,
-            Mirror::On => 2,
-        };
         TASK_OVERHEAD
             + order
             + indices
-            + 40 * copies * self.piece.count
+            + 40 * self.mirror.copies() * self.piece.count
             + ids(&self.piece.row_ids)
             + ids(&self.piece.column_ids)
     }

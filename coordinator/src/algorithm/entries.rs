@@ -2,7 +2,7 @@
 
 use rankmill_common::matrix::RowRange;
 use rankmill_common::operator::build_block::{BlockEntries, PieceEntries};
-use rankmill_common::operator::partition_entries::Mirror;
+use rankmill_common::operator::partition_entries::{Mirror, RowBuckets};
 use rankmill_common::operator::{EncodedEntries, PartitionEntries, PartitionedEntries};
 use rankmill_common::table::IdRange;
 use rankmill_common::{Error, ObjectRef, Result};
@@ -13,6 +13,8 @@ use crate::stages::Stages;
 /// Most buckets that a piece's entries are sorted into: a block takes whole ones, and leaves what
 /// is not its own.
 const BUCKETS: u64 = 256;
+/// Entries of a bucket below which fewer buckets do: its rows are sorted in the cache.
+const BUCKET_ENTRIES: u64 = 1 << 16;
 
 /// Binary logarithm of the row codes in a bucket, where both kinds of codes are distances.
 pub(super) fn bucket_bits([rows, columns]: [Option<IdRange>; 2]) -> Option<u32> {
@@ -61,7 +63,9 @@ pub(super) async fn by_block(
     pieces: &[EncodedEntries],
     tables: &Tables,
 ) -> Result<Sorted> {
-    let blocks: Vec<RowRange> = tables.blocks.iter().map(|share| share.rows).collect();
+    let blocks = tables.blocks.iter().map(|share| share.rows).collect();
+    let entries = pieces.iter().map(|piece| piece.count).sum();
+    let blocks = row_buckets(blocks, entries);
     let operators = pieces.iter().map(|piece| PartitionEntries {
         piece: piece.clone(),
         row_ids: tables.row_ids.clone(),
@@ -76,22 +80,63 @@ pub(super) async fn by_block(
     stages.release(pieces.iter().flat_map(EncodedEntries::objects));
     stages.release(tables.indices.iter().flatten());
     Ok(Sorted {
-        entries: (0..)
-            .zip(&blocks)
-            .map(|(block, _)| of_block(&partitioned, block))
-            .collect(),
+        entries: of_blocks(&partitioned, &blocks),
         scratch: partitioned.into_iter().map(|piece| piece.entries).collect(),
     })
 }
 
-/// What the pieces have of a block.
-pub(super) fn of_block(pieces: &[PartitionedEntries], block: u32) -> BlockEntries {
-    let entries = |piece: &PartitionedEntries| {
-        let count = *piece.counts.get(block as usize)?;
-        let entries = piece.entries.clone();
-        (count > 0).then_some(PieceEntries { entries, count })
+/// Cuts the rows of blocks of `entries` entries in all into buckets.
+pub(super) fn row_buckets(blocks: Vec<RowRange>, entries: u64) -> Vec<RowBuckets> {
+    let buckets = (entries / BUCKET_ENTRIES).min(BUCKETS);
+    let of_block = (buckets / (blocks.len() as u64).max(1)).max(1);
+    let cut = |rows: RowRange| {
+        let mut cut = RowBuckets { rows, bits: 0 };
+        while cut.count() > of_block {
+            cut.bits += 1;
+        }
+        cut
     };
-    BlockEntries::Placed {
-        pieces: pieces.iter().filter_map(entries).collect(),
+    blocks.into_iter().map(cut).collect()
+}
+
+/// What the pieces have of each block.
+pub(super) fn of_blocks(pieces: &[PartitionedEntries], blocks: &[RowBuckets]) -> Vec<BlockEntries> {
+    let mut next = 0;
+    let of_block = |block: &RowBuckets| {
+        let first = next;
+        next += block.count();
+        let buckets = first as usize..next as usize;
+        let entries = |piece: &PartitionedEntries| {
+            let count = piece.counts.get(buckets.clone())?.iter().sum();
+            let entries = piece.entries.clone();
+            (count > 0).then_some(PieceEntries { entries, count })
+        };
+        BlockEntries::Placed {
+            pieces: pieces.iter().filter_map(entries).collect(),
+            first_bucket: first,
+            bucket_bits: block.bits,
+        }
+    };
+    blocks.iter().map(of_block).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(blocks: &[(u64, u64)], entries: u64) -> Vec<u64> {
+        let rows = |&(start, count): &(u64, u64)| RowRange { start, count };
+        let cut = row_buckets(blocks.iter().map(rows).collect(), entries);
+        cut.iter().map(RowBuckets::count).collect()
+    }
+
+    #[test]
+    fn blocks_have_equally_many_buckets_as_far_as_they_have_rows() {
+        let blocks = [(0, 40), (40, 3), (43, 1000)];
+        assert_eq!(cut(&blocks, 0), [1, 1, 1]);
+        assert_eq!(cut(&blocks, 3 * 16 * BUCKET_ENTRIES), [10, 3, 16]);
+        assert_eq!(cut(&blocks, u64::MAX), [40, 3, 63]);
+        let many: Vec<_> = (0..300).map(|block| (10 * block, 10)).collect();
+        assert_eq!(cut(&many, u64::MAX), [1; 300]);
     }
 }

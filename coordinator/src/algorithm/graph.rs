@@ -144,7 +144,13 @@ impl<'a> Edges<'a> {
             .run_for_matrix(digest, "order vertices", vec![order])
             .await?;
         let ordered = ingest::only(ordered, "order vertices")?;
+        let mirror = match self.layout.edges {
+            EdgeDirection::Directed => Mirror::Off,
+            EdgeDirection::Undirected => Mirror::On,
+        };
+        let edges: u64 = pieces.iter().map(|piece| piece.count).sum();
         let blocks = ingest::cut_rows(&ordered.cuts, count);
+        let blocks = entries::row_buckets(blocks, mirror.copies() * edges);
         let [indices] = ids::index(stages, [(range, &ids)], Some(&ordered.order)).await?;
         let operators = pieces.iter().map(|piece| PartitionEntries {
             piece: piece.clone(),
@@ -155,29 +161,29 @@ impl<'a> Edges<'a> {
             blocks: blocks.clone(),
             // Indices of codes are in the new order already.
             order: indices.is_none().then(|| ordered.order.clone()),
-            mirror: match self.layout.edges {
-                EdgeDirection::Directed => Mirror::Off,
-                EdgeDirection::Undirected => Mirror::On,
-            },
+            mirror,
         });
         let partitioned = stages.run("sort edges", operators.collect()).await?;
         stages.release(pieces.iter().flat_map(EncodedEntries::objects));
         stages.release(&indices);
-        let operators = (0..).zip(&blocks).map(|(block, rows)| BuildBlock {
-            block,
-            rows: *rows,
-            ncols: count,
-            // One segment: the hubs that most edges lead to stay in cache by themselves.
-            segment_width: count as u32,
-            entries: entries::of_block(&partitioned, block),
-            duplicates: layout.duplicates,
-            transforms: Vec::new(),
-            statistics: Statistics::Skip,
-            values: match layout.value {
-                Some(_) => Values::Stored,
-                None => Values::Ones,
-            },
-        });
+        let entries = entries::of_blocks(&partitioned, &blocks);
+        let operators = blocks
+            .iter()
+            .zip(entries)
+            .map(|(block, entries)| BuildBlock {
+                rows: block.rows,
+                ncols: count,
+                // One segment: the hubs that most edges lead to stay in cache by themselves.
+                segment_width: count as u32,
+                entries,
+                duplicates: layout.duplicates,
+                transforms: Vec::new(),
+                statistics: Statistics::Skip,
+                values: match layout.value {
+                    Some(_) => Values::Stored,
+                    None => Values::Ones,
+                },
+            });
         let built = stages
             .run_for_matrix(digest, "build blocks", operators.collect())
             .await?;

@@ -36,8 +36,10 @@ const MANY_PIECES: u64 = 128;
 const MANY_BLOCKS: u64 = 512;
 /// Rows after which a block ends, however few entries they have.
 const BLOCK_ROWS: u64 = 1 << 18;
-/// Numbers of one dense block.
-const DENSE_BLOCK_VALUES: u64 = 1 << 25;
+/// Fewest and most numbers of one dense block.
+const DENSE_BLOCK_VALUES: (u64, u64) = (1 << 22, 1 << 25);
+/// Dense blocks come in multiples of this, so that two or four workers have equal shares.
+const DENSE_BLOCKS: u64 = 4;
 /// Widest column segment: local indices are 16 bits.
 const WIDEST_SEGMENT: u64 = 1 << 16;
 /// Narrowest column segment: below it nothing is gained from a cache.
@@ -116,7 +118,7 @@ async fn dense(
     let ncols = inspection
         .vector_length
         .ok_or_else(|| Error::internal("a dense input without a vector length"))?;
-    let rows = (DENSE_BLOCK_VALUES / ncols.max(1)).clamp(1, BLOCK_ROWS);
+    let rows = dense_block_rows(inspection.rows(), ncols);
     let operators = inspection
         .pieces(rows)
         .into_iter()
@@ -147,6 +149,15 @@ async fn dense(
         (row_ids, column_ids),
         0,
     ))
+}
+
+/// Rows of one block of an input of `rows` dense rows.
+fn dense_block_rows(rows: u64, ncols: u64) -> u64 {
+    let (fewest, most) = DENSE_BLOCK_VALUES;
+    let numbers = rows.saturating_mul(ncols);
+    let blocks = numbers.div_ceil(most).next_multiple_of(DENSE_BLOCKS);
+    let share = rows.div_ceil(blocks.min(numbers / fewest).max(1));
+    share.min(most / ncols.max(1)).clamp(1, BLOCK_ROWS)
 }
 
 fn dense_row_ids(layout: &DenseLayout, inspection: &Inspection, built: &[BuiltBlock]) -> IdTable {
@@ -218,9 +229,8 @@ async fn sparse(
         None => by_block(stages, &pieces, &tables).await?,
     };
     let (local, global) = split(&layout.transforms);
-    let blocks = (0..).zip(&tables.blocks).zip(sorted.entries);
-    let operators = blocks.map(|((block, share), entries)| BuildBlock {
-        block,
+    let blocks = tables.blocks.iter().zip(sorted.entries);
+    let operators = blocks.map(|(share, entries)| BuildBlock {
         rows: share.rows,
         ncols,
         segment_width: width,
@@ -441,4 +451,33 @@ pub(super) fn assemble(
         matrix.blocks.push(block);
     }
     matrix
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dense_blocks_are_equal_shares_of_bounded_size() {
+        assert_eq!(
+            dense_block_rows(200_000, 512),
+            50_000,
+            "four instead of a bit over three"
+        );
+        assert_eq!(
+            dense_block_rows(1 << 20, 32),
+            1 << 18,
+            "four instead of one"
+        );
+        assert_eq!(dense_block_rows(1_000, 64), 1_000, "too few to share");
+        for (rows, ncols) in [(0, 5), (1, 1), (7, 1 << 40), (3_000_001, 768), (1 << 40, 3)] {
+            let block = dense_block_rows(rows, ncols);
+            let (_, most) = DENSE_BLOCK_VALUES;
+            assert!((1..=BLOCK_ROWS).contains(&block));
+            assert!(
+                block == 1 || block * ncols <= most,
+                "{block} rows of {ncols}"
+            );
+        }
+    }
 }

@@ -5,9 +5,8 @@ use std::ops::Range;
 use arrow::array::{RecordBatch, UInt32Array};
 use rankmill_common::input::Transform;
 use rankmill_common::matrix::{BlockRef, RowRange};
-use rankmill_common::operator::build_block::{
-    BlockEntries, BuildBlock, BuiltBlock, PieceEntries, Values,
-};
+use rankmill_common::operator::build_block::{BlockEntries, BuildBlock, BuiltBlock, Values};
+use rankmill_common::operator::partition_entries::RowBuckets;
 use rankmill_common::{Error, ObjectRef, Result};
 use rayon::prelude::*;
 
@@ -17,7 +16,7 @@ use crate::context::TaskContext;
 use crate::storage::block::MAX_SEGMENT_WIDTH;
 use crate::storage::ipc::IpcFile;
 use crate::stripes::Totals;
-use crate::stripes::gather::{Bucket, Codes, Entries, Recipe, Sources, stripes};
+use crate::stripes::gather::{Bucket, Codes, Entries, Recipe, stripes};
 use crate::stripes::rows::RowTransform;
 use crate::stripes::write::{Shape, write};
 
@@ -25,15 +24,13 @@ pub(crate) fn run(context: &TaskContext, operator: &BuildBlock) -> Result<BuiltB
     let shape = shape(operator)?;
     let transforms = local(&operator.transforms)?;
     let opened = Opened::of(context, operator)?;
-    let sources = opened.sources(operator)?;
+    let buckets = opened.buckets(operator)?;
     let recipe = Recipe {
         first_row: operator.rows.start,
-        nrows: shape.nrows,
-        entries: opened.count,
         duplicates: operator.duplicates,
         transforms: &transforms,
     };
-    let stripes = stripes(sources, &recipe).map_err(|e| Error::invalid_input(e.to_string()))?;
+    let stripes = stripes(buckets, &recipe).map_err(|e| Error::invalid_input(e.to_string()))?;
     drop(opened);
     context.check_cancelled()?;
     let totals = Totals::of(&stripes);
@@ -62,30 +59,40 @@ struct Tables {
     bucket_bits: u32,
     /// The first bucket with rows of the block.
     first_bucket: usize,
-    /// The row of the block that each of its buckets begins with, and how many rows there are.
-    starts: Vec<usize>,
 }
 
 /// Entries of a block, and what their codes stand for.
 struct Opened {
-    /// By bucket where they are coded, else all at once.
+    /// By bucket.
     batches: Vec<Vec<RecordBatch>>,
+    /// The row of the block that each bucket begins with, and how many rows there are.
+    starts: Vec<usize>,
+    /// Absent where entries are placed.
     tables: Option<Tables>,
-    /// Entries of the block, at most.
-    count: u64,
 }
 
 impl Opened {
     fn of(context: &TaskContext, operator: &BuildBlock) -> Result<Self> {
         match &operator.entries {
-            BlockEntries::Placed { pieces } => {
-                let block = operator.block as usize;
-                let batch = |piece: &PieceEntries| read(context, &piece.entries, block..block + 1);
-                let batches = pieces.iter().map(batch).collect::<Result<Vec<_>>>()?;
+            BlockEntries::Placed {
+                pieces,
+                first_bucket,
+                bucket_bits,
+            } => {
+                let rows = RowBuckets {
+                    rows: operator.rows,
+                    bits: *bucket_bits,
+                };
+                let buckets = *first_bucket as usize..(first_bucket + rows.count()) as usize;
+                let objects = pieces.iter().map(|piece| &piece.entries);
+                let nrows = operator.rows.count as usize;
                 Ok(Self {
-                    batches: vec![batches.into_iter().flatten().collect()],
+                    batches: by_bucket(context, objects, &buckets)?,
+                    starts: (0..nrows)
+                        .step_by(1 << bucket_bits)
+                        .chain([nrows])
+                        .collect(),
                     tables: None,
-                    count: pieces.iter().map(|piece| piece.count).sum(),
                 })
             }
             BlockEntries::Coded {
@@ -93,54 +100,42 @@ impl Opened {
                 bucket_bits,
                 row_indices,
                 column_indices,
-                count,
+                ..
             } => {
                 let rows = index_table(context, row_indices)?;
                 let codes = first_code(rows.values(), operator.rows.start)
                     ..first_code(rows.values(), operator.rows.end());
                 let buckets = codes.start >> bucket_bits..codes.end.div_ceil(1 << bucket_bits);
-                let mut batches = vec![Vec::with_capacity(pieces.len()); buckets.len()];
-                for piece in pieces {
-                    let of_piece = read(context, piece, buckets.clone())?;
-                    for (bucket, batch) in batches.iter_mut().zip(of_piece) {
-                        bucket.push(batch);
-                    }
-                }
-                let starts = starts(rows.values(), &buckets, *bucket_bits, operator.rows);
                 let cols = index_table(context, column_indices)?;
                 let are_columns = (0..).zip(cols.values()).all(|(code, &col)| code == col);
                 Ok(Self {
-                    batches,
+                    batches: by_bucket(context, pieces.iter(), &buckets)?,
+                    starts: starts(rows.values(), &buckets, *bucket_bits, operator.rows),
                     tables: Some(Tables {
                         rows,
                         cols: (!are_columns).then_some(cols),
                         bucket_bits: *bucket_bits,
                         first_bucket: buckets.start,
-                        starts,
                     }),
-                    count: *count,
                 })
             }
         }
     }
 
-    fn sources(&self, operator: &BuildBlock) -> Result<Sources<'_>> {
-        let Some(tables) = &self.tables else {
-            let batches = self.batches.par_iter().flatten();
-            let entries = batches.map(|batch| placed(batch, operator));
-            return Ok(Sources::Mixed(entries.collect::<Result<_>>()?));
-        };
-        let buckets = self.batches.par_iter().zip(tables.starts.par_windows(2));
+    fn buckets(&self, operator: &BuildBlock) -> Result<Vec<Bucket<'_>>> {
+        let buckets = self.batches.par_iter().zip(self.starts.par_windows(2));
         let buckets = buckets.enumerate().map(|(place, (batches, rows))| {
-            let number = tables.first_bucket + place;
-            let coded = batches.iter();
-            let coded = coded.map(|batch| tables.coded(batch, number, operator));
+            let rows = rows[0]..rows[1];
+            let batches = batches.iter().map(|batch| match &self.tables {
+                Some(tables) => tables.coded(batch, tables.first_bucket + place, operator),
+                None => placed(batch, &rows, operator),
+            });
             Ok(Bucket {
-                rows: rows[0]..rows[1],
-                parts: coded.collect::<Result<_>>()?,
+                parts: batches.collect::<Result<_>>()?,
+                rows,
             })
         });
-        Ok(Sources::ByRows(buckets.collect::<Result<_>>()?))
+        buckets.collect()
     }
 }
 
@@ -164,12 +159,7 @@ impl Tables {
                     && are_below(operator.ncols, cols.map(|code| of_cols[code as usize]))
             }
         };
-        // To the end in any case: in vectors.
-        let rows = entries.rows.iter();
-        let rows_inside = rows.fold(true, |inside, &row| {
-            inside & codes.contains(&(row as usize))
-        });
-        if !cols_inside || !rows_inside {
+        if !cols_inside || !are_inside(&codes, entries.rows) {
             return Err(outside());
         }
         entries.codes = Some(Codes {
@@ -182,11 +172,15 @@ impl Tables {
     }
 }
 
-/// The entries of one batch that is the block's alone.
-fn placed<'a>(batch: &'a RecordBatch, operator: &BuildBlock) -> Result<Entries<'a>> {
+/// The entries of one batch of a bucket of these rows of the block.
+fn placed<'a>(
+    batch: &'a RecordBatch,
+    rows: &Range<usize>,
+    operator: &BuildBlock,
+) -> Result<Entries<'a>> {
     let entries = entries_of(batch)?;
-    let inside = are_below(operator.rows.count, entries.rows.iter().copied())
-        && are_below(operator.ncols, entries.cols.iter().copied());
+    let inside =
+        are_inside(rows, entries.rows) && are_below(operator.ncols, entries.cols.iter().copied());
     inside
         .then(|| valued(entries, operator))
         .ok_or_else(outside)
@@ -204,8 +198,30 @@ fn are_below(limit: u64, numbers: impl Iterator<Item = u32>) -> bool {
     numbers.max().is_none_or(|most| u64::from(most) < limit)
 }
 
+/// To the end in any case: in vectors.
+fn are_inside(range: &Range<usize>, numbers: &[u32]) -> bool {
+    let inside = |inside, &number: &u32| inside & range.contains(&(number as usize));
+    numbers.iter().fold(true, inside)
+}
+
 fn outside() -> Error {
     Error::internal("entries outside their block")
+}
+
+/// By bucket, the batches of all pieces.
+fn by_bucket<'a>(
+    context: &TaskContext,
+    pieces: impl ExactSizeIterator<Item = &'a ObjectRef>,
+    buckets: &Range<usize>,
+) -> Result<Vec<Vec<RecordBatch>>> {
+    let mut batches = vec![Vec::with_capacity(pieces.len()); buckets.len()];
+    for piece in pieces {
+        let of_piece = read(context, piece, buckets.clone())?;
+        for (bucket, batch) in batches.iter_mut().zip(of_piece) {
+            bucket.push(batch);
+        }
+    }
+    Ok(batches)
 }
 
 /// Some batches of a piece.

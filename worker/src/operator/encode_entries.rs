@@ -17,12 +17,12 @@ use crate::context::TaskContext;
 use crate::ids::column::EncodedColumn;
 use crate::storage::input::PieceReader;
 use crate::storage::ipc::{IpcWriter, write_batch};
-use crate::stripes::bucket::{bucket_sizes, chunks, count_buckets, sort_by_bucket};
+use crate::stripes::bucket::{CHUNK, bucket_sizes, chunks, count_buckets, sort_by_bucket};
 
 use columns::{Columns, ReadIds, original_row, read_columns};
 
-/// Entries in one record batch: what `partition_entries` takes at a time.
-const ENTRIES_PER_BATCH: usize = 1 << 18;
+/// Entries in one record batch: what `partition_entries` sorts at a time.
+const ENTRIES_PER_BATCH: usize = CHUNK;
 
 pub(crate) fn run(context: &TaskContext, operator: &EncodeEntries) -> Result<EncodedEntries> {
     let reader = PieceReader::open(context, &operator.piece)?;

@@ -1,18 +1,19 @@
-//! `partition_entries`: local codes become indices; entries are sorted by block.
+//! `partition_entries`: local codes become indices; entries are sorted by block and bucket.
 //!
 //! A piece's ids and the id table are both sorted, so indices come from one pass over both; where
 //! the piece has few of the ids the pass leaps. Codes that are distances are looked up in a table
 //! over their whole range. Entries get their places batch by batch, in parallel, and are then put
-//! where they belong: every batch has slots of its own in every block, in file order. A graph's
+//! where they belong: every batch has slots of its own in every bucket, in file order. A graph's
 //! vertices are renumbered on the way, and undirected edges mirrored.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::datatypes::{Float32Type, UInt32Type};
-use rankmill_common::matrix::RowRange;
 use rankmill_common::operator::encode_entries::PieceIds;
-use rankmill_common::operator::partition_entries::{Mirror, PartitionEntries, PartitionedEntries};
+use rankmill_common::operator::partition_entries::{
+    Mirror, PartitionEntries, PartitionedEntries, RowBuckets,
+};
 use rankmill_common::table::IdTable;
 use rankmill_common::{Error, ObjectRef, Result};
 use rayon::prelude::*;
@@ -45,20 +46,20 @@ pub(crate) fn run(
     let places = Places {
         rows: rows.view(&order),
         cols: cols.view(&order),
-        finder: BlockFinder::new(&operator.blocks, operator.row_ids.count())?,
+        finder: BucketFinder::new(&operator.blocks, operator.row_ids.count())?,
         mirror: operator.mirror,
     };
     let entries = IpcFile::open(context, &piece.entries)?;
     let values = entries.schema().column_with_name("value").is_some();
-    let blocks = operator.blocks.len();
+    let buckets = places.finder.buckets;
     let parts = (0..entries.len())
         .into_par_iter()
         .map(|batch| {
             context.check_cancelled()?;
-            Part::of(&entries.batch(batch)?, &places, blocks)
+            Part::of(&entries.batch(batch)?, &places, buckets)
         })
         .collect::<Result<Vec<_>>>()?;
-    write(context, &parts, blocks, values)
+    write(context, &parts, buckets, values)
 }
 
 /// Index of every code of a piece.
@@ -220,99 +221,118 @@ impl Visitor for Find<'_> {
     }
 }
 
-/// Finds the block of a row by its leading bits.
-struct BlockFinder {
-    blocks: Vec<RowRange>,
+/// Finds the bucket of a row: its block by the row's leading bits, then the place within.
+struct BucketFinder {
+    blocks: Vec<Block>,
+    buckets: usize,
     shift: u32,
     /// First block that ends behind the first row with these leading bits.
     first: Vec<u32>,
 }
 
-impl BlockFinder {
+/// A block of rows.
+struct Block {
+    start: u32,
+    end: u32,
+    first_bucket: u32,
+    /// Binary logarithm of the rows in a bucket.
+    bits: u32,
+}
+
+impl BucketFinder {
     const SLOTS: u64 = 1 << 16;
 
-    fn new(blocks: &[RowRange], rows: u64) -> Result<Self> {
+    /// Blocks must follow one another and hold `rows` rows in all.
+    fn new(ranges: &[RowBuckets], rows: u64) -> Result<Self> {
+        let (mut blocks, mut end, mut buckets) = (Vec::with_capacity(ranges.len()), 0, 0);
+        for range in ranges {
+            if range.rows.start != end {
+                return Err(Error::internal("blocks that leave rows out"));
+            }
+            end = range.rows.end();
+            blocks.push(Block {
+                start: narrow(range.rows.start)?,
+                end: narrow(end)?,
+                first_bucket: narrow(buckets)?,
+                bits: range.bits,
+            });
+            buckets += range.count();
+        }
+        if end != rows {
+            return Err(Error::internal(format!("blocks of {end} rows of {rows}")));
+        }
         let mut shift = 0;
         while (rows >> shift) >= Self::SLOTS {
             shift += 1;
         }
-        let mut first = Vec::with_capacity((rows >> shift) as usize + 1);
-        let mut block = 0;
-        for slot in 0..=(rows >> shift) {
-            let row = slot << shift;
-            while blocks.get(block).is_some_and(|range| range.end() <= row) {
-                block += 1;
-            }
-            first.push(block as u32);
-        }
+        let slots = 0..rows.div_ceil(1 << shift);
+        let first =
+            |slot: u64| blocks.partition_point(|block| u64::from(block.end) <= slot << shift);
         Ok(Self {
-            blocks: blocks.to_vec(),
+            first: slots.map(|slot| first(slot) as u32).collect(),
+            blocks,
+            buckets: buckets as usize,
             shift,
-            first,
         })
     }
 
-    fn of(&self, row: u64) -> Result<(u32, u32)> {
-        let slot = (row >> self.shift) as usize;
-        let mut block = self
-            .first
-            .get(slot)
-            .map_or(self.blocks.len(), |&b| b as usize);
-        while self
-            .blocks
-            .get(block)
-            .is_some_and(|range| range.end() <= row)
-        {
+    /// The bucket of a row, one of all blocks', and its place within the block.
+    fn of(&self, row: u32) -> (u32, u32) {
+        let mut block = self.first[(row >> self.shift) as usize] as usize;
+        while self.blocks[block].end <= row {
             block += 1;
         }
-        let range = self.blocks.get(block).filter(|range| range.start <= row);
-        range
-            .and_then(|range| u32::try_from(row - range.start).ok())
-            .map(|within| (block as u32, within))
-            .ok_or_else(|| Error::internal(format!("row {row} is in no block")))
+        let block = &self.blocks[block];
+        let within = row - block.start;
+        (block.first_bucket + (within >> block.bits), within)
     }
+}
+
+fn narrow(number: u64) -> Result<u32> {
+    u32::try_from(number).map_err(|_| Error::internal(format!("{number} rows")))
 }
 
 /// Where entries go.
 struct Places<'a> {
     rows: View<'a>,
     cols: View<'a>,
-    finder: BlockFinder,
+    finder: BucketFinder,
     mirror: Mirror,
 }
 
 /// A batch of entries with their places, in file order.
 struct Part {
-    /// Block of every entry.
-    blocks: Vec<u32>,
+    /// Bucket of every entry.
+    buckets: Vec<u32>,
     /// Row within the block.
     rows: Vec<u32>,
     cols: Vec<u32>,
     values: Option<Vec<f32>>,
-    /// Entries per block.
+    /// Entries per bucket.
     counts: Vec<usize>,
 }
 
 impl Part {
-    fn of(batch: &RecordBatch, places: &Places<'_>, blocks: usize) -> Result<Self> {
+    fn of(batch: &RecordBatch, places: &Places<'_>, buckets: usize) -> Result<Self> {
         let entries = entries_of(batch)?;
         let mut part = Self {
-            blocks: Vec::new(),
+            buckets: Vec::new(),
             rows: places.rows.indices(entries.rows)?,
             cols: places.cols.indices(entries.cols)?,
             values: entries.values.map(<[f32]>::to_vec),
-            counts: vec![0; blocks],
+            counts: vec![0; buckets],
         };
         if places.mirror == Mirror::On {
             part.mirror();
         }
-        part.blocks.reserve_exact(part.rows.len());
-        for row in &mut part.rows {
-            let (block, within) = places.finder.of(u64::from(*row))?;
+        let Self { rows, counts, .. } = &mut part;
+        let bucket = |row: &mut u32| {
+            let (bucket, within) = places.finder.of(*row);
             *row = within;
-            part.blocks.push(block);
-            part.counts[block as usize] += 1;
-        }
+            counts[bucket as usize] += 1;
+            bucket
+        };
+        part.buckets = rows.iter_mut().map(bucket).collect();
         Ok(part)
     }
 
@@ -335,24 +355,24 @@ impl Part {
     }
 }
 
-/// Writes all parts as one object, block by block.
+/// Writes all parts as one object, bucket by bucket.
 fn write(
     context: &TaskContext,
     parts: &[Part],
-    blocks: usize,
+    buckets: usize,
     values: bool,
 ) -> Result<PartitionedEntries> {
     let counts: Vec<&[usize]> = parts.iter().map(|part| &part.counts[..]).collect();
     let sorted = Triplets {
-        rows: by_block(parts, &counts, |part| &part.rows),
-        cols: by_block(parts, &counts, |part| &part.cols),
+        rows: by_bucket(parts, &counts, |part| &part.rows),
+        cols: by_bucket(parts, &counts, |part| &part.cols),
         values: values.then(|| {
-            by_block(parts, &counts, |part| {
+            by_bucket(parts, &counts, |part| {
                 part.values.as_deref().unwrap_or_default()
             })
         }),
     };
-    let sizes = bucket_sizes(&counts, blocks);
+    let sizes = bucket_sizes(&counts, buckets);
     Ok(PartitionedEntries {
         counts: sizes.iter().map(|&size| size as u64).collect(),
         entries: sorted.write_batches(context, sizes.into_iter())?,
@@ -360,14 +380,14 @@ fn write(
 }
 
 /// One column of all parts.
-fn by_block<T: Copy + Default + Send + Sync>(
+fn by_bucket<T: Copy + Default + Send + Sync>(
     parts: &[Part],
     counts: &[&[usize]],
     column: fn(&Part) -> &[T],
 ) -> Vec<T> {
-    let chunks = parts.iter().map(|part| (column(part), &part.blocks[..]));
+    let chunks = parts.iter().map(|part| (column(part), &part.buckets[..]));
     let chunks: Vec<_> = chunks.collect();
-    sort_by_bucket(&chunks, counts, |&block| block as usize)
+    sort_by_bucket(&chunks, counts, |&bucket| bucket as usize)
 }
 
 /// The columns of a batch of entries.

@@ -1,11 +1,14 @@
 //! Stable counting sort into buckets, in parallel over chunks of the input.
+//!
+//! A chunk is sorted within the cache, then copied where it belongs run by run: entry by entry it
+//! would meet a page of its own in every bucket, and address translation holds fewer.
 
 use rayon::prelude::*;
 
 use super::shares;
 
-/// Items that one task puts into their buckets.
-const CHUNK: usize = 1 << 18;
+/// Items that are sorted within the cache.
+pub(crate) const CHUNK: usize = 1 << 15;
 
 /// Items and the key beside each.
 pub(crate) type Chunk<'a, T, K> = (&'a [T], &'a [K]);
@@ -48,13 +51,25 @@ pub(crate) fn sort_by_bucket<T: Copy + Default + Send + Sync, K: Sync>(
     let total = chunks.iter().map(|(items, _)| items.len()).sum();
     let mut sorted = vec![T::default(); total];
     let slots = shares(&mut sorted, counts, buckets);
-    chunks.par_iter().zip(slots).for_each(|(chunk, slots)| {
-        let mut slots: Vec<_> = slots.into_iter().map(<[T]>::iter_mut).collect();
-        for (item, key) in chunk.0.iter().zip(chunk.1) {
-            // As many as were counted.
-            if let Some(slot) = slots[bucket(key)].next() {
-                *slot = *item;
-            }
+    let work = chunks.par_iter().zip(slots);
+    work.for_each_init(Vec::new, |of_chunk, (&(items, keys), slots)| {
+        let mut next = Vec::with_capacity(buckets);
+        let mut start = 0;
+        for slot in &slots {
+            next.push(start);
+            start += slot.len();
+        }
+        of_chunk.resize(items.len(), T::default());
+        for (item, key) in items.iter().zip(keys) {
+            let place = &mut next[bucket(key)];
+            of_chunk[*place] = *item;
+            *place += 1;
+        }
+        let mut rest = &of_chunk[..];
+        for slot in slots {
+            let (run, others) = rest.split_at(slot.len());
+            slot.copy_from_slice(run);
+            rest = others;
         }
     });
     sorted

@@ -1,15 +1,16 @@
 //! Gathers the entries of a block from all pieces and sorts them into stripes.
 //!
-//! Two stable counting sorts: by stripe over everything, in parallel over chunks of the input, then
-//! by row within each stripe, which fits the cache. Where entries come in buckets of few rows these
-//! are the stripes, and the first sort goes. Short rows are then sorted by comparison, long ones by
-//! digits.
+//! Entries come in buckets of consecutive rows. A bucket that fits the cache is a stripe as it is;
+//! a larger one is cut into stripes by a stable counting sort, in parallel over chunks of it. A
+//! second such sort, by row, is within each stripe. Short rows are then sorted by comparison, long
+//! ones by digits.
 
 use std::ops::Range;
 
 use rankmill_common::input::Duplicates;
 use rayon::prelude::*;
 
+use super::bucket::bucket_sizes;
 use super::rows::{RowError, RowSink, RowTransform};
 use super::{STRIPE_ENTRIES, Stripe, rows_shift, shares, sort};
 
@@ -91,43 +92,33 @@ pub(crate) struct Bucket<'a> {
     pub(crate) parts: Vec<Entries<'a>>,
 }
 
-/// Entries of the block, in file order within each row.
-pub(crate) enum Sources<'a> {
-    /// Of any rows.
-    Mixed(Vec<Entries<'a>>),
-    /// By rows: all of the block's, one bucket after the other.
-    ByRows(Vec<Bucket<'a>>),
-}
-
 /// What becomes of the entries.
 pub(crate) struct Recipe<'a> {
     /// Row of the matrix that is the block's first.
     pub(crate) first_row: u64,
-    pub(crate) nrows: usize,
-    /// Entries, at most: how many stripes there are.
-    pub(crate) entries: u64,
     pub(crate) duplicates: Duplicates,
     pub(crate) transforms: &'a [RowTransform<'a>],
 }
 
-/// Makes stripes of all entries; all have values or none has.
+/// Makes stripes of all rows of the block, of one bucket after the other; all entries have values
+/// or none has.
 ///
-/// Every row must be below `recipe.nrows`.
-pub(crate) fn stripes(sources: Sources<'_>, recipe: &Recipe<'_>) -> Result<Vec<Stripe>, RowError> {
-    match sources {
-        Sources::ByRows(buckets) if buckets.iter().all(Bucket::fits_a_stripe) => {
-            each_stripe(&join(buckets), recipe)
-        }
-        Sources::ByRows(buckets) => {
-            let parts = buckets.into_iter().flat_map(|bucket| bucket.parts);
-            stripes(Sources::Mixed(parts.collect()), recipe)
-        }
-        Sources::Mixed(sources) => {
-            let shift = rows_shift(recipe.nrows as u64, recipe.entries);
-            let sorted = sort_by_stripe(&chunks(&sources), shift, recipe.nrows);
-            each_stripe(&sorted.buckets(shift, recipe.nrows), recipe)
+/// Every entry must be in the rows of its bucket.
+pub(crate) fn stripes(
+    buckets: Vec<Bucket<'_>>,
+    recipe: &Recipe<'_>,
+) -> Result<Vec<Stripe>, RowError> {
+    let buckets = join(buckets);
+    let cut = |bucket: &Bucket<'_>| (!bucket.fits_a_stripe()).then(|| bucket.sort_by_stripe());
+    let sorted: Vec<Option<Sorted>> = buckets.iter().map(cut).collect();
+    let mut stripes = Vec::with_capacity(buckets.len());
+    for (bucket, sorted) in buckets.into_iter().zip(&sorted) {
+        match sorted {
+            Some(sorted) => stripes.extend(sorted.buckets()),
+            None => stripes.push(bucket),
         }
     }
+    each_stripe(&stripes, recipe)
 }
 
 fn each_stripe(buckets: &[Bucket<'_>], recipe: &Recipe<'_>) -> Result<Vec<Stripe>, RowError> {
@@ -204,25 +195,29 @@ impl Bucket<'_> {
     }
 }
 
-fn chunks<'a>(sources: &[Entries<'a>]) -> Vec<Entries<'a>> {
-    let cut = |source: &Entries<'a>| {
-        let source = *source;
-        let spans = (0..source.rows.len()).step_by(CHUNK);
+fn chunks<'a>(parts: &[Entries<'a>]) -> Vec<Entries<'a>> {
+    let cut = |part: &Entries<'a>| {
+        let part = *part;
+        let spans = (0..part.rows.len()).step_by(CHUNK);
         spans.map(move |start| {
-            let span = start..(start + CHUNK).min(source.rows.len());
+            let span = start..(start + CHUNK).min(part.rows.len());
             Entries {
-                rows: &source.rows[span.clone()],
-                cols: &source.cols[span.clone()],
-                values: source.values.map(|values| &values[span]),
-                codes: source.codes,
+                rows: &part.rows[span.clone()],
+                cols: &part.cols[span.clone()],
+                values: part.values.map(|values| &values[span]),
+                codes: part.codes,
             }
         })
     };
-    sources.iter().flat_map(cut).collect()
+    parts.iter().flat_map(cut).collect()
 }
 
 /// Entries by stripe, within a stripe in file order.
 struct Sorted {
+    /// Where the rows are that the entries are of.
+    within: Range<usize>,
+    /// Binary logarithm of the rows in a stripe.
+    shift: u32,
     rows: Vec<u32>,
     cols: Vec<u32>,
     /// Absent where all are one.
@@ -231,69 +226,77 @@ struct Sorted {
 }
 
 impl Sorted {
-    fn buckets(&self, shift: u32, nrows: usize) -> Vec<Bucket<'_>> {
+    fn buckets(&self) -> impl Iterator<Item = Bucket<'_>> {
         let spans = self.starts.windows(2).map(|pair| pair[0]..pair[1]);
-        let bucket = |(stripe, span): (usize, Range<usize>)| Bucket {
-            rows: stripe << shift..((stripe + 1) << shift).min(nrows),
-            parts: vec![Entries {
-                rows: &self.rows[span.clone()],
-                cols: &self.cols[span.clone()],
-                values: self.values.as_ref().map(|values| &values[span]),
-                codes: None,
-            }],
-        };
-        spans.enumerate().map(bucket).collect()
+        spans.enumerate().map(|(stripe, span)| {
+            let first = self.within.start + (stripe << self.shift);
+            Bucket {
+                rows: first..(first + (1 << self.shift)).min(self.within.end),
+                parts: vec![Entries {
+                    rows: &self.rows[span.clone()],
+                    cols: &self.cols[span.clone()],
+                    values: self.values.as_ref().map(|values| &values[span]),
+                    codes: None,
+                }],
+            }
+        })
     }
 }
 
-fn sort_by_stripe(chunks: &[Entries<'_>], shift: u32, nrows: usize) -> Sorted {
-    let stripes = nrows.div_ceil(1 << shift);
-    let counts: Vec<Vec<usize>> = chunks
-        .par_iter()
-        .map(|chunk| {
-            let mut counts = vec![0; stripes];
-            chunk.each_row(|row| counts[(row >> shift) as usize] += 1);
-            counts
-        })
-        .collect();
-    let mut starts = vec![0; stripes + 1];
-    for stripe in 0..stripes {
-        let count: usize = counts.iter().map(|counts| counts[stripe]).sum();
-        starts[stripe + 1] = starts[stripe] + count;
-    }
-    let total = starts[stripes];
-    let has_values = chunks.iter().any(|chunk| chunk.values.is_some());
-    let (mut rows, mut cols) = (vec![0u32; total], vec![0u32; total]);
-    let mut values = has_values.then(|| vec![0f32; total]);
-    let row_parts = shares(&mut rows, &counts, stripes);
-    let col_parts = shares(&mut cols, &counts, stripes);
-    let value_parts = match &mut values {
-        Some(values) => shares(values, &counts, stripes),
-        None => chunks.iter().map(|_| Vec::new()).collect(),
-    };
-    let parts = row_parts.into_iter().zip(col_parts).zip(value_parts);
-    let parts: Vec<_> = parts.collect();
-    chunks
-        .par_iter()
-        .zip(parts)
-        .for_each(|(chunk, ((mut rows, mut cols), mut values))| {
-            let mut next = vec![0usize; stripes];
-            chunk.each(|place, row, col| {
-                let stripe = (row >> shift) as usize;
-                let target = next[stripe];
-                next[stripe] += 1;
-                rows[stripe][target] = row;
-                cols[stripe][target] = col;
-                if has_values {
-                    values[stripe][target] = chunk.values.map_or(1.0, |values| values[place]);
-                }
+impl Bucket<'_> {
+    fn sort_by_stripe(&self) -> Sorted {
+        let shift = rows_shift(self.rows.len() as u64, self.entries() as u64);
+        let stripes = self.rows.len().div_ceil(1 << shift);
+        let stripe_of = |row: u32| (row as usize - self.rows.start) >> shift;
+        let chunks = chunks(&self.parts);
+        let counts: Vec<Vec<usize>> = chunks
+            .par_iter()
+            .map(|chunk| {
+                let mut counts = vec![0; stripes];
+                chunk.each_row(|row| counts[stripe_of(row)] += 1);
+                counts
+            })
+            .collect();
+        let mut starts = vec![0];
+        for size in bucket_sizes(&counts, stripes) {
+            starts.push(starts[starts.len() - 1] + size);
+        }
+        let total = starts[stripes];
+        let has_values = self.has_values();
+        let (mut rows, mut cols) = (vec![0u32; total], vec![0u32; total]);
+        let mut values = has_values.then(|| vec![0f32; total]);
+        let row_parts = shares(&mut rows, &counts, stripes);
+        let col_parts = shares(&mut cols, &counts, stripes);
+        let value_parts = match &mut values {
+            Some(values) => shares(values, &counts, stripes),
+            None => chunks.iter().map(|_| Vec::new()).collect(),
+        };
+        let parts = row_parts.into_iter().zip(col_parts).zip(value_parts);
+        let parts: Vec<_> = parts.collect();
+        chunks
+            .par_iter()
+            .zip(parts)
+            .for_each(|(chunk, ((mut rows, mut cols), mut values))| {
+                let mut next = vec![0usize; stripes];
+                chunk.each(|place, row, col| {
+                    let stripe = stripe_of(row);
+                    let target = next[stripe];
+                    next[stripe] += 1;
+                    rows[stripe][target] = row;
+                    cols[stripe][target] = col;
+                    if has_values {
+                        values[stripe][target] = chunk.values.map_or(1.0, |values| values[place]);
+                    }
+                });
             });
-        });
-    Sorted {
-        rows,
-        cols,
-        values,
-        starts,
+        Sorted {
+            within: self.rows.clone(),
+            shift,
+            rows,
+            cols,
+            values,
+            starts,
+        }
     }
 }
 
@@ -399,15 +402,11 @@ mod tests {
         columns.iter().map(Columns::entries).collect()
     }
 
-    fn recipe(nrows: usize, entries: usize) -> Recipe<'static> {
-        Recipe {
-            first_row: 0,
-            nrows,
-            entries: entries as u64,
-            duplicates: Duplicates::Last,
-            transforms: &[],
-        }
-    }
+    const RECIPE: Recipe<'static> = Recipe {
+        first_row: 0,
+        duplicates: Duplicates::Last,
+        transforms: &[],
+    };
 
     fn rows(stripes: &[Stripe]) -> Vec<Vec<(u32, f32)>> {
         let row = |stripe: &Stripe, row| {
@@ -425,14 +424,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn buckets_of_rows_make_the_rows_that_mixed_entries_make(
+        fn buckets_of_rows_make_the_rows_that_one_bucket_makes(
             entries in prop::collection::vec((0u32..30, 0u32..20), 0..400),
             piece in 1usize..200,
             cuts in prop::collection::btree_set(1usize..30, 0..5),
         ) {
-            let recipe = recipe(30, entries.len());
             let all = pieces(&entries, piece, &(0..30));
-            let mixed = stripes(Sources::Mixed(parts(&all)), &recipe).unwrap();
+            let one = vec![Bucket { rows: 0..30, parts: parts(&all) }];
+            let one = stripes(one, &RECIPE).unwrap();
             let starts = [0].into_iter().chain(cuts.iter().copied());
             let ranges = starts.zip(cuts.iter().copied().chain([30]));
             let owned: Vec<_> = ranges
@@ -442,23 +441,30 @@ mod tests {
                 rows: rows.clone(),
                 parts: parts(columns),
             });
-            let by_rows = stripes(Sources::ByRows(buckets.collect()), &recipe).unwrap();
-            prop_assert_eq!(rows(&by_rows), rows(&mixed));
+            // As they come where they are large.
+            let apart: Vec<_> = buckets.collect();
+            prop_assert_eq!(rows(&each_stripe(&apart, &RECIPE).unwrap()), rows(&one));
+            // Cut into stripes.
+            let sorted: Vec<_> = apart.iter().map(Bucket::sort_by_stripe).collect();
+            let cut: Vec<_> = sorted.iter().flat_map(Sorted::buckets).collect();
+            prop_assert_eq!(rows(&each_stripe(&cut, &RECIPE).unwrap()), rows(&one));
+            // Joined.
+            prop_assert_eq!(rows(&stripes(apart, &RECIPE).unwrap()), rows(&one));
         }
     }
 
     #[test]
-    fn a_bucket_of_too_many_entries_becomes_several_stripes() {
-        let entries = LARGEST_BUCKET + 1;
-        let columns = [0, 8].map(|first| Columns {
-            rows: (0..8)
-                .cycle()
-                .map(|row| first + row)
-                .take(entries)
-                .collect(),
-            cols: (0..64).cycle().take(entries).collect(),
-            values: vec![1.0; entries],
-        });
+    fn only_a_bucket_of_too_many_entries_becomes_several_stripes() {
+        let columns =
+            [(0, LARGEST_BUCKET), (8, LARGEST_BUCKET + 1)].map(|(first, entries)| Columns {
+                rows: (0..8)
+                    .cycle()
+                    .map(|row| first + row)
+                    .take(entries)
+                    .collect(),
+                cols: (0..64).cycle().take(entries).collect(),
+                values: vec![1.0; entries],
+            });
         let buckets = columns
             .iter()
             .zip([0..8, 8..16])
@@ -466,8 +472,8 @@ mod tests {
                 rows,
                 parts: parts(std::slice::from_ref(columns)),
             });
-        let made = stripes(Sources::ByRows(buckets.collect()), &recipe(16, 2 * entries)).unwrap();
-        assert_eq!(made.len(), 16);
+        let made = stripes(buckets.collect(), &RECIPE).unwrap();
+        assert_eq!(made.len(), 1 + 8);
         assert!(rows(&made).iter().all(|row| row.len() == 8));
     }
 }

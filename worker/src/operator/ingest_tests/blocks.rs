@@ -11,6 +11,9 @@ use super::*;
 
 type Triplet = (i32, i32, f32);
 
+/// Ids so far from each other lie in no narrow range.
+const APART: i64 = 1 << 40;
+
 fn columns(entries: &[Triplet]) -> [(&'static str, ArrayRef); 3] {
     let rows: Int32Array = entries.iter().map(|entry| Some(entry.0)).collect();
     let cols: StringArray = entries
@@ -276,7 +279,6 @@ fn ids_of_every_type_come_back_in_their_order() {
 
 #[test]
 fn narrow_and_wide_integers_make_the_same_matrix() {
-    const APART: i64 = 1 << 40;
     let places = |factor: i64, seed: i64| {
         let ids = (0..4000).map(move |i: i64| factor * ((i * i + seed * i) % 613 - 300));
         Arc::new(Int64Array::from_iter_values(ids)) as ArrayRef
@@ -314,7 +316,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn entries_sorted_as_they_are_read_make_the_same_blocks(
+    fn entries_in_any_buckets_make_the_same_blocks(
         entries in prop::collection::vec((-90i32..400, -5i32..30, 0u8..9), 1..400),
         bits in 0u32..8,
         (piece_rows, block_entries) in (5u64..150, 1u64..80),
@@ -322,20 +324,25 @@ proptest! {
         transforms in any_transforms(),
     ) {
         let rows: Int32Array = entries.iter().map(|entry| Some(entry.0 - entry.0 % 3)).collect();
-        let cols: Int64Array = entries.iter().map(|entry| Some(i64::from(2 * entry.1))).collect();
+        let rows: ArrayRef = Arc::new(rows);
         let values: Float64Array = entries.iter().map(|entry| Some(f64::from(entry.2))).collect();
-        let columns: [(&str, ArrayRef); 3] =
-            [("r", Arc::new(rows)), ("c", Arc::new(cols)), ("v", Arc::new(values))];
+        let values: ArrayRef = Arc::new(values);
         let workshop = Workshop::new();
-        let mut input = triplets(&workshop.parquet("a.parquet", &columns, 70), true);
-        sparse(&mut input).duplicates = duplicates;
-        sparse(&mut input).transforms = transforms;
-        let digests = |bucket_bits| {
+        let digests = |factor: i64, bucket_bits| {
+            let cols = entries.iter().map(|entry| Some(factor * i64::from(entry.1)));
+            let cols: Int64Array = cols.collect();
+            let columns = [("r", rows.clone()), ("c", Arc::new(cols)), ("v", values.clone())];
+            let name = format!("{factor}.parquet");
+            let mut input = triplets(&workshop.parquet(&name, &columns, 70), true);
+            sparse(&mut input).duplicates = duplicates;
+            sparse(&mut input).transforms = transforms.clone();
             let cut = Cut { piece_rows, block_entries, shards: 2, segment_width: 16, bucket_bits };
             let blocks = workshop.ingest(&input, cut).expect("ingest").blocks;
             blocks.into_iter().map(|built| built.block.object.digest).collect::<Vec<_>>()
         };
-        prop_assert_eq!(digests(Some(bits)), digests(None));
+        let looked_up = digests(2, None);
+        prop_assert_eq!(&digests(2, Some(bits)), &looked_up, "sorted as they are read");
+        prop_assert_eq!(&digests(APART, Some(bits)), &looked_up, "sorted by buckets of rows");
     }
 }
 

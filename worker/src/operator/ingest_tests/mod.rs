@@ -3,6 +3,7 @@
 mod bad_input;
 mod blocks;
 mod dense;
+mod partition;
 mod real_data;
 mod speed;
 
@@ -25,7 +26,7 @@ use rankmill_common::operator::build_block::{BlockEntries, PieceEntries, Statist
 use rankmill_common::operator::count_ids::Ends;
 use rankmill_common::operator::encode_entries::Sign;
 use rankmill_common::operator::merge_ids::Counts;
-use rankmill_common::operator::partition_entries::Mirror;
+use rankmill_common::operator::partition_entries::{Mirror, RowBuckets};
 use rankmill_common::operator::{
     BuildBlock, BuildDenseBlock, BuiltBlock, CountIds, EncodeEntries, EncodedEntries, IndexIds,
     Inspect, Inspection, ListIds, MergeIds, MergedIds, PartitionEntries, TransformBlock,
@@ -179,7 +180,7 @@ impl Workshop {
             }
             (_, indices) => {
                 let tables = (&row_ids, &column_ids);
-                self.partition(&pieces, tables, &indices, &blocks)?
+                self.partition(&pieces, tables, &indices, &blocks, cut.bucket_bits)?
             }
         };
         let ncols = column_ids.count();
@@ -188,9 +189,8 @@ impl Workshop {
             .transforms
             .split_at(first_global.unwrap_or(layout.transforms.len()));
         let mut built = Vec::new();
-        for ((block, &rows), entries) in (0..).zip(&blocks).zip(entries) {
+        for (&rows, entries) in blocks.iter().zip(entries) {
             let operator = BuildBlock {
-                block,
                 rows,
                 ncols,
                 segment_width: cut.segment_width,
@@ -219,40 +219,6 @@ impl Workshop {
             column_ids,
             skipped,
         })
-    }
-
-    /// Looks entries up and sorts them by block; what each block has.
-    fn partition(
-        &self,
-        pieces: &[EncodedEntries],
-        (row_ids, column_ids): (&IdTable, &IdTable),
-        [row_indices, column_indices]: &[Option<ObjectRef>; 2],
-        blocks: &[RowRange],
-    ) -> Result<Vec<BlockEntries>> {
-        let mut partitioned = Vec::new();
-        for piece in pieces {
-            let operator = PartitionEntries {
-                piece: piece.clone(),
-                row_ids: row_ids.clone(),
-                column_ids: column_ids.clone(),
-                row_indices: row_indices.clone(),
-                column_indices: column_indices.clone(),
-                blocks: blocks.to_vec(),
-                order: None,
-                mirror: Mirror::Off,
-            };
-            partitioned.push(partition_entries::run(&self.context(), &operator)?);
-        }
-        let of_block = |block: usize| BlockEntries::Placed {
-            pieces: partitioned
-                .iter()
-                .map(|piece| PieceEntries {
-                    entries: piece.entries.clone(),
-                    count: piece.counts[block],
-                })
-                .collect(),
-        };
-        Ok((0..blocks.len()).map(of_block).collect())
     }
 
     fn transform(
