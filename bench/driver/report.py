@@ -1,6 +1,7 @@
 """Tables of races: medians, ratios to the first contestant, accuracy of all.
 
-The ratio in a round is the median, over rounds, of what both took in the same round.
+The ratio in a round is the median, over rounds, of what both took in the same round; of who was never
+done within the limit, the least that it can be.
 """
 
 import json
@@ -41,6 +42,10 @@ def summarize(record):
     for entry in record["contestants"]:
         own = figures(entry)
         if not own:
+            ends = {run["repetition"]: run["wall_s"] for run in entry["runs"] if run.get("timed_out")}
+            beyond = [ends[repetition] / base[repetition] for repetition in ends if base.get(repetition)]
+            if beyond:
+                entry["beyond_ratio"] = min(beyond)
             continue
         runs = [run for run in entry["runs"] if "why" not in run]
         entry["median"] = {key: statistics.median(run[key] for run in runs) for key in ("wall_s", "cpu_s", "peak_mib")}
@@ -83,7 +88,8 @@ def row(entry, record):
     if "not_run" in entry:
         return f"| {name} | | | | | | | not run: {entry['not_run']} |"
     if "median" not in entry:
-        return f"| {name} | | | | | | | {entry.get('failed', 'no run')} |"
+        beyond = f"> {entry['beyond_ratio']:.0f}×" if "beyond_ratio" in entry else ""
+        return f"| {name} | | | | | {beyond} | | {entry.get('failed', 'no run')} |"
     median, (least, most) = entry["median"], entry["spread_s"]
     seconds = f"{median['figure_s']:.2f} ({least:.2f}–{most:.2f} of {len(entry['runs'])})"
     error = f"{entry['error']:.1e}" if "error" in entry else ""
