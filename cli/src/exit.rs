@@ -110,7 +110,8 @@ impl Failure {
                 "--memory",
             ),
             ErrorKind::NotConverged => (
-                "raise --max-reads or loosen --tol; the result is written with its stated error",
+                "raise --max-reads, or --max-iterations of a graph, or loosen --tol; the result is \
+                 written with its stated error",
                 "--max-reads",
             ),
             ErrorKind::Internal => (

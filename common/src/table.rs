@@ -32,6 +32,24 @@ pub enum IdType {
     FixedSizeBinary(i32),
 }
 
+impl IdType {
+    /// Whether each of the indices below `count` is an id of this type.
+    pub fn holds_indices(self, count: u64) -> bool {
+        let largest = match self {
+            Self::Int8 => i8::MAX as u64,
+            Self::UInt8 => u8::MAX.into(),
+            Self::Int16 => i16::MAX as u64,
+            Self::UInt16 => u16::MAX.into(),
+            Self::Int32 => i32::MAX as u64,
+            Self::UInt32 => u32::MAX.into(),
+            Self::Int64 => i64::MAX as u64,
+            Self::UInt64 => u64::MAX,
+            Self::Utf8 | Self::Binary | Self::FixedSizeBinary(_) => return false,
+        };
+        count.checked_sub(1).is_none_or(|last| last <= largest)
+    }
+}
+
 /// Index → id, for the rows or the columns of a matrix.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "table", rename_all = "snake_case")]

@@ -132,6 +132,7 @@ macro_rules! into_column {
 }
 
 into_column! {
+    i8 => Int8Array,
     i32 => Int32Array,
     i64 => Int64Array,
     f32 => Float32Array,

@@ -79,7 +79,12 @@ pub(super) fn validate_input(input: &InputSpec) -> Result<()> {
     match layout.ids {
         Ids::Dense {
             shape: Some((nrows, ncols)),
-        } if nrows != ncols || nrows == 0 => Err(Error::invalid_input(format!(
+        } if nrows == 0 && ncols == 0 => Err(Error::invalid_input(
+            "--vertices is 0; a graph has at least one",
+        )),
+        Ids::Dense {
+            shape: Some((nrows, ncols)),
+        } if nrows != ncols => Err(Error::invalid_input(format!(
             "a graph's matrix is square, not {nrows}×{ncols}"
         ))),
         Ids::Dense { .. } | Ids::Dictionary => Ok(()),

@@ -242,7 +242,7 @@ impl<'a> Edges<'a> {
                 let degrees = Degrees::Pieces {
                     pieces: pieces.to_vec(),
                 };
-                Ok((IdTable::Range { id_type, count }, degrees))
+                Ok((ids::indices("vertex", id_type, count)?, degrees))
             }
         }
     }

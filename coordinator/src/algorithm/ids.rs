@@ -31,6 +31,19 @@ pub(super) struct Side {
     pub(super) keep: Counts,
 }
 
+/// Ids that are indices below `count`.
+pub(super) fn indices(name: &str, id_type: IdType, count: u64) -> Result<IdTable> {
+    if !id_type.holds_indices(count) {
+        let last = count.saturating_sub(1);
+        return Err(Error::invalid_input(format!(
+            "the last {name} would have the id {last}, which the type of that column, {id_type:?}, \
+             does not hold; give it a wider type, or declare fewer by --shape, or --vertices of a \
+             graph"
+        )));
+    }
+    Ok(IdTable::Range { id_type, count })
+}
+
 /// How often the ids of each side occur, for the sides whose ids are coded as distances.
 pub(super) async fn count(
     stages: &Stages,

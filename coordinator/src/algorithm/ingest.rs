@@ -213,7 +213,7 @@ async fn sparse(
     let pieces = stages.run("read entries", operators.collect()).await?;
     let tables = match &layout.ids {
         Ids::Dictionary => dictionaries(stages, inspection, ranges, &pieces, digest).await?,
-        Ids::Dense { shape } => dense_ids(inspection, &pieces, *shape),
+        Ids::Dense { shape } => dense_ids(inspection, &pieces, *shape)?,
     };
     let (nrows, ncols) = (tables.row_ids.count(), tables.column_ids.count());
     if ncols > u64::from(u32::MAX) || nrows > u64::from(u32::MAX) {
@@ -384,7 +384,7 @@ fn dense_ids(
     inspection: &Inspection,
     pieces: &[EncodedEntries],
     shape: Option<(u64, u64)>,
-) -> Tables {
+) -> Result<Tables> {
     let largest = |codes: fn(&EncodedEntries) -> u64| pieces.iter().map(codes).max().unwrap_or(0);
     let (nrows, ncols) = shape.unwrap_or((
         largest(|piece| piece.row_codes),
@@ -395,16 +395,15 @@ fn dense_ids(
         .div_ceil(block_entries(entries))
         .max(nrows.div_ceil(BLOCK_ROWS))
         .max(1);
-    let range = |id_type, count| IdTable::Range { id_type, count };
-    Tables {
-        row_ids: range(inspection.row_id_type, nrows),
-        column_ids: range(inspection.column_id_type, ncols),
+    Ok(Tables {
+        row_ids: ids::indices("row", inspection.row_id_type, nrows)?,
+        column_ids: ids::indices("column", inspection.column_id_type, ncols)?,
         blocks: RowRange::cut(nrows, nrows.div_ceil(blocks))
             .into_iter()
             .map(|rows| Share { rows, entries: 0 })
             .collect(),
         indices: [None, None],
-    }
+    })
 }
 
 /// Columns per segment: so many that a row has a few entries in each, within the bounds.

@@ -199,8 +199,14 @@ impl PieceReader {
             .iter()
             .map(|column| format!("{:?}", column.name))
             .collect();
+        // The library's word for a codec that this program is built without.
+        let what = if reason.contains("Disabled feature") {
+            format!("of a compression that is not read here ({reason}); write it with zstd")
+        } else {
+            format!("corrupted ({reason}); write the file again")
+        };
         Error::invalid_input(format!(
-            "{}: row group {}, column {}: corrupted ({reason}); write the file again",
+            "{}: row group {}, column {}: {what}",
             self.footer.file().name(),
             extent.group,
             names.join(", "),
