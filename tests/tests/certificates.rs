@@ -85,6 +85,7 @@ impl Dense {
 }
 
 /// Entry `i` of vector `c` of the orthonormal cosine transform of order `n`.
+#[allow(clippy::disallowed_methods, reason = "an oracle uses other code")]
 fn cosine(n: usize, i: usize, c: usize) -> f64 {
     let scale = if c == 0 { 1.0 } else { 2.0 };
     (scale / n as f64).sqrt() * (PI * (i as f64 + 0.5) * c as f64 / n as f64).cos()

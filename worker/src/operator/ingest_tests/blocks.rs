@@ -331,7 +331,7 @@ proptest! {
         let digests = |factor: i64, bucket_bits| {
             let cols = entries.iter().map(|entry| Some(factor * i64::from(entry.1)));
             let cols: Int64Array = cols.collect();
-            let columns = [("r", rows.clone()), ("c", Arc::new(cols)), ("v", values.clone())];
+            let columns = [("r", Arc::clone(&rows)), ("c", Arc::new(cols)), ("v", Arc::clone(&values))];
             let name = format!("{factor}.parquet");
             let mut input = triplets(&workshop.parquet(&name, &columns, 70), true);
             sparse(&mut input).duplicates = duplicates;
