@@ -60,20 +60,11 @@ pub fn check_values(reference: &Reference, result: &FactorFiles) {
     }
 }
 
-/// Reported residuals against ‖A v − σ u‖ and ‖Aᵀu − σ v‖ of the vectors on disk.
+/// Reported residuals against those of the vectors on disk.
 fn check_residuals(reference: &Reference, result: &FactorFiles) {
     let entries = Entries::read(reference);
-    let (left, right) = products(&entries, result, reference.center);
-    let sigma1 = result.values[0].max(f64::MIN_POSITIVE);
-    for (j, reported) in result.residuals.iter().enumerate() {
-        let norm = |product: &[f64], factor: &crate::result::Factor| {
-            let rows = product
-                .chunks_exact(factor.k)
-                .zip(factor.vectors.chunks_exact(factor.k));
-            let squares = rows.map(|(p, f)| (p[j] - result.values[j] * f[j]).powi(2));
-            squares.sum::<f64>().sqrt() / sigma1
-        };
-        let actual = norm(&left, &result.left).max(norm(&right, &result.right));
+    let actual = residuals(&entries, result, reference.center);
+    for (j, (reported, actual)) in result.residuals.iter().zip(actual).enumerate() {
         let allowed = (RESIDUAL_TOLERANCE * actual).max(ROUNDING);
         assert!(
             (reported - actual).abs() <= allowed,
@@ -81,6 +72,27 @@ fn check_residuals(reference: &Reference, result: &FactorFiles) {
             reference.name
         );
     }
+}
+
+/// The larger of ‖A v − σ u‖ and ‖Aᵀu − σ v‖ of each component, over σ₁, of the centred A where asked.
+///
+/// # Panics
+///
+/// If the factors lack an id of the matrix.
+pub fn residuals(entries: &Entries, result: &FactorFiles, center: bool) -> Vec<f64> {
+    let (left, right) = products(entries, result, center);
+    let sigma1 = result.values[0].max(f64::MIN_POSITIVE);
+    let of_component = |j: usize| {
+        let norm = |product: &[f64], factor: &crate::result::Factor| {
+            let rows = product
+                .chunks_exact(factor.k)
+                .zip(factor.vectors.chunks_exact(factor.k));
+            let squares = rows.map(|(p, f)| (p[j] - result.values[j] * f[j]).powi(2));
+            squares.sum::<f64>().sqrt() / sigma1
+        };
+        norm(&left, &result.left).max(norm(&right, &result.right))
+    };
+    (0..result.values.len()).map(of_component).collect()
 }
 
 /// A V and AᵀU, of the centred A where asked.

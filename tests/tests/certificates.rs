@@ -2,9 +2,10 @@
 
 use std::f64::consts::PI;
 
-use rankmill_tests::input::{column, write_parquet};
+use rankmill_tests::check::residuals;
+use rankmill_tests::input::{Entries, column, write_parquet};
 use rankmill_tests::program::{Bench, files_below};
-use rankmill_tests::result::{Factor, FactorFiles};
+use rankmill_tests::result::FactorFiles;
 
 /// Differences below this share of σ₁ are rounding of f32 vectors.
 const ROUNDING: f64 = 1e-6;
@@ -55,32 +56,13 @@ impl Dense {
         format!("{} --row row --col col --value value", path.display())
     }
 
-    /// Largest ‖A v − σ u‖ or ‖Aᵀu − σ v‖ of each component, over σ₁.
-    fn residuals(&self, found: &FactorFiles) -> Vec<f64> {
-        let at = |factor: &Factor, id: usize, c: usize| {
-            factor
-                .index
-                .get(&id.to_string())
-                .map_or(0.0, |&row| factor.row(row)[c])
-        };
-        let norm = |squares: f64| squares.sqrt() / found.values[0];
-        (0..found.values.len())
-            .map(|c| {
-                let u: Vec<f64> = (0..self.nrows).map(|i| at(&found.left, i, c)).collect();
-                let v: Vec<f64> = (0..self.ncols).map(|j| at(&found.right, j, c)).collect();
-                let (mut left, mut right) = (vec![0.0; self.nrows], vec![0.0; self.ncols]);
-                for (place, value) in self.values.iter().enumerate() {
-                    let (i, j) = (place / self.ncols, place % self.ncols);
-                    left[i] += value * v[j];
-                    right[j] += value * u[i];
-                }
-                let off = |product: &[f64], factor: &[f64]| {
-                    let pairs = product.iter().zip(factor);
-                    norm(pairs.map(|(p, f)| (p - found.values[c] * f).powi(2)).sum())
-                };
-                off(&left, &u).max(off(&right, &v))
-            })
-            .collect()
+    fn entries(&self) -> Entries {
+        let place = |place: usize| (place / self.ncols, place % self.ncols);
+        let id = |(i, j): (usize, usize)| (i.to_string(), j.to_string());
+        let values = self.values.iter().enumerate();
+        Entries {
+            values: values.map(|(at, value)| (id(place(at)), *value)).collect(),
+        }
     }
 }
 
@@ -117,7 +99,8 @@ fn check_factors(found: &FactorFiles, what: &str) {
 
 /// Reported residuals are no less than the true ones.
 fn check_bounds(a: &Dense, found: &FactorFiles, what: &str) {
-    for (c, (reported, actual)) in found.residuals.iter().zip(a.residuals(found)).enumerate() {
+    let actual = residuals(&a.entries(), found, false);
+    for (c, (reported, actual)) in found.residuals.iter().zip(actual).enumerate() {
         assert!(
             *reported >= 0.9 * actual - ROUNDING,
             "{what}: residual {c} is reported as {reported:.1e} and is {actual:.1e}"

@@ -10,8 +10,8 @@ use rankmill_common::{Error, ObjectRef, Result};
 use super::ingest::Tables;
 use crate::stages::Stages;
 
-/// Most buckets that a piece's entries are sorted into: a block takes whole ones, and leaves what
-/// is not its own.
+/// Most buckets that a piece's entries are sorted into, unless there are more blocks. Of buckets of
+/// codes a block takes whole ones, and leaves what is not its own.
 const BUCKETS: u64 = 256;
 /// Entries of a bucket below which fewer buckets do: its rows are sorted in the cache.
 const BUCKET_ENTRIES: u64 = 1 << 16;
@@ -85,7 +85,7 @@ pub(super) async fn by_block(
     })
 }
 
-/// Cuts the rows of blocks of `entries` entries in all into buckets.
+/// Cuts the rows of blocks of `entries` entries in all into buckets: at least one for each block.
 pub(super) fn row_buckets(blocks: Vec<RowRange>, entries: u64) -> Vec<RowBuckets> {
     let buckets = (entries / BUCKET_ENTRIES).min(BUCKETS);
     let of_block = (buckets / (blocks.len() as u64).max(1)).max(1);

@@ -24,7 +24,7 @@ pub use eigen_top::leading_eigenpairs;
 pub use panel::Panel;
 pub use random::{Philox, gaussian_panel, gaussian_row};
 pub use small::{
-    Orthonormalizer, Small, SmallError, Svd, cholesky, scaled_rank_revealing_orthonormalizer, svd,
-    symmetric_eigen, upper_inverse,
+    Orthonormalizer, Small, SmallError, Svd, cholesky, longest_directions,
+    scaled_rank_revealing_orthonormalizer, svd, symmetric_eigen, upper_inverse,
 };
 pub use sparse::{Columns, Segment, SparseBlock};

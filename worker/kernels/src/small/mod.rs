@@ -7,7 +7,9 @@ mod factor;
 mod orthonormalize;
 
 pub use factor::{Svd, cholesky, svd, symmetric_eigen, upper_inverse};
-pub use orthonormalize::{Orthonormalizer, scaled_rank_revealing_orthonormalizer};
+pub use orthonormalize::{
+    Orthonormalizer, longest_directions, scaled_rank_revealing_orthonormalizer,
+};
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};

@@ -36,8 +36,21 @@ pub fn scaled_rank_revealing_orthonormalizer(
     gram.check_finite()?;
     match by_cholesky(gram, floor)? {
         Some(full_rank) => Ok(full_rank),
-        None => by_eigenvectors(gram, floor),
+        None => by_eigenvectors(gram, floor, usize::MAX),
     }
+}
+
+/// The same, by eigSVD, for the longest `most` directions.
+///
+/// Errs as [`scaled_rank_revealing_orthonormalizer`] does.
+pub fn longest_directions(
+    gram: &Small,
+    floor: f64,
+    most: usize,
+) -> Result<Orthonormalizer, SmallError> {
+    gram.check_square()?;
+    gram.check_finite()?;
+    by_eigenvectors(gram, floor, most)
 }
 
 /// Scaled Cholesky QR, or `None` if some direction is too short or too dependent.
@@ -67,7 +80,7 @@ fn by_cholesky(gram: &Small, floor: f64) -> Result<Option<Orthonormalizer>, Smal
 }
 
 /// Orthonormal directions of W by eigenvectors of its Gram matrix, the short ones dropped.
-fn by_eigenvectors(gram: &Small, floor: f64) -> Result<Orthonormalizer, SmallError> {
+fn by_eigenvectors(gram: &Small, floor: f64, most: usize) -> Result<Orthonormalizer, SmallError> {
     let b = gram.nrows();
     let (values, vectors) = symmetric_eigen(gram)?;
     let largest = values.first().copied().unwrap_or(0.0).max(0.0);
@@ -77,6 +90,7 @@ fn by_eigenvectors(gram: &Small, floor: f64) -> Result<Orthonormalizer, SmallErr
         .iter()
         .map(|value| value.max(0.0).sqrt())
         .take_while(|&length| length > limit)
+        .take(most)
         .collect();
     let rank = lengths.len();
     let leading = vectors.submatrix(0..b, 0..rank);

@@ -6,7 +6,9 @@
 //! image, and ‖AᵀA q − θ q‖ of a Ritz vector q = Q s is ‖remainder · (last rows of s)‖.
 
 use rankmill_common::{Error, Result};
-use rankmill_kernels::{Small, scaled_rank_revealing_orthonormalizer, symmetric_eigen};
+use rankmill_kernels::{
+    Small, longest_directions, scaled_rank_revealing_orthonormalizer, symmetric_eigen,
+};
 
 use super::super::small_matrix::failed;
 use super::Answer;
@@ -44,35 +46,23 @@ pub(super) fn factorize(
     let reported = kept.report.min(values.len());
     let residuals = residuals(&vectors, remainder, reported);
     let largest = values.first().copied().unwrap_or(0.0).max(0.0);
-    let found = scaled_rank_revealing_orthonormalizer(remainder, kept.noise * largest)
-        .map_err(|e| failed(WHAT, &e))?;
-    let (transform, rank) = if found.rank > kept.room {
-        (longest(remainder, kept.room)?, kept.room)
-    } else {
-        (found.transform, found.rank)
-    };
+    let floor = kept.noise * largest;
+    let mut found =
+        scaled_rank_revealing_orthonormalizer(remainder, floor).map_err(|e| failed(WHAT, &e))?;
+    if found.rank > kept.room {
+        found = longest_directions(remainder, floor, kept.room).map_err(|e| failed(WHAT, &e))?;
+    }
     let mut matrices = vec![("projected", grown), ("vectors", vectors)];
-    if rank > 0 {
-        matrices.push(("transform", transform));
+    if found.rank > 0 {
+        matrices.push(("transform", found.transform));
     }
     Ok(Answer {
         matrices,
         values: values[..reported].to_vec(),
         residuals,
-        rank,
+        rank: found.rank,
         ..Answer::default()
     })
-}
-
-/// The transform that orthonormalizes the longest `count` directions, none of which is zero.
-fn longest(gram: &Small, count: usize) -> Result<Small> {
-    let (squares, vectors) = symmetric_eigen(gram).map_err(|e| failed(WHAT, &e))?;
-    let inverse: Vec<f64> = squares[..count]
-        .iter()
-        .map(|square| 1.0 / square.max(f64::MIN_POSITIVE).sqrt())
-        .collect();
-    let leading = vectors.submatrix(0..gram.nrows(), 0..count);
-    Ok(leading.scale_columns(&inverse))
 }
 
 /// [[T, C₁], [C₁ᵀ, (C₂ + C₂ᵀ)/2]], C being zero above the rows that are given.
