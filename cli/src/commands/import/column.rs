@@ -14,12 +14,17 @@ pub(super) enum CellType {
 }
 
 impl CellType {
-    /// The narrowest type that holds every one of `cells`; empty ones fit anywhere.
+    /// The narrowest type that holds every one of `cells`; empty ones fit anywhere. Digits that no
+    /// 64-bit integer is written with (`007`, 20 digits) are text: as numbers they would fall
+    /// together with others.
     pub(super) fn of<'a>(cells: impl Iterator<Item = &'a str>) -> Self {
         let types = cells.filter(|cell| !cell.is_empty()).map(|cell| {
-            if cell.parse::<i64>().is_ok() {
+            let digits = cell.strip_prefix(['-', '+']).unwrap_or(cell);
+            let whole = digits.bytes().all(|byte| byte.is_ascii_digit());
+            let leading = digits.len() > 1 && digits.starts_with('0');
+            if cell.parse::<i64>().is_ok() && !leading {
                 Self::Int
-            } else if cell.parse::<f64>().is_ok() {
+            } else if cell.parse::<f64>().is_ok() && !whole {
                 Self::Float
             } else {
                 Self::Text

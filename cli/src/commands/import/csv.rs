@@ -159,8 +159,8 @@ impl<'a> Source<'a> {
         for ((column, cell), name) in columns.iter_mut().zip(record).zip(names) {
             column.push(cell.trim()).map_err(|what| {
                 let message = format!(
-                    "column {name}: {what}, as the first {SAMPLE_ROWS} rows had it; --type \
-                     {name}=text takes any"
+                    "column {name}: {what}, as its type was named or the first {SAMPLE_ROWS} rows \
+                     had it; --type {name}=float takes numbers, --type {name}=text takes any"
                 );
                 self.error(record, &message)
             })?;
@@ -257,6 +257,15 @@ mod tests {
         let imported = import_text(text, &CsvOptions::default()).expect("imported");
         assert_eq!(imported.rows, 2);
         assert_eq!(imported.note, ": user int, item text, rating float");
+    }
+
+    #[test]
+    fn ids_that_numbers_would_merge_stay_text() {
+        let text = "big,code,score\n18446744073709551615,007,1e3\n18446744073709551614,7,-2\n";
+        let imported = import_text(text, &CsvOptions::default()).expect("imported");
+        assert_eq!(imported.note, ": big text, code text, score float");
+        let marked = import_text("\u{feff}a,b\n1,2\n", &CsvOptions::default());
+        assert_eq!(marked.expect("imported").note, ": a int, b int");
     }
 
     #[test]

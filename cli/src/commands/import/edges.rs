@@ -51,8 +51,14 @@ fn read<R: BufRead>(
 ) -> Result<()> {
     let mut types: Vec<CellType> = Vec::new();
     let mut columns: Vec<Column> = Vec::new();
-    let mut pending = 0;
+    let (mut rows, mut pending) = (0u64, 0);
     while let Some(line) = lines.next_content(&COMMENTS)? {
+        if looks_like_a_header(&types, text_ids, line) && rows == 1 {
+            return Err(lines.error(
+                "ids are integers here and words in the line before: put # before a header, or take \
+                 both as text with --text-ids",
+            ));
+        }
         if types.is_empty() {
             types = match types_of(line, text_ids) {
                 Ok(types) => types,
@@ -63,6 +69,7 @@ fn read<R: BufRead>(
         if let Err(what) = push(line, &mut columns) {
             return Err(lines.error(what));
         }
+        rows += 1;
         pending += 1;
         if pending == BATCH_ROWS {
             pending = 0;
@@ -73,6 +80,13 @@ fn read<R: BufRead>(
         write(&types, columns.iter_mut().map(Column::take).collect())?;
     }
     Ok(())
+}
+
+/// Whether ids were taken for text by the first line, and are integers in this one.
+fn looks_like_a_header(types: &[CellType], text_ids: bool, line: &str) -> bool {
+    !text_ids
+        && types.first() == Some(&CellType::Text)
+        && CellType::of(split(line).take(2)) == CellType::Int
 }
 
 fn types_of(line: &str, text_ids: bool) -> Result<Vec<CellType>, String> {
@@ -160,6 +174,7 @@ mod tests {
             ),
             ("1 2 3\n1 2\n", "line 2: weight is missing"),
             ("1 2\n\n1 2 3\n", "line 3: \"3\" is one word too many"),
+            ("source,target\n1,2\n", "line 2: ids are integers here"),
             ("1 2 3\n1 2 x\n", "line 2: weight \"x\" is not a number"),
         ] {
             let error = parse(text, false).expect_err(part);

@@ -10,6 +10,8 @@ use crate::local_file::io_failed;
 
 const LONGEST: u64 = 1 << 20;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// What some editors put before UTF-8.
+const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 
 /// A text file and the number of the line that was read last.
 pub(super) struct Lines<R> {
@@ -33,6 +35,9 @@ pub(super) fn open(path: &Path) -> Result<BufReader<File>> {
     if start.starts_with(&GZIP) {
         let message = format!("{} is compressed: gunzip it first", path.display());
         return Err(Error::invalid_input(message));
+    }
+    if start.starts_with(&BYTE_ORDER_MARK) {
+        reader.consume(BYTE_ORDER_MARK.len());
     }
     Ok(reader)
 }
