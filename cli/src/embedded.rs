@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::future::{BoxFuture, FusedFuture};
 use futures::{FutureExt, Stream};
@@ -16,7 +17,8 @@ use rankmill_common::job::JobSpec;
 use rankmill_common::status::JobStatus;
 use rankmill_common::{ByteSize, Error, Result};
 use rankmill_coordinator::{Coordinator, CoordinatorConfig, Outputs};
-use rankmill_worker::{HandOver, Objects, WorkerConfig};
+use rankmill_store::{Created, Store};
+use rankmill_worker::{HandOver, Objects, WorkerConfig, input_versions};
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::task::JoinError;
@@ -62,7 +64,7 @@ pub(crate) async fn run(
 
     let client = Client::new(channel);
     let outcome = tokio::select! {
-        status = follow(&client, spec, progress) => status.map_err(Failure::from),
+        status = follow(&client, &state.store, spec, progress) => status.map_err(Failure::from),
         ended = &mut serving => Err(early_end("coordinator", ended).into()),
         ended = &mut working => Err(early_end("worker", ended.unwrap_or_else(broke_off)).into()),
         () = interrupt::requested() => Err(stopped()),
@@ -109,9 +111,39 @@ impl Outputs for Held {
     }
 }
 
-async fn follow(client: &Client, spec: &JobSpec, progress: &mut Progress) -> Result<JobStatus> {
-    let submitted = client.submit(spec).await?;
+async fn follow(
+    client: &Client,
+    state: &Store,
+    spec: &JobSpec,
+    progress: &mut Progress,
+) -> Result<JobStatus> {
+    let inputs = versions(spec).await?;
+    let mut submitted = client.submit(spec).await?;
+    if !reads(state, &submitted, &inputs).await? {
+        progress.say("the input has changed since the run was stopped: starting anew");
+        client.cancel(&submitted.id).await?;
+        submitted = client.submit(spec).await?;
+        reads(state, &submitted, &inputs).await?;
+    }
     client.watch(&submitted.id, progress).await
+}
+
+/// The files that a job is about to read, as they are now.
+async fn versions(spec: &JobSpec) -> Result<Bytes> {
+    let paths: Vec<String> = spec.paths().cloned().collect();
+    let found = tokio::task::spawn_blocking(move || input_versions(&paths));
+    let found = found.await.map_err(|e| Error::internal(e.to_string()))??;
+    let text = serde_json::to_vec(&found).map_err(|e| Error::internal(e.to_string()))?;
+    Ok(Bytes::from(text))
+}
+
+/// Whether `job` began with `inputs`; notes them where it begins now.
+async fn reads(state: &Store, job: &JobStatus, inputs: &Bytes) -> Result<bool> {
+    let note = format!("jobs/{}/inputs.json", job.id);
+    Ok(match state.create(&note, inputs.clone()).await? {
+        Created::Mine => true,
+        Created::Other(noted) => noted == *inputs,
+    })
 }
 
 fn worker_config(keys: &RunKeys, hand_over: Option<HandOver>) -> WorkerConfig {

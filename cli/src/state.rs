@@ -34,6 +34,25 @@ pub(crate) async fn open(wanted: Option<&str>) -> Result<State> {
     Ok(State { store, _lock: lock })
 }
 
+/// As [`open`], of a directory that is there already.
+pub(crate) async fn open_existing(wanted: Option<&str>) -> Result<State> {
+    let place = choose(wanted, |name| {
+        std::env::var(name).ok().filter(|value| !value.is_empty())
+    })?;
+    let location = Location::parse(&place)?;
+    if let Some(directory) = location.local_path("")
+        && !["cluster", "jobs"]
+            .iter()
+            .any(|part| directory.join(part).is_dir())
+    {
+        return Err(Error::invalid_input(format!(
+            "{} holds no state of rankmill",
+            directory.display()
+        )));
+    }
+    open(Some(&place)).await
+}
+
 fn choose(wanted: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> Result<String> {
     if let Some(place) = wanted
         .map(str::to_owned)

@@ -132,8 +132,11 @@ pub(crate) async fn sweep_scratch(state: &Store, job: &JobId) {
     delete_scratch(state, keys.collect()).await;
 }
 
-/// Deletes result files that no manifest names: those of a replaced or abandoned result.
+/// Deletes result files that no manifest names, those of a replaced or abandoned result, and what
+/// a killed process has left half-written of those that it does name.
 async fn sweep(store: &Store, manifest: &Manifest) -> Result<()> {
+    let files = manifest.files.iter().map(|file| file.path.as_str());
+    store.sweep_staged_of(files.chain([MANIFEST_NAME])).await;
     for folder in FOLDERS {
         for entry in store.list(folder).await? {
             let named = manifest.files.iter().any(|file| file.path == entry.key);

@@ -20,6 +20,9 @@ use crate::log::{JobEntry, JobHistory, Log, Position};
 /// Deletions under way at a time.
 const REQUESTS: usize = 16;
 
+/// Folders of a state.
+const FOLDERS: [&str; 3] = ["cluster", "jobs", "matrices"];
+
 /// Age at which a half-written file has no writer any more.
 const HALF_WRITTEN: Duration = Duration::from_secs(3_600);
 
@@ -62,6 +65,11 @@ pub(crate) struct Plan {
 ///
 /// `Unavailable` when the store is out of reach.
 pub async fn prune(state: &Store, rule: Rule) -> Result<Pruned> {
+    if state.list("cluster").await?.is_empty() && state.list("jobs").await?.is_empty() {
+        return Err(Error::invalid_input(
+            "no state of rankmill is there: nothing was removed",
+        ));
+    }
     let live = unfinished_jobs(state, rule).await?;
     plan(state, &live, rule).await?.carry_out(state).await
 }
@@ -76,7 +84,7 @@ pub(crate) async fn plan(state: &Store, live: &BTreeSet<JobId>, rule: Rule) -> R
         },
         dry_run: rule.dry_run,
     };
-    for (folder, entries) in folders(state.list("jobs").await?) {
+    for (folder, entries) in jobs(state).await? {
         let scratch: Vec<_> = entries
             .into_iter()
             .filter(|entry| entry.key.starts_with(&format!("jobs/{folder}/a/")))
@@ -88,7 +96,8 @@ pub(crate) async fn plan(state: &Store, live: &BTreeSet<JobId>, rule: Rule) -> R
     }
     if live.is_empty() {
         let newest_kept = seconds_now() - rule.unused_for.as_secs() as i64;
-        for (_, entries) in folders(state.list("matrices").await?) {
+        let matrices = folders(state.list("matrices").await?);
+        for (_, entries) in matrices.into_iter().filter(is_matrix) {
             let last_used = entries.iter().map(|entry| entry.modified).max();
             if last_used.is_some_and(|used| used <= newest_kept) {
                 plan.pruned.matrices += 1;
@@ -114,7 +123,7 @@ impl Plan {
         if self.dry_run {
             return Ok(self.pruned);
         }
-        self.pruned.objects += state.sweep_staging(HALF_WRITTEN).await;
+        self.pruned.objects += state.sweep_staging(FOLDERS, HALF_WRITTEN).await;
         self.keys.sort_by_key(|key| !key.ends_with("/matrix.json"));
         let pointers = self
             .keys
@@ -137,7 +146,7 @@ impl Plan {
 async fn unfinished_jobs(state: &Store, rule: Rule) -> Result<BTreeSet<JobId>> {
     let mut live = BTreeSet::new();
     let newest_kept = seconds_now() - rule.unused_for.as_secs() as i64;
-    for (folder, entries) in folders(state.list("jobs").await?) {
+    for (folder, entries) in jobs(state).await? {
         let prefix = format!("jobs/{folder}/log");
         let (mut log, replay) =
             Log::read::<JobEntry>(state.clone(), prefix, Position::default()).await?;
@@ -156,6 +165,24 @@ async fn unfinished_jobs(state: &Store, rule: Rule) -> Result<BTreeSet<JobId>> {
         }
     }
     Ok(live)
+}
+
+/// Objects by job. Folders without a log are somebody else's: a state may be anybody's directory.
+async fn jobs(state: &Store) -> Result<BTreeMap<String, Vec<Entry>>> {
+    let mut jobs = folders(state.list("jobs").await?);
+    jobs.retain(|folder, entries| {
+        let log = format!("jobs/{folder}/log");
+        entries.iter().any(|entry| entry.key.starts_with(&log))
+    });
+    Ok(jobs)
+}
+
+/// Whether a folder holds what a matrix has and nothing else.
+fn is_matrix((folder, entries): &(String, Vec<Entry>)) -> bool {
+    let pointer = format!("matrices/{folder}/matrix.json");
+    let objects = format!("matrices/{folder}/a/");
+    let known = |entry: &Entry| entry.key == pointer || entry.key.starts_with(&objects);
+    entries.iter().all(known)
 }
 
 /// Objects by the second part of their keys: `jobs/<folder>/…`.
@@ -215,10 +242,11 @@ mod tests {
         store
     }
 
-    const KEYS: [&str; 5] = [
+    const KEYS: [&str; 6] = [
         "jobs/live/a/0/0/1-1/x",
+        "jobs/live/log/0",
         "jobs/ended/a/0/0/1-1/x",
-        "jobs/ended/log-is-kept",
+        "jobs/ended/log/0",
         "matrices/abc/matrix.json",
         "matrices/abc/a/ended/0/0/1-2/block",
     ];
@@ -238,8 +266,8 @@ mod tests {
         let pruned = plan.carry_out(&store).await.expect("deleted");
         assert_eq!((pruned.jobs, pruned.matrices, pruned.objects), (1, 0, 1));
         assert!(store.head(KEYS[0]).await.is_ok());
-        assert!(store.head(KEYS[1]).await.is_err());
-        assert!(store.head(KEYS[3]).await.is_ok());
+        assert!(store.head(KEYS[2]).await.is_err());
+        assert!(store.head(KEYS[4]).await.is_ok());
     }
 
     #[tokio::test]
@@ -252,6 +280,31 @@ mod tests {
         let pruned = old.carry_out(&store).await.expect("deleted");
         assert_eq!((pruned.matrices, pruned.bytes), (1, 20));
         assert!(store.list("matrices").await.expect("listed").is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_nobodys_or_somebody_elses_stays() {
+        let theirs = [
+            "jobs/nightly/a/1.txt",
+            "matrices/B.npy",
+            "matrices/mine/A.npy",
+            "matrices/mixed/A.npy",
+            "matrices/mixed/matrix.json",
+        ];
+        let store = store_with("prune-theirs", &theirs).await;
+        for key in KEYS {
+            let bytes = Bytes::from_static(b"12345");
+            store.put(key, bytes).await.expect("written");
+        }
+        let old = plan(&store, &BTreeSet::new(), rule(0)).await;
+        let pruned = old.expect("listed").carry_out(&store).await;
+        assert_eq!(pruned.expect("deleted").objects, 4);
+        for key in theirs {
+            assert!(store.head(key).await.is_ok(), "{key} is gone");
+        }
+        let nothing = store_with("prune-nothing", &["matrices/B.npy"]).await;
+        let error = prune(&nothing, rule(0)).await.expect_err("no state");
+        assert!(error.message.contains("no state"), "{error}");
     }
 
     #[test]

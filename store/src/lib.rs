@@ -27,7 +27,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use rankmill_common::{Error, ErrorKind, Result};
 
 pub use create::Created;
-pub use location::Location;
+pub use location::{Location, local_url};
 pub use profile::StoreProfiles;
 
 /// One store and a prefix within it.
@@ -226,16 +226,32 @@ impl Store {
         Ok(entries)
     }
 
-    /// Removes what killed processes have left half-written and nobody has touched for `age`.
-    /// Returns how many files that were. Remote stores keep nothing half-written but parts of
+    /// Removes what killed processes have left half-written below `folders` and nobody has touched
+    /// for `age`. Returns how many files that were. Remote stores keep nothing half-written but parts of
     /// uploads, which their own lifecycle rules remove.
-    pub async fn sweep_staging(&self, age: std::time::Duration) -> u64 {
+    pub async fn sweep_staging<const N: usize>(
+        &self,
+        folders: [&'static str; N],
+        age: std::time::Duration,
+    ) -> u64 {
         match self.local_path("") {
             // A lost thread has removed nothing that mattered.
-            Some(root) => tokio::task::spawn_blocking(move || staging::sweep(&root, age))
-                .await
-                .unwrap_or(0),
+            Some(root) => tokio::task::spawn_blocking(move || {
+                let folders = folders.map(|folder| root.join(folder));
+                folders.iter().map(|root| staging::sweep(root, age)).sum()
+            })
+            .await
+            .unwrap_or(0),
             None => 0,
+        }
+    }
+
+    /// Removes what killed processes have left half-written of objects that are whole now.
+    pub async fn sweep_staged_of(&self, keys: impl Iterator<Item = &str>) {
+        let files: Option<Vec<_>> = keys.map(|key| self.local_path(key)).collect();
+        if let Some(files) = files {
+            // What is left costs only space.
+            let _ = tokio::task::spawn_blocking(move || staging::sweep_of(&files)).await;
         }
     }
 

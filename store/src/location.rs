@@ -127,7 +127,7 @@ impl Location {
     /// The place as a URL, without a trailing slash.
     pub fn url(&self) -> String {
         match self.scheme {
-            Scheme::File => format!("file:///{}", self.prefix),
+            Scheme::File => local_url(&format!("/{}", self.prefix)),
             Scheme::Memory | Scheme::S3 | Scheme::Gcs | Scheme::Azure => {
                 let text = format!("{}://{}/{}", self.scheme.as_str(), self.bucket, self.prefix);
                 text.trim_end_matches('/').to_owned()
@@ -216,6 +216,20 @@ impl Location {
                 .to_owned(),
         }
     }
+}
+
+/// A local path as a URL that [`Location::parse`] reads back: only percent signs, and what has a
+/// meaning in URLs beside one, need an escape.
+pub fn local_url(path: &str) -> String {
+    let escaped = if path.contains('%') {
+        path.replace('%', "%25")
+            .replace('?', "%3F")
+            .replace('#', "%23")
+            .replace('\\', "%5C")
+    } else {
+        path.to_owned()
+    };
+    format!("file://{escaped}")
 }
 
 fn join(prefix: &str, key: &str) -> String {

@@ -3,7 +3,8 @@
 //! The local backend writes `name#N` and renames it when it is whole; listings hide such files, so
 //! nobody else would ever remove them.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Removes the staged files below `root` that nobody has written to for `age`. Returns how many.
@@ -26,11 +27,34 @@ pub(crate) fn sweep(root: &Path, age: Duration) -> u64 {
     removed
 }
 
+/// Removes the staged files of `files`, which are whole by now.
+pub(crate) fn sweep_of(files: &[PathBuf]) {
+    let files: BTreeSet<&Path> = files.iter().map(PathBuf::as_path).collect();
+    let folders: BTreeSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
+    for entry in folders
+        .into_iter()
+        .flat_map(std::fs::read_dir)
+        .flatten()
+        .flatten()
+    {
+        let path = entry.path();
+        if staged_of(&path).is_some_and(|whole| files.contains(whole.as_path())) {
+            // One that another process has just renamed is no loss.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
 fn is_staged(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.rsplit_once('#').is_some_and(|(_, number)| {
-        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-    })
+    staged_of(path).is_some()
+}
+
+/// The file that a staged one is to become.
+fn staged_of(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_string_lossy();
+    let (whole, number) = name.rsplit_once('#')?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| path.with_file_name(whole))
 }
 
 #[allow(
@@ -61,5 +85,17 @@ mod tests {
         assert_eq!(sweep(root.path(), Duration::ZERO), 1);
         assert!(!deep.join("block#12").exists());
         assert!(deep.join("a#b").exists());
+    }
+
+    #[test]
+    fn staged_files_of_whole_ones_go_and_those_of_others_stay() {
+        let root = tempfile::tempdir().expect("a directory");
+        for name in ["block", "block#1", "block#27", "other#1", "block#x"] {
+            std::fs::write(root.path().join(name), "x").expect("written");
+        }
+        sweep_of(&[root.path().join("block"), root.path().join("deeper/gone")]);
+        let there = |name: &str| root.path().join(name).exists();
+        assert!(there("block") && there("other#1") && there("block#x"));
+        assert!(!there("block#1") && !there("block#27"));
     }
 }

@@ -24,3 +24,24 @@ fn strange_urls_are_refused_with_the_schemes_there_are() {
     assert!(Location::parse("s3://").is_err());
     assert!(Location::parse("s3://bucket/../x").is_err());
 }
+
+#[test]
+fn local_paths_come_back_from_their_urls_whatever_is_in_them() -> Result<()> {
+    for path in [
+        "/a/c%20d.parquet",
+        "/a/50%",
+        "/a/q%41#1?x",
+        "/a/o%2F5",
+        "/a/%2e%2e/b",
+        "/a/back\\slash%5C",
+        "/a/plain #?*[1].parquet",
+    ] {
+        let location = Location::parse(path)?;
+        assert_eq!(Location::parse(&location.url())?, location, "{path}");
+        let local = location.local_path("");
+        assert_eq!(local.as_deref(), Some(FilePath::new(path)), "{path}");
+    }
+    let escaped = Location::parse("file:///a/c%20d.parquet")?;
+    assert_eq!(escaped, Location::parse("/a/c d.parquet")?);
+    Ok(())
+}

@@ -1,5 +1,10 @@
 //! Killed at any moment, the same command continues and makes the same bytes.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringArray};
+use rankmill_tests::input::{column, write_parquet};
 use rankmill_tests::log::JobLog;
 use rankmill_tests::midway::Midway;
 use rankmill_tests::program::Bench;
@@ -42,6 +47,47 @@ fn a_killed_run_continues_where_it_was() {
             "killed after {eighths} of 8"
         );
     }
+}
+
+#[test]
+fn a_killed_run_whose_input_has_changed_starts_anew() {
+    let on_a_copy = |bench: &Bench| {
+        let (copy, out) = (bench.path("in.parquet"), bench.path("out"));
+        let mut arguments = arguments(&out.display().to_string());
+        if !copy.exists() {
+            std::fs::copy(&arguments[1], &copy).expect("copied");
+        }
+        arguments[1] = copy.display().to_string();
+        arguments
+    };
+    let another = |path: &Path| {
+        let ids = |step: usize| -> ArrayRef {
+            let ids = (0..900).map(|i| format!("s{}", i * step % 61));
+            Arc::new(StringArray::from_iter_values(ids))
+        };
+        let values: Vec<f64> = (0..900).map(|i| f64::from(i % 13) + 1.0).collect();
+        let columns = vec![
+            ("source", ids(7)),
+            ("target", ids(11)),
+            ("value", column(values)),
+        ];
+        write_parquet(path, columns, 100);
+    };
+    let clean = Bench::new();
+    let before = on_a_copy(&clean);
+    clean.succeed(&before);
+    let tasks = JobLog::read(&clean.path("state")).commits.len();
+    let expected = Bench::new();
+    another(&expected.path("in.parquet"));
+    expected.succeed(on_a_copy(&expected));
+
+    let killed = Midway::kill(tasks, 4, on_a_copy);
+    another(&killed.bench.path("in.parquet"));
+    killed.bench.succeed(on_a_copy(&killed.bench));
+    assert_eq!(
+        digests(&killed.bench.path("out")),
+        digests(&expected.path("out"))
+    );
 }
 
 #[test]

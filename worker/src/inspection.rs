@@ -1,4 +1,4 @@
-//! Reads an input's footers outside any job, for an estimate.
+//! Looks at an input outside any job: its footers, for an estimate, and the versions of its files.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -11,6 +11,7 @@ use rankmill_store::Store;
 use crate::context::TaskContext;
 use crate::operator;
 use crate::storage::Objects;
+use crate::storage::input::{InputFile, expand};
 
 /// Memory that reading footers and the first row may use.
 const MEMORY: u64 = 256 << 20;
@@ -22,6 +23,31 @@ const MEMORY: u64 = 256 << 20;
 /// `InvalidInput` for files or columns that are missing or unusable, `Unavailable` when a store
 /// is out of reach.
 pub fn inspect(input: &InputSpec) -> Result<Inspection> {
+    outside_a_job(|context| {
+        let inspect = Inspect {
+            input: input.clone(),
+        };
+        operator::inspect(context, &inspect)
+    })
+}
+
+/// The files that `paths` name as they are now: URL, size in bytes, version. Blocks, as [`inspect`].
+///
+/// # Errors
+///
+/// `InvalidInput` for files that are missing, `Unavailable` when a store is out of reach.
+pub fn input_versions(paths: &[String]) -> Result<Vec<(String, u64, String)>> {
+    outside_a_job(|context| {
+        let files = expand(context, paths)?.into_iter().map(|url| {
+            let file = InputFile::open(context, &url)?;
+            let (size, version) = (file.size(), file.version().to_owned());
+            Ok((url, size, version))
+        });
+        files.collect()
+    })
+}
+
+fn outside_a_job<T>(work: impl FnOnce(&TaskContext) -> Result<T>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -35,8 +61,5 @@ pub fn inspect(input: &InputSpec) -> Result<Inspection> {
         MEMORY,
         Arc::new(AtomicBool::new(false)),
     );
-    let inspect = Inspect {
-        input: input.clone(),
-    };
-    operator::inspect(&context, &inspect)
+    work(&context)
 }

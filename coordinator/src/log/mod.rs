@@ -66,7 +66,7 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// `Unavailable` when the store is out of reach, `Internal` for a slot that cannot be read.
+    /// `Unavailable` when the store is out of reach, `InvalidInput` for a slot that cannot be read.
     pub async fn read<E: DeserializeOwned>(
         store: Store,
         prefix: String,
@@ -153,16 +153,28 @@ impl Log {
     }
 
     fn accept<E: DeserializeOwned>(&mut self, bytes: &Bytes) -> Result<Slot<E>> {
-        let slot: Slot<E> = serde_json::from_slice(bytes).map_err(unreadable)?;
-        if slot.version != LOG_VERSION || slot.previous != self.previous {
-            return Err(Error::internal(format!(
-                "slot {} of the log {} does not follow the one before it",
-                self.next, self.prefix
-            )));
+        let slot: Slot<E> =
+            serde_json::from_slice(bytes).map_err(|e| self.damaged(&e.to_string()))?;
+        if slot.version != LOG_VERSION {
+            let version = slot.version;
+            return Err(self.damaged(&format!("it is of version {version}, not {LOG_VERSION}")));
+        }
+        if slot.previous != self.previous {
+            return Err(self.damaged("it does not follow the one before it"));
         }
         self.advance(bytes);
         self.seen = self.seen.max(slot.epoch);
         Ok(slot)
+    }
+
+    /// The next slot was changed or lost, or another version of rankmill wrote it.
+    fn damaged(&self, what: &str) -> Error {
+        Error::invalid_input(format!(
+            "slot {} of the log {prefix} in the state cannot be used: {what}; remove the folder \
+             {prefix} there, and what it was the log of begins anew",
+            self.next,
+            prefix = self.prefix
+        ))
     }
 
     fn advance(&mut self, bytes: &[u8]) {

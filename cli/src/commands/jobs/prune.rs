@@ -48,7 +48,7 @@ impl Prune {
 }
 
 async fn here(place: &str, rule: Rule) -> Result<Pruned> {
-    let state = state::open(Some(place).filter(|place| !place.is_empty())).await?;
+    let state = state::open_existing(Some(place).filter(|place| !place.is_empty())).await?;
     prune::prune(&state.store, rule).await
 }
 

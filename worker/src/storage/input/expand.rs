@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use rankmill_common::{Error, ErrorKind, Result};
-use rankmill_store::{Location, Store};
+use rankmill_store::{Location, Store, local_url};
 
 use super::glob::{is_hidden, is_pattern, matches};
 use super::io_error;
@@ -149,17 +149,4 @@ fn is_selected(pattern: &[&str], file: &str) -> bool {
 
 fn is_visible_parquet(file: &str) -> bool {
     file.ends_with(".parquet") && !file.split('/').any(is_hidden)
-}
-
-/// A local path as a URL that [`Location::parse`] reads back: only percent signs, and what has a
-/// meaning in URLs beside one, need an escape.
-fn local_url(path: &str) -> String {
-    let escaped = if path.contains('%') {
-        path.replace('%', "%25")
-            .replace('?', "%3F")
-            .replace('#', "%23")
-    } else {
-        path.to_owned()
-    };
-    format!("file://{escaped}")
 }

@@ -185,5 +185,19 @@ fn local_version(metadata: &Metadata) -> String {
         .modified()
         .ok()
         .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    format!("mtime-{}", since.unwrap_or_default().as_nanos())
+    let mtime = since.unwrap_or_default().as_nanos();
+    format!("mtime-{mtime}{}", local_identity(metadata))
+}
+
+/// What tells files apart that say that they are of the same time: copies that keep it, for one.
+#[cfg(unix)]
+fn local_identity(metadata: &Metadata) -> String {
+    use std::os::unix::fs::MetadataExt;
+    let (ctime, nanos) = (metadata.ctime(), metadata.ctime_nsec());
+    format!("-ctime-{ctime}.{nanos:09}-inode-{}", metadata.ino())
+}
+
+#[cfg(not(unix))]
+fn local_identity(_: &Metadata) -> String {
+    String::new()
 }
