@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TASK_OVERHEAD;
 use super::write_factors::WrittenFile;
+use crate::job::Overwrite;
 use crate::matrix::SmallMatrix;
 
 /// Parameters of `write_spectrum`.
@@ -34,8 +35,10 @@ pub struct WriteSpectrum {
     pub next_sigma: Option<f64>,
     /// Where the result goes.
     pub output: String,
-    /// File name below it.
+    /// File name below it: one that every result has.
     pub path: String,
+    /// Whether another job's result may lose this file.
+    pub overwrite: Overwrite,
 }
 
 /// Singular values and how good they are.

@@ -2,6 +2,7 @@
 //! them orthonormal U, σ and true residuals of the vectors as written.
 
 use rankmill_common::Result;
+use rankmill_common::job::OutputSpec;
 use rankmill_common::job::svd::SvdSpec;
 use rankmill_common::manifest::{ConvergenceSummary, InputFile, MatrixSummary, Quality};
 use rankmill_common::matrix::{
@@ -35,7 +36,7 @@ pub(super) const FILL_STREAM: u32 = 1;
 
 /// Where the result goes and what it says of its origin.
 pub(super) struct Output<'a> {
-    url: String,
+    place: &'a OutputSpec,
     tag: String,
     matrix: &'a BlockedMatrix,
     inputs: &'a [InputFile],
@@ -72,12 +73,12 @@ impl<'a> Output<'a> {
     /// The output of a job.
     pub(super) fn new(
         stages: &Stages,
-        spec: &SvdSpec,
+        spec: &'a SvdSpec,
         ingested: &'a Ingested,
         method: &'static str,
     ) -> Self {
         Self {
-            url: spec.output.url.clone(),
+            place: &spec.output,
             tag: tag(stages, &ingested.matrix.digest),
             matrix: &ingested.matrix,
             inputs: &ingested.inputs,
@@ -341,8 +342,9 @@ pub(super) async fn write(
         left_bound: triplets.left_bound,
         frobenius2: a.frobenius2,
         next_sigma: triplets.next,
-        output: output.url.clone(),
+        output: output.place.url.clone(),
         path: "singular_values.parquet".to_owned(),
+        overwrite: output.place.overwrite,
     };
     let side = |name: &str, factor: &TallMatrix, ids: &IdTable| {
         let operators = files(factor)
@@ -353,12 +355,12 @@ pub(super) async fn write(
                 factor: factor.clone(),
                 ids: ids.clone(),
                 extremes: triplets.u.extremes.clone(),
-                output: output.url.clone(),
+                output: output.place.url.clone(),
                 path: format!("{name}/part-{index:05}-{}.parquet", output.tag),
             });
         operators.collect::<Vec<_>>()
     };
-    let (left, right, spectrum) = futures::try_join!(
+    let (left, right) = futures::try_join!(
         stages.run(
             "write left",
             side("left", &triplets.u.matrix, &output.matrix.row_ids)
@@ -367,8 +369,9 @@ pub(super) async fn write(
             "write right",
             side("right", &triplets.v, &output.matrix.column_ids)
         ),
-        stages.run_one("write singular values", spectrum),
     )?;
+    // Last, since its name is not this job's own: whoever finds a result there by now leaves it whole.
+    let spectrum = stages.run_one("write singular values", spectrum).await?;
     let files: Vec<WrittenFile> = left
         .into_iter()
         .chain(right)

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int32Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use rankmill_common::job::Overwrite;
+use rankmill_common::manifest::MANIFEST_NAME;
 use rankmill_common::operator::{Spectrum, WriteSpectrum};
-use rankmill_common::{Error, Result};
+use rankmill_common::{Error, ErrorKind, Result};
 use rankmill_kernels::Small;
+use rankmill_store::Store;
 
 use super::small_matrix::{self, read_row, read_row_sum};
 use crate::context::TaskContext;
@@ -25,6 +28,7 @@ pub(super) fn run(context: &TaskContext, parameters: &WriteSpectrum) -> Result<S
     let squares: f64 = sigma.iter().map(|sigma| sigma * sigma).sum();
     let schema = schema();
     let batch = table(&schema, &sigma, &explained, &residuals)?;
+    check_free(context, parameters)?;
     let file = result::write(
         context,
         &parameters.output,
@@ -42,6 +46,25 @@ pub(super) fn run(context: &TaskContext, parameters: &WriteSpectrum) -> Result<S
         captured_energy: share(squares, parameters.frobenius2),
         values: sigma,
     })
+}
+
+/// Errs with `AlreadyExists` where another job has finished a result that must not be replaced.
+fn check_free(context: &TaskContext, parameters: &WriteSpectrum) -> Result<()> {
+    if parameters.overwrite == Overwrite::Replace {
+        return Ok(());
+    }
+    let store = Store::open(&parameters.output)?;
+    match context.block_on(store.head(MANIFEST_NAME)) {
+        Ok(_) => Err(Error::new(
+            ErrorKind::AlreadyExists,
+            format!(
+                "{} received another result while this job ran",
+                parameters.output
+            ),
+        )),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// ‖A v − σ u‖² per component: what was measured, and what rounding Y = A V, of which `left`

@@ -6,10 +6,12 @@ use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::SerializedFileReader;
+use rankmill_common::job::Overwrite;
 use rankmill_common::matrix::{Precision, RowRange};
 use rankmill_common::operator::{WriteFactors, WriteSpectrum, WrittenFile};
 use rankmill_common::table::{IdShard, IdTable, IdType};
 use rankmill_common::{Digest, ErrorKind};
+use rankmill_store::Store;
 
 use crate::operator::support::*;
 use crate::operator::{write_factors, write_spectrum};
@@ -232,6 +234,7 @@ fn spectrum(bench: &Bench) -> WriteSpectrum {
         next_sigma: Some(1.5),
         output: bench.output(),
         path: "singular_values.parquet".to_owned(),
+        overwrite: Overwrite::Refuse,
     }
 }
 
@@ -255,6 +258,26 @@ fn a_residual_is_the_larger_side_with_what_rounding_added() {
     assert_eq!(floats("value"), [4.0, 2.0]);
     assert_eq!(floats("explained_variance_ratio"), [0.4, 0.1]);
     assert_close(&vec![floats("residual")], &vec![residuals.to_vec()], 1e-15);
+}
+
+#[test]
+fn a_result_that_another_job_has_finished_meanwhile_stays_whole() {
+    let bench = Bench::new();
+    let mut parameters = spectrum(&bench);
+    let store = Store::open(&parameters.output).unwrap();
+    let bytes = Bytes::from_static(b"theirs");
+    let put = |name: &str| {
+        let written = store.put(name, bytes.clone());
+        bench.context.block_on(written).unwrap();
+    };
+    put("singular_values.parquet");
+    put("_manifest.json");
+    let error = write_spectrum::run(&bench.context, &parameters).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::AlreadyExists);
+    let kept = store.get("singular_values.parquet");
+    assert_eq!(bench.context.block_on(kept).unwrap(), bytes);
+    parameters.overwrite = Overwrite::Replace;
+    write_spectrum::run(&bench.context, &parameters).unwrap();
 }
 
 #[test]
