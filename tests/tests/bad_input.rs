@@ -226,7 +226,10 @@ fn an_index_outside_the_declared_shape_is_refused() {
 
 #[test]
 fn duplicates_can_be_refused() {
-    Case::good().refuses(&["--duplicates", "error"], &["--duplicates"]);
+    Case::good().refuses(
+        &["--duplicates", "error"],
+        &["row 0, column 0", "--duplicates"],
+    );
 }
 
 /// Kinds of bad input: what is wrong, what is asked, what the error has to name.

@@ -235,7 +235,7 @@ fn sources_come_from_files_and_missing_ones_are_named_or_left_out() {
         "ppr",
         &skipped,
         INVALID_INPUT,
-        &["no source is in the graph"],
+        &["none of the sources is in the graph"],
     );
 }
 
@@ -307,6 +307,22 @@ fn bad_edges_are_refused_with_their_place() {
     let nothing = Case::new(vec![1i64], vec![2i64], vec![None]);
     let flags = ["--weight", "weight", "--on-bad-row", "skip"];
     nothing.refuse("pagerank", &flags, INVALID_INPUT, &["no edges"]);
+    let twice = Case::new(
+        vec!["mill", "a", "mill", "b"],
+        vec!["a", "weir", "a", "a"],
+        vec![Some(1.0); 4],
+    );
+    let flags = ["--duplicates", "error"];
+    twice.refuse("pagerank", &flags, INVALID_INPUT, &["from mill to a"]);
+    let huge = Case::new(vec![-5i64, 7], vec![70i64, -5], vec![Some(1.0), Some(3e38)]);
+    let both = Case::new(
+        vec![-5i64, -5, 7],
+        vec![70i64, 70, -5],
+        vec![Some(3e38), Some(3e38), Some(1.0)],
+    );
+    huge.page_rank(&["--weight", "weight"]);
+    let parts = ["from -5 to 70", "32-bit"];
+    both.refuse("pagerank", &["--weight", "weight"], INVALID_INPUT, &parts);
     let mixed = Case::new(vec!["a", "b"], vec![1i64, 2], vec![Some(1.0); 2]);
     mixed.refuse("pagerank", &[], INVALID_INPUT, &["\"dst\"", "one type"]);
     let empty = Case::new(Vec::<i64>::new(), Vec::<i64>::new(), Vec::new());

@@ -6,7 +6,8 @@ use super::TASK_OVERHEAD;
 use super::inspect::Piece;
 use crate::ObjectRef;
 use crate::input::{DenseLayout, Duplicates, OnBadRow, Transform};
-use crate::matrix::{BlockRef, RowRange};
+use crate::matrix::{BlockRef, RowRange, VertexOrder};
+use crate::table::IdTable;
 
 /// Parameters of `build_block`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,28 @@ pub struct BuildBlock {
     pub statistics: Statistics,
     /// Whether values are stored or are all one.
     pub values: Values,
+    /// What messages call an entry.
+    pub names: Names,
+}
+
+/// What users call the entries of a matrix.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Names {
+    /// By row and column.
+    Matrix {
+        /// Ids of all rows.
+        rows: IdTable,
+        /// Ids of all columns.
+        columns: IdTable,
+    },
+    /// As edges, which lead from columns to rows.
+    Graph {
+        /// Ids of all vertices.
+        vertices: IdTable,
+        /// Their numbering.
+        order: Option<VertexOrder>,
+    },
 }
 
 /// Where the entries of a block are, in file order within each of its rows.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::TASK_OVERHEAD;
-use super::build_block::Statistics;
+use super::build_block::{Names, Statistics};
 use crate::ObjectRef;
 use crate::input::Transform;
 use crate::matrix::BlockRef;
@@ -28,6 +28,8 @@ pub struct TransformBlock {
     pub then: Vec<Transform>,
     /// Whether a later transform needs statistics in its turn.
     pub statistics: Statistics,
+    /// What messages call an entry.
+    pub names: Names,
 }
 
 impl TransformBlock {

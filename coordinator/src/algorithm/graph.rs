@@ -7,7 +7,7 @@ use rankmill_common::manifest::{InputFile, MatrixSummary};
 use rankmill_common::matrix::{
     BlockFormat, BlockRef, BlockedMatrix, Precision, RowRange, TallMatrix,
 };
-use rankmill_common::operator::build_block::{Statistics, Values};
+use rankmill_common::operator::build_block::{Names, Statistics, Values};
 use rankmill_common::operator::combine::Coefficients;
 use rankmill_common::operator::count_ids::Ends;
 use rankmill_common::operator::encode_entries::Sign;
@@ -182,6 +182,10 @@ impl<'a> Edges<'a> {
                 values: match layout.value {
                     Some(_) => Values::Stored,
                     None => Values::Ones,
+                },
+                names: Names::Graph {
+                    vertices: ids.clone(),
+                    order: Some(ordered.order.clone()),
                 },
             });
         let built = stages

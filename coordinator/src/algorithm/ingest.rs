@@ -7,7 +7,7 @@
 use rankmill_common::input::{DenseLayout, Ids, InputSpec, Layout, SparseLayout};
 use rankmill_common::manifest::InputFile;
 use rankmill_common::matrix::{BlockFormat, BlockRef, BlockedMatrix, RowRange};
-use rankmill_common::operator::build_block::Values;
+use rankmill_common::operator::build_block::{Names, Values};
 use rankmill_common::operator::count_ids::Ends;
 use rankmill_common::operator::encode_entries::Sign;
 use rankmill_common::operator::merge_ids::Counts;
@@ -229,6 +229,10 @@ async fn sparse(
         None => by_block(stages, &pieces, &tables).await?,
     };
     let (local, global) = split(&layout.transforms);
+    let names = Names::Matrix {
+        rows: tables.row_ids.clone(),
+        columns: tables.column_ids.clone(),
+    };
     let blocks = tables.blocks.iter().zip(sorted.entries);
     let operators = blocks.map(|(share, entries)| BuildBlock {
         rows: share.rows,
@@ -243,6 +247,7 @@ async fn sparse(
         } else {
             Values::Ones
         },
+        names: names.clone(),
     });
     let built = match global.is_empty() {
         true => {
@@ -255,7 +260,7 @@ async fn sparse(
         false => stages.run("build blocks", operators.collect()).await?,
     };
     stages.release(&sorted.scratch);
-    let built = transform(stages, built, global, (nrows, ncols), digest).await?;
+    let built = transform(stages, built, global, (nrows, ncols, &names), digest).await?;
     let ids = (tables.row_ids, tables.column_ids);
     Ok(assemble(
         digest,

@@ -1,7 +1,7 @@
 //! Transforms of a matrix: local ones while its blocks are built, those that need other rows after.
 
 use rankmill_common::input::Transform;
-use rankmill_common::operator::build_block::Statistics;
+use rankmill_common::operator::build_block::{Names, Statistics};
 use rankmill_common::operator::{BuiltBlock, TransformBlock};
 use rankmill_common::{Digest, Result};
 
@@ -35,7 +35,7 @@ pub(super) async fn transform(
     stages: &Stages,
     mut built: Vec<BuiltBlock>,
     transforms: Vec<(Transform, Vec<Transform>)>,
-    (nrows, ncols): (u64, u64),
+    (nrows, ncols, names): (u64, u64, &Names),
     digest: Digest,
 ) -> Result<Vec<BuiltBlock>> {
     let count = transforms.len();
@@ -54,6 +54,7 @@ pub(super) async fn transform(
             transform,
             then: then.clone(),
             statistics: collect_if(index + 1 < count),
+            names: names.clone(),
         });
         let name = format!("apply {}", transform.name());
         let operators = operators.collect();

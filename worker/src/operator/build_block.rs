@@ -10,6 +10,7 @@ use rankmill_common::operator::partition_entries::RowBuckets;
 use rankmill_common::{Error, ObjectRef, Result};
 use rayon::prelude::*;
 
+use super::entry_names::refuse;
 use super::index_ids::NO_INDEX;
 use super::partition_entries::{entries_of, index_table};
 use crate::context::TaskContext;
@@ -30,7 +31,7 @@ pub(crate) fn run(context: &TaskContext, operator: &BuildBlock) -> Result<BuiltB
         duplicates: operator.duplicates,
         transforms: &transforms,
     };
-    let stripes = stripes(buckets, &recipe).map_err(|e| Error::invalid_input(e.to_string()))?;
+    let stripes = stripes(buckets, &recipe).map_err(|e| refuse(context, &operator.names, &e))?;
     drop(opened);
     context.check_cancelled()?;
     let totals = Totals::of(&stripes);

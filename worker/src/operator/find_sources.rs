@@ -113,8 +113,9 @@ struct Find<'a> {
 impl Find<'_> {
     /// Sources that are vertices themselves.
     fn vertices(&self, ids: &ArrayRef) -> Result<FoundSources> {
-        let ids = self.in_graph_type(ids)?;
-        let found = self.indices(&ids)?;
+        let given = ids;
+        let ids = self.in_graph_type(given)?;
+        let found = self.indices(&ids, (given, "sources"))?;
         let kept: Vec<u32> = (0..)
             .zip(&found)
             .filter(|(_, f)| f.is_some())
@@ -133,13 +134,11 @@ impl Find<'_> {
     /// Sources that are weighted sets of vertices.
     fn seeds(&self, seeds: table::SeedRows) -> Result<FoundSources> {
         let vertices = self.in_graph_type(&seeds.vertices.ids)?;
-        let indices = self.indices(&vertices)?;
+        let indices = self.indices(&vertices, (&seeds.vertices.ids, "seeds"))?;
         let mut lists: Vec<Vec<(u32, f64)>> = vec![Vec::new(); seeds.sources.ids.len()];
-        let mut skipped = 0;
         for (row, &source) in seeds.sources.codes.iter().enumerate() {
-            match indices[seeds.vertices.codes[row] as usize] {
-                Some(index) => lists[source as usize].push((index, seeds.weight(row))),
-                None => skipped += 1,
+            if let Some(index) = indices[seeds.vertices.codes[row] as usize] {
+                lists[source as usize].push((index, seeds.weight(row)));
             }
         }
         for list in &mut lists {
@@ -151,7 +150,9 @@ impl Find<'_> {
             .map(|(i, _)| i)
             .collect();
         let names = take(&seeds.sources.ids, &UInt32Array::from(kept), None);
+        let all = lists.len();
         lists.retain(|list| !list.is_empty());
+        let skipped = (all - lists.len()) as u64;
         self.write(
             &names.map_err(|e| internal(&e))?,
             seeds.source_type,
@@ -175,8 +176,13 @@ impl Find<'_> {
         )))
     }
 
-    /// Index of every id; an error for missing ones unless they may be skipped.
-    fn indices(&self, ids: &ArrayRef) -> Result<Vec<Option<u32>>> {
+    /// Index of every id; an error for missing ones unless they may be skipped. It calls them by what
+    /// they are and as they were `given`.
+    fn indices(
+        &self,
+        ids: &ArrayRef,
+        (given, what): (&ArrayRef, &str),
+    ) -> Result<Vec<Option<u32>>> {
         let places = self.places(ids)?;
         let missing: Vec<usize> = (0..ids.len())
             .filter(|&row| places[row].is_none())
@@ -184,12 +190,12 @@ impl Find<'_> {
         if !missing.is_empty() && self.operator.on_missing == OnMissingSource::Error {
             let named = missing.iter().take(NAMED);
             let names = named
-                .map(|&row| array_value_to_string(ids, row))
+                .map(|&row| array_value_to_string(given, row))
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|e| internal(&e))?;
             let more = if missing.len() > NAMED { ", …" } else { "" };
             return Err(Error::invalid_input(format!(
-                "{} of {} sources are not in the graph: {}{more}; leave them out with \
+                "{} of {} {what} are not in the graph: {}{more}; leave them out with \
                  --on-missing-source skip",
                 missing.len(),
                 ids.len(),
@@ -197,7 +203,9 @@ impl Find<'_> {
             )));
         }
         if missing.len() == ids.len() {
-            return Err(Error::invalid_input("no source is in the graph"));
+            return Err(Error::invalid_input(format!(
+                "none of the {what} is in the graph"
+            )));
         }
         let index = |place: Option<u32>| place.map(|place| self.order.index(place));
         Ok(places.into_iter().map(index).collect())

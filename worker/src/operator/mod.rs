@@ -11,6 +11,7 @@ mod column_sums;
 mod combine;
 mod count_ids;
 mod encode_entries;
+mod entry_names;
 mod find_sources;
 mod gram;
 mod index_ids;

@@ -9,6 +9,7 @@ use rankmill_kernels::{Columns, SparseBlock};
 use rayon::prelude::*;
 
 use super::build_block::local;
+use super::entry_names::refuse;
 use crate::context::TaskContext;
 use crate::storage::block::{self, BlockView};
 use crate::storage::tall;
@@ -33,7 +34,7 @@ pub(crate) fn run(context: &TaskContext, operator: &TransformBlock) -> Result<Bu
         BlockView::Dense(_) => return Err(Error::internal("a dense block has no transforms")),
     };
     let stripes =
-        stripes(&view, operator, &transforms).map_err(|e| Error::invalid_input(e.to_string()))?;
+        stripes(&view, operator, &transforms).map_err(|e| refuse(context, &operator.names, &e))?;
     context.check_cancelled()?;
     let totals = Totals::of(&stripes);
     let shape = Shape {

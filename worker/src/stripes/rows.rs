@@ -4,32 +4,31 @@ use rankmill_common::input::{Duplicates, Transform};
 
 use super::Stripe;
 
-/// What is wrong with a row.
+/// What is wrong with an entry.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct RowError {
+    /// Row of the matrix.
+    pub(crate) row: u32,
+    /// Column of the matrix.
+    pub(crate) col: u32,
+    pub(crate) flaw: Flaw,
+}
+
+/// What can be wrong with an entry.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-pub(crate) enum RowError {
+pub(crate) enum Flaw {
     /// Two entries at one place, where that is refused.
-    #[error(
-        "several entries at matrix row {row}, column {col} (counted in the order of the ids); \
-         choose how to merge them: --duplicates sum, max or last"
-    )]
-    Duplicate { row: u64, col: u32 },
+    #[error("comes several times; choose how to merge: --duplicates sum, max or last")]
+    Duplicate,
     /// A value that a transform has no meaning for.
     #[error(
-        "value {value} at matrix row {row}, column {col} (counted in the order of the ids): \
-         {transform} has no meaning for negative values; correct it, or choose another transform"
+        "its value is {value}, and {transform} has no meaning for negative values; correct it, or \
+         choose another transform"
     )]
-    Negative {
-        row: u64,
-        col: u32,
-        value: f64,
-        transform: &'static str,
-    },
+    Negative { value: f64, transform: &'static str },
     /// A result that is no finite f32.
-    #[error(
-        "the value at matrix row {row}, column {col} (counted in the order of the ids) becomes \
-         {value:e}, which 32-bit floats cannot hold; scale the values down"
-    )]
-    TooLarge { row: u64, col: u32, value: f64 },
+    #[error("its value becomes {value:e}, which 32-bit floats cannot hold; scale the values down")]
+    TooLarge { value: f64 },
 }
 
 /// A transform with all that it needs to know of the other rows.
@@ -183,10 +182,7 @@ impl<'a> RowSink<'a> {
                     Duplicates::Sum => *merged += value,
                     Duplicates::Max => *merged = merged.max(value),
                     Duplicates::Last => *merged = value,
-                    Duplicates::Error => {
-                        let row = self.row;
-                        return Err(RowError::Duplicate { row, col });
-                    }
+                    Duplicates::Error => return Err(self.error(col, Flaw::Duplicate)),
                 },
             }
         }
@@ -210,10 +206,7 @@ impl<'a> RowSink<'a> {
                         Duplicates::Sum => merged + value,
                         Duplicates::Max => merged.max(value),
                         Duplicates::Last => value,
-                        Duplicates::Error => {
-                            let row = self.row;
-                            return Err(RowError::Duplicate { row, col });
-                        }
+                        Duplicates::Error => return Err(self.error(col, Flaw::Duplicate)),
                     };
                 } else {
                     self.store_one(col, merged)?;
@@ -245,12 +238,9 @@ impl<'a> RowSink<'a> {
             if let Some(transform) = transform.refuses_negatives()
                 && let Some(place) = negative()
             {
-                return Err(RowError::Negative {
-                    row: self.row,
-                    col: self.row_cols[place],
-                    value: self.row_values[place],
-                    transform,
-                });
+                let value = self.row_values[place];
+                let flaw = Flaw::Negative { value, transform };
+                return Err(self.error(self.row_cols[place], flaw));
             }
             transform.apply(&self.row_cols, &mut self.row_values);
         }
@@ -268,8 +258,7 @@ impl<'a> RowSink<'a> {
     fn store_one(&mut self, col: u32, value: f64) -> Result<(), RowError> {
         let narrow = value as f32;
         if !narrow.is_finite() {
-            let row = self.row;
-            return Err(RowError::TooLarge { row, col, value });
+            return Err(self.error(col, Flaw::TooLarge { value }));
         }
         // What rounds to zero is zero.
         if narrow != 0.0 {
@@ -277,6 +266,12 @@ impl<'a> RowSink<'a> {
             self.values.push(narrow);
         }
         Ok(())
+    }
+
+    fn error(&self, col: u32, flaw: Flaw) -> RowError {
+        // Matrices have fewer rows than 2³².
+        let row = self.row as u32;
+        RowError { row, col, flaw }
     }
 
     fn end_row(&mut self) {

@@ -113,7 +113,7 @@ fn duplicates_are_refused_on_request() {
     let columns = [("r", Arc::clone(&ids)), ("c", ids)];
     let mut input = triplets(&workshop.parquet("bad.parquet", &columns, 4), false);
     sparse(&mut input).duplicates = Duplicates::Error;
-    refused(&workshop, &input, &["row 0, column 0", "--duplicates"]);
+    refused(&workshop, &input, &["row 1, column 1", "--duplicates"]);
 }
 
 #[test]

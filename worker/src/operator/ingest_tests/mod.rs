@@ -22,7 +22,9 @@ use rankmill_common::input::{
     Duplicates, Ids, InputSpec, Layout, OnBadRow, SparseLayout, Transform,
 };
 use rankmill_common::matrix::{BlockFormat, RowRange};
-use rankmill_common::operator::build_block::{BlockEntries, PieceEntries, Statistics, Values};
+use rankmill_common::operator::build_block::{
+    BlockEntries, Names, PieceEntries, Statistics, Values,
+};
 use rankmill_common::operator::count_ids::Ends;
 use rankmill_common::operator::encode_entries::Sign;
 use rankmill_common::operator::merge_ids::Counts;
@@ -184,6 +186,10 @@ impl Workshop {
             }
         };
         let ncols = column_ids.count();
+        let names = Names::Matrix {
+            rows: row_ids.clone(),
+            columns: column_ids.clone(),
+        };
         let first_global = layout.transforms.iter().position(|t| !t.is_local());
         let (local, global) = layout
             .transforms
@@ -207,11 +213,12 @@ impl Workshop {
                 } else {
                     Values::Ones
                 },
+                names: names.clone(),
             };
             built.push(build_block::run(&self.context(), &operator)?);
         }
         if let [transform, then @ ..] = global {
-            built = self.transform(&built, *transform, then, (row_ids.count(), ncols))?;
+            built = self.transform(&built, (*transform, then), (row_ids.count(), ncols), &names)?;
         }
         Ok(Ingested {
             blocks: built,
@@ -224,9 +231,9 @@ impl Workshop {
     fn transform(
         &self,
         built: &[BuiltBlock],
-        transform: Transform,
-        then: &[Transform],
+        (transform, then): (Transform, &[Transform]),
         (nrows, ncols): (u64, u64),
+        names: &Names,
     ) -> Result<Vec<BuiltBlock>> {
         let column_statistics: Vec<_> = built.iter().filter_map(|b| b.statistics.clone()).collect();
         let sum = built.iter().map(|block| block.sum).sum();
@@ -240,6 +247,7 @@ impl Workshop {
                 transform,
                 then: then.to_vec(),
                 statistics: Statistics::Skip,
+                names: names.clone(),
             };
             transform_block::run(&self.context(), &operator)
         };
