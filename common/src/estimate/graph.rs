@@ -6,7 +6,7 @@ use crate::input::{EdgeDirection, Ids, InputSpec, Layout};
 use crate::job::ppr::{PprMethod, PprSpec, Seeds};
 use crate::job::{PageRankSpec, PprIndexSpec, ppr as job};
 use crate::matrix::{Precision, RowRange};
-use crate::operator::power_scores::{BLOCK_WIDTH, Iteration, panel_bytes};
+use crate::operator::power_scores::{BLOCK_WIDTH, block_widths, kept_for_tolerance, panel_bytes};
 use crate::operator::walk::{fingerprint_bytes, vertices_per_file};
 use crate::operator::walk_part::start_bytes;
 use crate::operator::{Inspection, TASK_OVERHEAD};
@@ -146,18 +146,30 @@ pub fn ppr(spec: &PprSpec, inspection: &Inspection) -> Estimate {
     size.estimate(&method, times, stages, result)
 }
 
-/// Bytes of the graph, of the panels of a block of sources, and of numbers per vertex.
-fn iterated(spec: &PprSpec, size: &Size) -> u64 {
-    let iteration = Iteration::for_tolerance(spec.damping, spec.tol);
-    size.bytes + panel_bytes(size.vertices, BLOCK_WIDTH, iteration) + 32 * size.vertices
+/// Bytes of the graph, of the panels of a block of `width` sources, and of numbers per vertex.
+fn iterated(spec: &PprSpec, size: &Size, width: u32) -> u64 {
+    let kept = kept_for_tolerance(spec.damping, spec.tol);
+    size.bytes + panel_bytes(size.vertices, width, kept) + 32 * size.vertices
+}
+
+/// The widest block of sources with which `held` fits into a task, or the narrowest.
+fn block_width(spec: &PprSpec, sources: u64, held: impl Fn(u32) -> u64) -> u32 {
+    let widths = block_widths(sources).iter().copied();
+    let fits = |width: &u32| TASK_OVERHEAD + held(*width) <= spec.task_memory.0;
+    widths
+        .clone()
+        .find(fits)
+        .or(widths.last())
+        .unwrap_or(BLOCK_WIDTH)
 }
 
 /// Power iteration on blocks of sources.
 fn power(spec: &PprSpec, size: &Size, sources: u64) -> (String, StageEstimate) {
+    let width = block_width(spec, sources, |width| iterated(spec, size, width));
     let stage = StageEstimate {
         name: "read edges: a block of sources".into(),
-        times: sources.div_ceil(u64::from(BLOCK_WIDTH)) * TYPICAL_ITERATIONS,
-        memory: PROCESS_BYTES + iterated(spec, size),
+        times: sources.div_ceil(u64::from(width)) * TYPICAL_ITERATIONS,
+        memory: PROCESS_BYTES + iterated(spec, size, width),
         bytes_read: size.bytes,
         scratch: 0,
     };
@@ -167,7 +179,8 @@ fn power(spec: &PprSpec, size: &Size, sources: u64) -> (String, StageEstimate) {
 /// Push, and power iteration where answers are not local: for that the graph is turned round. Only
 /// push where that does not fit.
 fn auto(spec: &PprSpec, size: &Size, sources: u64) -> (String, StageEstimate) {
-    let held = size.bytes + iterated(spec, size) + 40 * size.vertices;
+    let held = |width| size.bytes + iterated(spec, size, width) + 40 * size.vertices;
+    let held = held(block_width(spec, sources, held));
     if TASK_OVERHEAD + held > spec.task_memory.0 {
         return push(spec, size, sources);
     }

@@ -7,7 +7,7 @@ use super::{TASK_OVERHEAD, WrittenFile};
 use crate::ObjectRef;
 use crate::job::graph::Dangling;
 use crate::job::ppr::Stop;
-use crate::matrix::{BlockFormat, BlockRef, RowRange, TallMatrix, VertexOrder};
+use crate::matrix::{BlockFormat, BlockRef, Precision, RowRange, TallMatrix, VertexOrder};
 use crate::table::IdTable;
 
 /// Parameters of `power_scores`.
@@ -21,8 +21,8 @@ pub struct PowerScores {
     pub strengths: TallMatrix,
     /// Sources that iterate side by side.
     pub width: u32,
-    /// The numbers that iterate; sums are f64 either way.
-    pub iteration: Iteration,
+    /// The numbers in which residuals and estimates are kept; sums are f64 either way.
+    pub kept: Precision,
     /// Most iterations.
     pub max_iterations: u32,
     /// What all methods need.
@@ -96,62 +96,39 @@ pub struct PersonalScores {
     pub pushed: u64,
 }
 
-/// The numbers that iterate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Iteration {
-    /// f32.
-    Single,
-    /// f32, and once they are near the solution, f32 numbers of what is missing.
-    Refined,
-    /// f64.
-    Double,
-}
-
-impl Iteration {
-    /// Bytes that a source takes per vertex, in all panels: two that iterate and, where they are
-    /// refined, the numbers before and their residual.
-    pub fn bytes(self) -> u64 {
-        match self {
-            Self::Single => 8,
-            Self::Refined | Self::Double => 16,
-        }
-    }
-
-    /// The cheapest numbers whose rounding stays well below the tolerance.
-    pub fn for_tolerance(damping: f64, tol: f64) -> Self {
-        let leak = 1.0 - damping;
-        // Rounding moves an iterate by 2⁻²⁴ of its mass, which the walk multiplies by 1/(1−d).
-        if 4.0 * ROUNDING / leak <= tol {
-            return Self::Single;
-        }
-        // What is missing has at most 1/(1−d) of its residual's mass; both are rounded.
-        let missing = refine_at(damping) * (1.0 + 1.0 / leak);
-        if 2.0 * ROUNDING * missing / leak <= tol {
-            Self::Refined
-        } else {
-            Self::Double
-        }
+/// Numbers of sources that may iterate side by side, the better first: as many as have their
+/// increments in one cache line, and half of them where memory is short or there are no more. An
+/// answer does not depend on it.
+pub fn block_widths(sources: u64) -> &'static [u32] {
+    const WIDTHS: &[u32] = &[BLOCK_WIDTH, BLOCK_WIDTH / 2];
+    match sources <= u64::from(BLOCK_WIDTH) / 2 {
+        true => &WIDTHS[1..],
+        false => WIDTHS,
     }
 }
 
-/// Relative error of a number that is rounded to f32.
-const ROUNDING: f64 = 1.0 / (1 << 24) as f64;
+/// Most sources that iterate side by side.
+pub const BLOCK_WIDTH: u32 = 32;
 
-/// The residual at which what is missing is iterated instead: small, so that its own rounding is,
-/// and above what rounding leaves of iterates in f32.
-pub fn refine_at(damping: f64) -> f64 {
-    (64.0 * ROUNDING).max(8.0 * ROUNDING / (1.0 - damping))
+/// What residuals and estimates are kept in: the shorter numbers where their rounding, in as many
+/// steps as power iteration can take, stays below the tolerance.
+pub fn kept_for_tolerance(damping: f64, tol: f64) -> Precision {
+    const ROUNDING: f64 = 1.0 / (1 << 24) as f64;
+    let leak = 1.0 - damping;
+    let changes = std::iter::successors(Some(2.0 / leak), |change| Some(change * damping));
+    let steps = changes.take(10_000).take_while(|&left| left > tol).count() as f64;
+    // A rounded estimate of mass one has another residual: by 1+d times what rounding moves.
+    if (1.0 + damping) * ROUNDING * steps / leak <= 0.6 * tol {
+        Precision::Single
+    } else {
+        Precision::Double
+    }
 }
 
-/// Sources that iterate side by side: as many as share a cache line of f32. Wider blocks read the
-/// edges less often, but fewer of the vertices that they gather stay in cache (RMAT 20: 2.5 ms per
-/// iteration and source for 16 of them, 4.2 for 32, 4.5 for 64).
-pub const BLOCK_WIDTH: u32 = 16;
-
-/// Bytes of all panels of a block of sources on a graph of so many vertices.
-pub fn panel_bytes(vertices: u64, width: u32, iteration: Iteration) -> u64 {
-    vertices * u64::from(width) * iteration.bytes()
+/// Bytes of all panels of a block of sources on a graph of so many vertices: two of increments with
+/// two bytes a source, residuals and estimates.
+pub fn panel_bytes(vertices: u64, width: u32, kept: Precision) -> u64 {
+    vertices * u64::from(width) * (4 + 2 * kept.bytes())
 }
 
 impl Personal {
@@ -165,9 +142,7 @@ impl Personal {
 impl PowerScores {
     pub(super) fn memory(&self) -> u64 {
         let vertices = self.strengths.nrows;
-        self.personal.result_memory()
-            + panel_bytes(vertices, self.width, self.iteration)
-            + 24 * vertices
+        self.personal.result_memory() + panel_bytes(vertices, self.width, self.kept) + 24 * vertices
     }
 }
 
@@ -177,10 +152,9 @@ mod tests {
 
     #[test]
     fn numbers_are_as_short_as_the_tolerance_allows() {
-        let numbers = Iteration::for_tolerance;
-        assert_eq!(numbers(0.85, 1e-4), Iteration::Single);
-        assert_eq!(numbers(0.85, 1e-8), Iteration::Refined);
-        assert_eq!(numbers(0.85, 1e-13), Iteration::Double);
-        assert_eq!(numbers(0.999, 1e-8), Iteration::Double);
+        assert_eq!(kept_for_tolerance(0.85, 1e-4), Precision::Single);
+        assert_eq!(kept_for_tolerance(0.85, 1e-5), Precision::Double);
+        assert_eq!(kept_for_tolerance(0.999, 1e-4), Precision::Double);
+        assert_eq!(kept_for_tolerance(0.01, 1e-6), Precision::Single);
     }
 }

@@ -5,9 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::power_scores::{Iteration, Personal, panel_bytes};
+use super::power_scores::{Personal, panel_bytes};
 use super::read_index::IndexShard;
-use crate::matrix::{BlockFormat, BlockRef};
+use crate::matrix::{BlockFormat, BlockRef, Precision};
 
 /// Parameters of `push_scores`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,8 +47,8 @@ pub struct HandOver {
     pub probes: u32,
     /// Sources that iterate side by side.
     pub width: u32,
-    /// The numbers that iterate.
-    pub iteration: Iteration,
+    /// The numbers in which residuals and estimates are kept.
+    pub kept: Precision,
     /// Most iterations.
     pub max_iterations: u32,
 }
@@ -74,6 +74,6 @@ impl PushScores {
         };
         // As many columns, and values at most, as the blocks have.
         let edges: u64 = self.blocks.iter().map(|block| block.object.size).sum();
-        edges + 40 * self.vertices + panel_bytes(self.vertices, power.width, power.iteration)
+        edges + 40 * self.vertices + panel_bytes(self.vertices, power.width, power.kept)
     }
 }

@@ -7,7 +7,6 @@
 
 use super::combine::{Coefficients, Products};
 use super::normal_multiply::Product;
-use super::power_scores::Iteration;
 use super::{
     ColumnResiduals, Combine, Gram, NormalMultiply, Operator, PageRankStep, PowerScores,
     PushScores, Report, Walk,
@@ -156,7 +155,7 @@ impl PowerScores {
         let Report::PersonalScores(scores) = report else {
             return Work::default();
         };
-        iterated_edges(scores.edges, self.width, self.iteration)
+        iterated_edges(scores.edges, self.width)
     }
 }
 
@@ -167,24 +166,18 @@ impl PushScores {
         };
         match &self.hand_over {
             // All but some probes went over to power iteration.
-            Some(power) if scores.pushed == 0 => {
-                iterated_edges(scores.edges, power.width, power.iteration)
-            }
+            Some(power) if scores.pushed == 0 => iterated_edges(scores.edges, power.width),
             Some(_) | None => pushed_edges(scores.edges),
         }
     }
 }
 
-/// Every edge moves a number of each source of the block.
-fn iterated_edges(edges: u64, width: u32, iteration: Iteration) -> Work {
+/// Every edge moves a number of two bytes of each source of the block.
+fn iterated_edges(edges: u64, width: u32) -> Work {
     let numbers = edges * u64::from(width);
-    let number = match iteration {
-        Iteration::Single | Iteration::Refined => Precision::Single.bytes(),
-        Iteration::Double => Precision::Double.bytes(),
-    };
     Work {
         flops: 2 * numbers,
-        bytes_gathered: numbers * number,
+        bytes_gathered: 2 * numbers,
     }
 }
 

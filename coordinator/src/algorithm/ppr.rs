@@ -10,7 +10,7 @@ use rankmill_common::job::ppr_index;
 use rankmill_common::manifest::{PersonalSummary, Quality};
 use rankmill_common::matrix::{Precision, RowRange, TallMatrix};
 use rankmill_common::operator::power_scores::{
-    BLOCK_WIDTH, Iteration, Personal, PersonalScores, SourceList,
+    BLOCK_WIDTH, Personal, PersonalScores, SourceList, block_widths, kept_for_tolerance,
 };
 use rankmill_common::operator::push_scores::{Completing, HandOver};
 use rankmill_common::operator::{
@@ -131,7 +131,7 @@ async fn power(
     graph: &Graph,
     sources: &Sources,
 ) -> Result<Vec<PersonalScores>> {
-    let iteration = Iteration::for_tolerance(spec.damping, spec.tol);
+    let kept = kept_for_tolerance(spec.damping, spec.tol);
     let each = sources_per_task(spec, u64::from(BLOCK_WIDTH));
     let personal = tasks(stages, spec, graph, (sources, None), each);
     let unknown = TallMatrix {
@@ -145,15 +145,24 @@ async fn power(
         blocks: graph.matrix.blocks.clone(),
         strengths: unknown.clone(),
         width: BLOCK_WIDTH,
-        iteration,
+        kept,
         max_iterations: spec.max_iterations,
         personal,
     });
     let mut operators: Vec<_> = operators.collect();
     let sizes = graph.block_sizes();
-    let held = operators.first().map_or(0, |first| {
-        Operator::PowerScores(first.clone()).memory() + parts::bytes(&sizes)
-    });
+    let mut held = 0;
+    for &width in block_widths(sources.count) {
+        for operator in &mut operators {
+            operator.width = width;
+        }
+        held = operators.first().map_or(0, |first| {
+            Operator::PowerScores(first.clone()).memory() + parts::bytes(&sizes)
+        });
+        if held <= spec.task_memory.0 {
+            break;
+        }
+    }
     if held > spec.task_memory.0 {
         let what = "ppr by power iteration";
         return Err(parts::refuse(
@@ -185,7 +194,7 @@ async fn push(
         })
     };
     let mut least = u64::MAX;
-    for hand_over in hand_overs(spec, method) {
+    for hand_over in hand_overs(spec, method, sources.count) {
         let most = (WORKSPACES / (26 * graph.vertices()).max(1)).clamp(1, MOST_LANES) as u32;
         let lanes = std::iter::successors(Some(most), |&lanes| (lanes > 1).then_some(lanes / 2));
         for lanes in lanes {
@@ -216,15 +225,18 @@ async fn push(
 
 /// Ways to end what push is too dear for, the better first: power iteration needs room for its
 /// panels, and for the edges the other way round.
-fn hand_overs(spec: &PprSpec, method: PprMethod) -> Vec<Option<HandOver>> {
-    let to_power = HandOver {
+fn hand_overs(spec: &PprSpec, method: PprMethod, sources: u64) -> Vec<Option<HandOver>> {
+    let to_power = |&width: &u32| HandOver {
         probes: PROBES,
-        width: BLOCK_WIDTH,
-        iteration: Iteration::for_tolerance(spec.damping, spec.tol),
+        width,
+        kept: kept_for_tolerance(spec.damping, spec.tol),
         max_iterations: spec.max_iterations,
     };
     match method {
-        PprMethod::Auto => vec![Some(to_power), None],
+        PprMethod::Auto => {
+            let widths = block_widths(sources).iter();
+            widths.map(to_power).map(Some).chain([None]).collect()
+        }
         PprMethod::Power | PprMethod::Push => vec![None],
     }
 }

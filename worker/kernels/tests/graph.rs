@@ -3,8 +3,9 @@
 
 use proptest::prelude::*;
 use rankmill_kernels::graph::{
-    Iterate, OutEdges, PageRankStep, PowerStep, Pushing, Ranked, Refined, SeedEntry, Solution,
-    StepSums, StopAt, Workspace, inverse_strengths, page_rank_step, scale, stored_scale,
+    Increments, Kept, OutEdges, PageRankStep, PowerRows, PowerStep, PowerSums, Pushing, Ranked,
+    SeedEntry, Solution, StepSums, StopAt, Workspace, inverse_strengths, page_rank_step,
+    place_seeds, scale, stored_scale,
 };
 use rankmill_kernels::{Columns, Segment, SparseBlock};
 
@@ -220,85 +221,143 @@ fn contains_exactly(found: &[Ranked], exact: &[f64], k: usize) -> bool {
     best_missed <= worst + 1e-13 && (listed.len() == k || best_missed <= 1e-13)
 }
 
-/// Scores of the walks from `source` by f32 numbers that are refined after 100 steps, and their
-/// bound: what the last change of what is missing says, and rounding relative to it.
-fn refined(dense: &Dense, source: usize, sinks: Sinks, unit: f64) -> (Vec<f64>, f64) {
-    const WIDTH: usize = 16;
-    const BEGIN: usize = 100;
+/// A block of sources after some steps.
+struct Iterated {
+    /// Scores of every column.
+    scores: Vec<Vec<f64>>,
+    /// How far they may be from the exact ones, but for the rounding of what is kept.
+    bounds: Vec<f64>,
+    /// The three best of every column.
+    best: Vec<Vec<Ranked>>,
+    /// Vertices that every column has reached.
+    reached: Vec<u64>,
+}
+
+/// Iterates the columns that begin at `starts`, `width` of them.
+fn iterated<A: Kept>(
+    dense: &Dense,
+    starts: &[Vec<f64>],
+    sinks: Sinks,
+    (width, unit, steps): (usize, f64, usize),
+) -> Iterated {
     let n = dense.n();
     let stored = Stored::of(&dense.transposed(), 7);
     let mut inverse = inverse_strengths(&dense.strengths());
     inverse.iter_mut().for_each(|inverse| *inverse *= unit);
-    let seeds = [SeedEntry {
-        vertex: source as u32,
-        column: 3,
-        weight: 1.0,
-    }];
-    let zeros = || vec![0.0f32; n * WIDTH];
-    let (mut x, mut next, mut base, mut residual) = (zeros(), zeros(), zeros(), zeros());
-    x[source * WIDTH + 3] = stored_scale(inverse[source]) as f32;
-    let (mut changes, mut missing) = ([0.0; 2], 0.0);
-    for step in 0..BEGIN + 150 {
-        let column = (0..n).map(|v| f64::from(x[v * WIDTH + 3]));
-        let dangling: f64 = column
-            .zip(&inverse)
-            .filter(|(_, i)| **i == 0.0)
-            .map(|(x, _)| x)
-            .sum();
-        let anew = if step <= BEGIN { 0.15 } else { 0.0 };
-        let home = if sinks == Sinks::Restart {
-            0.85 * dangling
-        } else {
-            0.0
-        };
-        let share = if sinks == Sinks::Uniform {
-            0.85 * dangling / n as f64
-        } else {
-            0.0
-        };
-        let mut now = [false; WIDTH];
-        now[3] = step == BEGIN;
-        let step_on = PowerStep {
+    let mut seeds: Vec<SeedEntry> = Vec::new();
+    for (column, start) in (0..).zip(starts) {
+        for (vertex, &weight) in (0..).zip(start).filter(|(_, weight)| **weight > 0.0) {
+            seeds.push(SeedEntry {
+                vertex,
+                column,
+                weight,
+            });
+        }
+    }
+    seeds.sort_by_key(|seed| (seed.vertex, seed.column));
+    let kept = || vec![A::default(); n * width];
+    let (mut left, mut estimate) = (kept(), kept());
+    let (mut moved, mut next) = (Increments::default(), Increments::default());
+    moved.clear(n * width);
+    next.clear(n * width);
+    let rows = PowerRows {
+        next: moved.as_mut_slice(),
+        left: &mut left,
+        estimate: &mut estimate,
+    };
+    let mut sums = place_seeds(&seeds, &inverse, width, rows);
+    let mut gamma = vec![0.0; width];
+    for _ in 0..steps {
+        let mut anew: Vec<f64> = (0..width)
+            .map(|column| 0.15 * sums.moved[column] - sums.total[column])
+            .collect();
+        for (gamma, anew) in gamma.iter_mut().zip(&mut anew) {
+            *gamma += *anew / 0.15;
+        }
+        let mut share = vec![0.0; width];
+        for column in 0..width {
+            match sinks {
+                Sinks::Restart => anew[column] += 0.85 * sums.dangling[column],
+                Sinks::Uniform => share[column] = 0.85 * sums.dangling[column] / n as f64,
+                Sinks::SelfLoop => {}
+            }
+        }
+        let step = PowerStep {
             damping: 0.85,
-            width: WIDTH,
-            restart: &[anew + home; WIDTH],
-            share: &[share; WIDTH],
+            width,
+            anew: &anew,
+            share: &share,
             self_loops: sinks == Sinks::SelfLoop,
             seeds: &seeds,
             inverse: &inverse,
             unit,
-            x: &x,
+            moved: moved.as_slice(),
             omega: None,
         };
-        let (mut first, mut change) = (0, 0.0);
+        let mut rows = PowerRows {
+            next: next.as_mut_slice(),
+            left: &mut left,
+            estimate: &mut estimate,
+        };
+        let (mut first, mut all) = (0, PowerSums::new(width));
         for block in stored.blocks() {
-            let rows = first * WIDTH..(first + block.nrows) * WIDTH;
-            let part = Refined {
-                base: &mut base[rows.clone()],
-                residual: &mut residual[rows.clone()],
-                now: &now,
-            };
-            change +=
-                f32::power_step(&block, first, &step_on, &mut next[rows], Some(part)).change[3];
+            let part = rows.take(block.nrows, width);
+            all.add(&A::power_step(&block, first, &step, part));
             first += block.nrows;
         }
-        std::mem::swap(&mut x, &mut next);
-        changes = [changes[1], change];
-        missing = if step == BEGIN { change } else { missing };
+        sums = all;
+        std::mem::swap(&mut moved, &mut next);
     }
     let solution = Solution {
-        width: WIDTH,
+        width,
         inverse: &inverse,
-        x: &x,
-        base: Some(&base),
+        estimate: &estimate,
+        left: &left,
+        gamma: &gamma,
     };
-    let mut found = vec![0.0; n];
-    for best in f32::best_of_columns(solution, &[3], n, &|v| v).remove(0) {
-        found[best.index as usize] = best.score;
+    let columns: Vec<usize> = (0..starts.len()).collect();
+    let score = |column: usize| {
+        let score = |v: usize| {
+            let place = v * width + column;
+            let estimate = estimate[place].widen() + left[place].widen();
+            estimate / stored_scale(inverse[v]) / gamma[column]
+        };
+        (0..n).map(score).collect()
+    };
+    let bound = |&column: &usize| 0.85 * sums.residual[column] / (0.15 * gamma[column]);
+    Iterated {
+        scores: columns.iter().map(|&column| score(column)).collect(),
+        bounds: columns.iter().map(bound).collect(),
+        best: A::best_of_columns(solution, &columns, 3, &|v| v),
+        reached: sums.reached,
     }
-    // Both panels are rounded to f32; sums in f64 have a few hundred terms.
-    let rounding = missing * 10.0 / f64::from(1 << 24) + 500.0 * f64::EPSILON;
-    (found, (0.85 * changes[1] + rounding) / 0.15)
+}
+
+/// Start distributions of up to 32 columns on two vertices each.
+fn starts(n: usize, picks: &[(usize, usize, u32)]) -> Vec<Vec<f64>> {
+    let start = |&(a, b, share): &(usize, usize, u32)| {
+        let mut start = vec![0.0; n];
+        start[a % n] += f64::from(share) / 5.0;
+        start[b % n] += 1.0 - f64::from(share) / 5.0;
+        start
+    };
+    picks.iter().map(start).collect()
+}
+
+/// Vertices that walks from `start` can reach.
+fn reachable(dense: &Dense, start: &[f64], sinks: Sinks) -> u64 {
+    let n = dense.n();
+    let mut reached: Vec<bool> = start.iter().map(|&weight| weight > 0.0).collect();
+    for _ in 0..n {
+        for u in 0..n {
+            let sink = dense.weights[u].iter().all(|&weight| weight == 0.0);
+            for v in 0..n {
+                let uniform = sink && sinks == Sinks::Uniform;
+                reached[v] |= reached[u] && (uniform || dense.weights[u][v] > 0.0);
+            }
+        }
+    }
+    reached.iter().filter(|reached| **reached).count() as u64
 }
 
 proptest! {
@@ -327,106 +386,60 @@ proptest! {
     }
 
     #[test]
-    fn a_block_of_sources_is_as_many_single_sources(
+    fn power_iteration_is_never_further_from_the_exact_scores_than_it_says(
         dense in graph(),
         sinks in sinks(),
-        picks in prop::collection::vec((0usize..1000, 0usize..1000, 1u32..5), 1..20),
+        picks in prop::collection::vec((0usize..1000, 0usize..1000, 1u32..5), 1..32),
+        unit in prop::sample::select(vec![1.0, 8.0, 0.25]),
+        steps in 1usize..40,
     ) {
-        let n = dense.n();
-        let width = picks.len().next_multiple_of(16);
-        let stored = Stored::of(&dense.transposed(), 7);
-        let inverse = inverse_strengths(&dense.strengths());
-        let mut seeds: Vec<SeedEntry> = Vec::new();
-        let mut starts = vec![vec![0.0; n]; width];
-        for (column, &(a, b, share)) in picks.iter().enumerate() {
-            let share = f64::from(share) / 5.0;
-            for (vertex, weight) in [(a % n, share), (b % n, 1.0 - share)] {
-                starts[column][vertex] += weight;
-            }
-            for (vertex, &weight) in starts[column].iter().enumerate().filter(|(_, w)| **w > 0.0) {
-                seeds.push(SeedEntry { vertex: vertex as u32, column: column as u32, weight });
-            }
-        }
-        seeds.sort_by_key(|seed| (seed.vertex, seed.column));
-        let mut x = vec![0.0f64; n * width];
+        let starts = starts(dense.n(), &picks);
+        let found = iterated::<f64>(&dense, &starts, sinks, (32, unit, steps));
         for (column, start) in starts.iter().enumerate() {
-            for (vertex, &weight) in start.iter().enumerate() {
-                x[vertex * width + column] = weight * stored_scale(inverse[vertex]);
-            }
-        }
-        let mut next = vec![0.0f64; n * width];
-        let mut changes = Vec::new();
-        for _ in 0..120 {
-            let dangling: Vec<f64> = (0..width)
-                .map(|j| (0..n).filter(|&v| inverse[v] == 0.0).map(|v| x[v * width + j]).sum())
-                .collect();
-            let restart: Vec<f64> = dangling
-                .iter()
-                .map(|m| 0.15 + if sinks == Sinks::Restart { 0.85 * m } else { 0.0 })
-                .collect();
-            let share: Vec<f64> = dangling
-                .iter()
-                .map(|m| if sinks == Sinks::Uniform { 0.85 * m / n as f64 } else { 0.0 })
-                .collect();
-            let step = PowerStep {
-                damping: 0.85,
-                width,
-                restart: &restart,
-                share: &share,
-                self_loops: sinks == Sinks::SelfLoop,
-                seeds: &seeds,
-                inverse: &inverse,
-                unit: 1.0,
-                x: &x,
-                omega: None,
-            };
-            let (mut first, mut change) = (0, vec![0.0; width]);
-            for block in stored.blocks() {
-                let rows = first * width..(first + block.nrows) * width;
-                let sums = f64::power_step(&block, first, &step, &mut next[rows], None);
-                for (change, part) in change.iter_mut().zip(&sums.change) {
-                    *change += part;
-                }
-                first += block.nrows;
-            }
-            std::mem::swap(&mut x, &mut next);
-            changes = change;
-        }
-        for column in 0..picks.len() {
-            let exact = dense.solve(&starts[column], 0.85, sinks);
-            let found: Vec<f64> = (0..n)
-                .map(|v| x[v * width + column] / stored_scale(inverse[v]))
-                .collect();
-            let bound = 0.85 / 0.15 * changes[column];
-            prop_assert!(distance(&found, &exact) <= bound + 1e-12);
-            prop_assert!(bound < 1e-6, "{bound}");
-        }
-        let all: Vec<usize> = (0..picks.len()).collect();
-        let solution = Solution { width, inverse: &inverse, x: &x, base: None };
-        for (column, best) in f64::best_of_columns(solution, &all, 3, &|v| v).into_iter().enumerate() {
-            let exact = dense.solve(&starts[column], 0.85, sinks);
-            for pair in best.windows(2) {
-                prop_assert!(pair[0].score >= pair[1].score);
-            }
-            prop_assert!(best.iter().all(|r| (r.score - exact[r.index as usize]).abs() < 1e-6));
+            let exact = dense.solve(start, 0.85, sinks);
+            let error = distance(&found.scores[column], &exact);
+            prop_assert!(error <= found.bounds[column] + 1e-13, "{error} > {}", found.bounds[column]);
         }
     }
 
     #[test]
-    fn refined_numbers_of_f32_reach_what_f32_cannot_hold(
+    fn power_iteration_arrives_though_its_increments_have_eight_bits(
         dense in graph(),
         sinks in sinks(),
-        source in 0usize..1000,
-        unit in prop::sample::select(vec![1.0, 8.0, 0.25]),
+        picks in prop::collection::vec((0usize..1000, 0usize..1000, 1u32..5), 1..32),
     ) {
-        let n = dense.n();
-        let mut start = vec![0.0; n];
-        start[source % n] = 1.0;
-        let exact = dense.solve(&start, 0.85, sinks);
-        let (found, bound) = refined(&dense, source % n, sinks, unit);
-        let error = distance(&found, &exact);
-        prop_assert!(error <= bound, "{error} > {bound}");
-        prop_assert!(bound < 1e-10, "{bound}");
+        let starts = starts(dense.n(), &picks);
+        let found = iterated::<f64>(&dense, &starts, sinks, (32, 1.0, 260));
+        let short = iterated::<f32>(&dense, &starts, sinks, (32, 1.0, 100));
+        for (column, start) in starts.iter().enumerate() {
+            let exact = dense.solve(start, 0.85, sinks);
+            prop_assert!(found.bounds[column] < 1e-12, "{}", found.bounds[column]);
+            prop_assert!(distance(&found.scores[column], &exact) < 1e-12);
+            // A hundred sums in f32, each off by half a unit in the last place at most.
+            prop_assert!(short.bounds[column] < 1e-5, "{}", short.bounds[column]);
+            prop_assert!(distance(&short.scores[column], &exact) < 1e-4);
+            prop_assert_eq!(found.reached[column], reachable(&dense, start, sinks));
+            for pair in found.best[column].windows(2) {
+                prop_assert!(pair[0].score >= pair[1].score);
+            }
+            let right = |r: &Ranked| (r.score - exact[r.index as usize]).abs() < 1e-12;
+            prop_assert!(found.best[column].iter().all(right));
+        }
+    }
+
+    #[test]
+    fn a_block_of_sources_is_as_many_single_sources(
+        dense in graph(),
+        sinks in sinks(),
+        picks in prop::collection::vec((0usize..1000, 0usize..1000, 1u32..5), 1..32),
+        steps in 1usize..20,
+    ) {
+        let starts = starts(dense.n(), &picks);
+        let all = iterated::<f64>(&dense, &starts, sinks, (32, 1.0, steps));
+        for (column, start) in starts.iter().enumerate() {
+            let alone = iterated::<f64>(&dense, std::slice::from_ref(start), sinks, (16, 1.0, steps));
+            prop_assert_eq!(&alone.scores[0], &all.scores[column]);
+        }
     }
 
     #[test]

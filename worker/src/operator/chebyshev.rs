@@ -1,7 +1,7 @@
 //! Chebyshev acceleration of power iteration (Golub & Varga 1961), a column at a time.
 //!
 //! Where every edge goes both ways, the eigenvalues of a step are real and within [−d, d]. Then
-//! x ← x₋ + ω(F(x) − x₋), with ω from the recurrence of Chebyshev polynomials on that interval,
+//! x ← x₋ + ω(F(x) − x₋), in increments e ← ω·r + (ω−1)·e, with ω from the recurrence of Chebyshev polynomials on that interval,
 //! leaves d/(1+√(1−d²)) of the error in a step in the long run, whatever the graph. Plain iteration
 //! leaves d·|λ₂|, which is less where walks mix fast. So a column starts plain and changes over once
 //! its pace shows which kind of graph it is on.
@@ -46,11 +46,9 @@ enum Pace {
 /// What a column's next step depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outlook {
-    /// ‖F(x) − x‖₁ of the step that was made.
+    /// ‖r‖₁ = ‖F(x) − x‖₁ of the step that was made.
     pub(super) change: f64,
-    /// Whether nothing is lost that only plain steps tell.
-    pub(super) may_change_over: bool,
-    /// Whether the next step gives the answer, or starts anew on what is missing.
+    /// Whether the next step gives the answer.
     pub(super) plain_next: bool,
 }
 
@@ -80,11 +78,6 @@ impl Chebyshev {
         self.omega[column] == 1.0
     }
 
-    /// Whether all steps of a column have been plain so far.
-    pub(super) fn never_changed_over(&self, column: usize) -> bool {
-        self.columns[column].pace == Pace::Plain
-    }
-
     /// Chooses a column's next step.
     pub(super) fn next(&mut self, index: usize, outlook: Outlook) {
         let column = &mut self.columns[index];
@@ -93,7 +86,7 @@ impl Chebyshev {
         column.changes = [column.changes[1], outlook.change];
         if column.pace == Pace::Plain {
             let slow = column.steps >= LOOK_AFTER && two_steps > SLOW * SLOW;
-            if slow && outlook.may_change_over {
+            if slow {
                 // The step that was made was plain.
                 column.pace = Pace::After(AFTER_PLAIN);
             }
@@ -117,7 +110,6 @@ mod tests {
     fn outlook(change: f64) -> Outlook {
         Outlook {
             change,
-            may_change_over: true,
             plain_next: false,
         }
     }
@@ -130,7 +122,6 @@ mod tests {
             chebyshev.next(1, outlook(0.8f64.powi(step)));
         }
         assert!(chebyshev.is_plain(0) && !chebyshev.is_plain(1));
-        assert!(chebyshev.never_changed_over(0) && !chebyshev.never_changed_over(1));
         // ω tends to 2/(1+√(1−d²)).
         let limit = 2.0 / (1.0 + (1.0f64 - 0.85 * 0.85).sqrt());
         assert!((chebyshev.omega().expect("accelerated")[1] - limit).abs() < 1e-9);

@@ -25,6 +25,7 @@ mod page_rank_step;
 mod part_rows;
 mod partition_entries;
 mod personal;
+mod power_bound;
 mod power_iteration;
 mod power_scores;
 mod published_matrix;

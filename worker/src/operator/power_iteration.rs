@@ -4,33 +4,33 @@
 //! does not depend on the sources beside it.
 
 use rankmill_common::Result;
-use rankmill_common::job::graph::{Dangling, error_bound};
-use rankmill_common::operator::power_scores::{Iteration, Personal, refine_at};
+use rankmill_common::job::graph::Dangling;
+use rankmill_common::matrix::Precision;
+use rankmill_common::operator::power_scores::Personal;
 use rankmill_kernels::SparseBlock;
 use rankmill_kernels::graph::{
-    self, Iterate, PowerStep, PowerSums, Refined, SeedEntry, Solution, stored_scale,
+    self, Increments, Kept, PowerRows, PowerStep, PowerSums, SeedEntry, Solution, row_terms,
 };
+use rayon::prelude::*;
 
 use super::chebyshev::{Chebyshev, Outlook};
 use super::personal::{Answer, Sources, Work};
+use super::power_bound::{Errors, Rounding};
 use crate::context::TaskContext;
 use crate::storage::order::Order;
 
-/// Columns are handled in groups of so many.
-const GROUP: usize = 16;
-/// Unit roundoff of f64 and of f32.
-const ROUNDOFF: f64 = f64::EPSILON / 2.0;
-const SINGLE_ROUNDOFF: f64 = f32::EPSILON as f64 / 2.0;
-/// Out-strengths whose ratio exceeds this do not fit into the range of f32.
-const SINGLE_RANGE: f64 = 1e30;
+/// Blocks have a multiple of so many columns.
+const NARROWEST: usize = 16;
+/// The largest number that a score is multiplied by when it is stored: bfloat16 holds the products.
+const LARGEST_SCALE: f64 = (1u128 << 118) as f64;
 
 /// How sources iterate.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Manner {
     /// Sources side by side.
     pub(super) width: u32,
-    /// The numbers that iterate.
-    pub(super) iteration: Iteration,
+    /// What residuals and estimates are kept in.
+    pub(super) kept: Precision,
     /// Most iterations.
     pub(super) max_iterations: u32,
 }
@@ -45,32 +45,47 @@ pub(super) struct Power<'a> {
     inverse: Vec<f64>,
     unit: f64,
     entries: u64,
-    /// Roundings that a term of a step goes through at most, in f64.
-    terms: f64,
+    rounding: Rounding,
 }
 
 /// The sources of a block while they iterate.
 struct Columns {
     width: usize,
     answers: Vec<Option<Answer>>,
-    /// Σx over dangling vertices.
-    dangling: Vec<f64>,
-    /// Positive entries of x before it was refined.
-    positive: Vec<u64>,
-    /// Whether all that walks can reach has been reached.
+    /// What the last step left.
+    sums: PowerSums,
+    /// γ: estimates are of γ times the scores.
+    gamma: Vec<f64>,
+    errors: Vec<Errors>,
+    /// Vertices that increments have reached.
+    reached: Vec<u64>,
+    /// Whether the last step reached nothing new: no later one will.
     closed: Vec<bool>,
-    /// ‖R‖₁ of refined columns.
-    residual: Vec<Option<f64>>,
-    /// Columns that the next step refines.
-    now: Vec<bool>,
     chebyshev: Chebyshev,
 }
 
-/// What a block of sources holds: X, the next X, and B and R once a column is refined.
-struct Panels<T> {
-    x: Vec<T>,
-    next: Vec<T>,
-    refined: Option<(Vec<T>, Vec<T>)>,
+/// What blocks of sources hold one after the other, as [`PowerRows`] describes it.
+#[derive(Default)]
+struct Panels<A> {
+    moved: Increments,
+    next: Increments,
+    left: Vec<A>,
+    estimate: Vec<A>,
+}
+
+impl<A: Kept> Panels<A> {
+    /// Makes all of it zeros, `len` each.
+    fn clear(&mut self, len: usize) {
+        self.moved.clear(len);
+        self.next.clear(len);
+        for panel in [&mut self.left, &mut self.estimate] {
+            panel.truncate(len);
+            panel
+                .par_iter_mut()
+                .for_each(|number| *number = A::default());
+            panel.resize(len, A::default());
+        }
+    }
 }
 
 impl<'a> Power<'a> {
@@ -80,22 +95,9 @@ impl<'a> Power<'a> {
         order: &'a Order,
         views: &'a [SparseBlock<'a>],
         strengths: &[f64],
-        mut manner: Manner,
+        manner: Manner,
     ) -> Self {
-        let positive = || strengths.iter().copied().filter(|&strength| strength > 0.0);
-        let largest = positive().fold(f64::MIN_POSITIVE, f64::max);
-        if largest / positive().fold(largest, f64::min) > SINGLE_RANGE {
-            // Wider numbers, in the same memory where that is possible.
-            manner.iteration = Iteration::Double;
-            manner.width = (manner.width / 2).next_multiple_of(GROUP as u32);
-        }
-        let mut unit = 1.0;
-        while 2.0 * unit <= largest {
-            unit *= 2.0;
-        }
-        while unit > largest {
-            unit /= 2.0;
-        }
+        let unit = unit(strengths);
         let mut inverse = graph::inverse_strengths(strengths);
         for inverse in &mut inverse {
             *inverse *= unit;
@@ -107,9 +109,18 @@ impl<'a> Power<'a> {
             inverse,
             unit,
             entries: views.iter().map(|view| view.nnz() as u64).sum(),
-            terms: roundings(views, strengths.len()),
+            rounding: Rounding::new(
+                personal.damping,
+                manner.kept,
+                roundings(views, strengths.len()),
+            ),
             views,
         }
+    }
+
+    /// Edges of the graph.
+    pub(super) fn entries(&self) -> u64 {
+        self.entries
     }
 
     /// The answers of `chosen` sources, in their order.
@@ -120,210 +131,171 @@ impl<'a> Power<'a> {
         chosen: &[usize],
         work: &mut Work,
     ) -> Result<Vec<Answer>> {
-        let width = (self.manner.width as usize).max(GROUP);
+        match self.manner.kept {
+            Precision::Single => self.solve_all::<f32>(context, sources, chosen, work),
+            Precision::Double => self.solve_all::<f64>(context, sources, chosen, work),
+        }
+    }
+
+    fn solve_all<A: Kept>(
+        &self,
+        context: &TaskContext,
+        sources: &Sources,
+        chosen: &[usize],
+        work: &mut Work,
+    ) -> Result<Vec<Answer>> {
+        let width = (self.manner.width as usize).max(NARROWEST);
         let mut answers = Vec::with_capacity(chosen.len());
+        let mut panels = Panels::<A>::default();
         for block in chosen.chunks(width) {
-            let solved = match self.manner.iteration {
-                Iteration::Single | Iteration::Refined => {
-                    self.solve::<f32>(context, sources, block, work)?
-                }
-                Iteration::Double => self.solve::<f64>(context, sources, block, work)?,
-            };
-            answers.extend(solved);
+            let seeds = seed_entries(sources, block);
+            let mut columns = self.start(&mut panels, &seeds, block.len());
+            let mut iteration = 0;
+            while columns.answers.iter().any(Option::is_none) {
+                context.check_cancelled()?;
+                self.step(&mut panels, &mut columns, &seeds);
+                iteration += 1;
+                work.edges += self.entries;
+                let last = iteration >= self.manner.max_iterations;
+                self.collect(&panels, &mut columns, last);
+                self.accelerate(&mut columns, iteration);
+            }
+            work.iterations = work.iterations.max(iteration);
+            answers.extend(columns.answers.into_iter().flatten());
         }
         Ok(answers)
     }
 
-    fn solve<T: Iterate>(
-        &self,
-        context: &TaskContext,
-        sources: &Sources,
-        block: &[usize],
-        work: &mut Work,
-    ) -> Result<Vec<Answer>> {
-        let seeds = seed_entries(sources, block);
-        let (mut columns, mut panels) = self.start::<T>(&seeds, block.len());
-        let mut iteration = 0;
-        while columns.answers.iter().any(Option::is_none) {
-            context.check_cancelled()?;
-            let sums = self.step(&mut panels, &columns, &seeds);
-            std::mem::swap(&mut panels.x, &mut panels.next);
-            iteration += 1;
-            work.edges += self.entries;
-            let last = iteration >= self.manner.max_iterations;
-            self.note_refined(&sums, &mut columns);
-            self.collect(&panels, &sums, &mut columns, last);
-            self.refine(&sums, &mut columns, &mut panels);
-            self.accelerate(&sums, &mut columns, iteration);
-        }
-        work.iterations = work.iterations.max(iteration);
-        Ok(columns.answers.into_iter().flatten().collect())
-    }
-
     /// All mass at the seeds.
-    fn start<T: Iterate>(&self, seeds: &[SeedEntry], count: usize) -> (Columns, Panels<T>) {
-        let width = count.next_multiple_of(GROUP);
-        let len = self.inverse.len() * width;
-        let mut panels = Panels {
-            x: vec![T::default(); len],
-            next: vec![T::default(); len],
-            refined: None,
+    fn start<A: Kept>(&self, panels: &mut Panels<A>, seeds: &[SeedEntry], count: usize) -> Columns {
+        let width = count.next_multiple_of(NARROWEST);
+        panels.clear(self.inverse.len() * width);
+        let rows = PowerRows {
+            next: panels.moved.as_mut_slice(),
+            left: &mut panels.left,
+            estimate: &mut panels.estimate,
         };
-        let mut columns = Columns {
+        let sums = graph::place_seeds(seeds, &self.inverse, width, rows);
+        Columns {
             width,
             answers: (0..count).map(|_| None).collect(),
-            dangling: vec![0.0; width],
-            positive: vec![0; width],
+            errors: sums.moved.iter().map(|&mass| Errors::new(mass)).collect(),
+            reached: sums.reached.clone(),
+            sums,
+            gamma: vec![0.0; width],
             closed: vec![false; width],
-            residual: vec![None; width],
-            now: vec![false; width],
             chebyshev: Chebyshev::new(self.personal.damping, width),
-        };
-        for seed in seeds {
-            let (vertex, column) = (seed.vertex as usize, seed.column as usize);
-            let stored = T::round(seed.weight * stored_scale(self.inverse[vertex]));
-            panels.x[vertex * width + column] = stored;
-            columns.positive[column] += 1;
-            if self.inverse[vertex] == 0.0 {
-                columns.dangling[column] += stored.widen();
-            }
         }
-        (columns, panels)
     }
 
-    fn step<T: Iterate>(
-        &self,
-        panels: &mut Panels<T>,
-        columns: &Columns,
-        seeds: &[SeedEntry],
-    ) -> PowerSums {
+    /// One step of all columns.
+    fn step<A: Kept>(&self, panels: &mut Panels<A>, columns: &mut Columns, seeds: &[SeedEntry]) {
         let width = columns.width;
-        let (restart, share) = self.inflow(columns);
+        let (anew, share) = self.inflow(columns);
         let step = PowerStep {
             damping: self.personal.damping,
             width,
-            restart: &restart,
+            anew: &anew,
             share: &share,
             self_loops: self.personal.dangling == Dangling::SelfLoop,
             seeds,
             inverse: &self.inverse,
             unit: self.unit,
-            x: &panels.x,
+            moved: panels.moved.as_slice(),
             omega: columns.chebyshev.omega(),
+        };
+        let mut rows = PowerRows {
+            next: panels.next.as_mut_slice(),
+            left: &mut panels.left,
+            estimate: &mut panels.estimate,
         };
         let (mut sums, mut first) = (PowerSums::new(width), 0);
         for view in self.views {
-            let rows = first * width..(first + view.nrows) * width;
-            let refined = panels.refined.as_mut().map(|(base, residual)| Refined {
-                base: &mut base[rows.clone()],
-                residual: &mut residual[rows.clone()],
-                now: &columns.now,
-            });
-            let part = T::power_step(view, first, &step, &mut panels.next[rows], refined);
-            sums.add(&part);
+            let part = rows.take(view.nrows, width);
+            sums.add(&A::power_step(view, first, &step, part));
             first += view.nrows;
         }
-        sums
+        for column in 0..width {
+            let omega = step.omega.map_or(1.0, |omega| omega[column]);
+            self.rounding.add_step(
+                &mut columns.errors[column],
+                sums.residual[column],
+                columns.gamma[column],
+                omega,
+            );
+            let (before, reached) = (columns.reached[column], sums.reached[column]);
+            columns.closed[column] = reached == before && sums.waiting[column] == 0;
+            columns.reached[column] = reached.max(before);
+        }
+        std::mem::swap(&mut panels.moved, &mut panels.next);
+        columns.sums = sums;
     }
 
-    /// Per column, what seeds receive besides what flows along edges, and what every vertex does.
-    /// Nothing starts anew in a refined column: its residual is added instead.
-    fn inflow(&self, columns: &Columns) -> (Vec<f64>, Vec<f64>) {
+    /// Per column, what starts anew at its seeds, so that residuals will sum to zero, and what every
+    /// vertex receives.
+    fn inflow(&self, columns: &mut Columns) -> (Vec<f64>, Vec<f64>) {
         let damping = self.personal.damping;
-        let mut restart: Vec<f64> = columns
-            .residual
-            .iter()
-            .map(|refined| refined.map_or(1.0 - damping, |_| 0.0))
-            .collect();
+        let sums = &columns.sums;
+        let mut anew = vec![0.0; columns.width];
         let mut share = vec![0.0; columns.width];
-        for (column, dangling) in columns.dangling.iter().enumerate() {
+        for column in 0..columns.width {
+            let restart = (1.0 - damping) * sums.moved[column] - sums.total[column];
+            columns.gamma[column] += restart / (1.0 - damping);
+            anew[column] = restart;
+            let dangling = damping * sums.dangling[column];
             match self.personal.dangling {
-                Dangling::Restart => restart[column] += damping * dangling,
-                Dangling::Uniform => {
-                    share[column] = damping * dangling / self.inverse.len() as f64;
-                }
+                Dangling::Restart => anew[column] += dangling,
+                Dangling::Uniform => share[column] = dangling / self.inverse.len() as f64,
                 Dangling::SelfLoop => {}
             }
         }
-        (restart, share)
+        (anew, share)
     }
 
-    /// Notes what the last step reached, and which columns it refined.
-    #[allow(clippy::unused_self, reason = "it reads as a part of the iteration")]
-    fn note_refined(&self, sums: &PowerSums, columns: &mut Columns) {
-        for column in 0..columns.width {
-            let plain = columns.chebyshev.never_changed_over(column);
-            if plain && columns.residual[column].is_none() {
-                let reached = columns.positive[column] == sums.positive[column];
-                columns.closed[column] = reached;
-                columns.positive[column] = sums.positive[column];
-            }
-            if columns.now[column] {
-                columns.residual[column] = Some(sums.change[column]);
-                columns.now[column] = false;
-            }
-        }
-    }
-
-    /// Chooses the columns that the next step refines.
-    fn refine<T: Iterate>(&self, sums: &PowerSums, columns: &mut Columns, panels: &mut Panels<T>) {
-        columns.dangling.clone_from(&sums.dangling);
-        if self.manner.iteration != Iteration::Refined {
-            return;
-        }
-        for column in 0..columns.answers.len() {
-            columns.now[column] = columns.residual[column].is_none()
-                && sums.change[column] <= refine_at(self.personal.damping);
-        }
-        if panels.refined.is_none() && columns.now.contains(&true) {
-            let zeros = || vec![T::default(); panels.x.len()];
-            panels.refined = Some((zeros(), zeros()));
-        }
-    }
-
-    /// Chooses how far each column's next step goes: plainly where it can give the answer, or start
-    /// anew on what is missing.
-    fn accelerate(&self, sums: &PowerSums, columns: &mut Columns, iteration: u32) {
+    /// Chooses how far each column's next step goes: plainly where it can give the answer.
+    fn accelerate(&self, columns: &mut Columns, iteration: u32) {
         if !self.personal.symmetric {
             return;
         }
-        let limit = (self.personal.top_k as usize).min(self.inverse.len()) as u64;
         let last_next = iteration + 1 >= self.manner.max_iterations;
         for column in 0..columns.answers.len() {
             let outlook = Outlook {
-                change: sums.change[column],
-                // Only plain steps tell whether all that walks reach has been reached.
-                may_change_over: columns.closed[column] || columns.positive[column] > limit,
+                change: columns.sums.residual[column],
                 plain_next: last_next
-                    || columns.now[column]
-                    || self.bound(sums, columns, column) <= self.personal.tol,
+                    || self.bound(columns, column) <= self.personal.tol
+                    || self.is_hopeless(columns, column),
             };
             columns.chebyshev.next(column, outlook);
         }
     }
 
-    /// The error bound of a column after the step that left `sums`, if that was a plain one.
-    fn bound(&self, sums: &PowerSums, columns: &Columns, column: usize) -> f64 {
-        // The sum of changes is rounded as well.
-        let change = sums.change[column] * (1.0 + self.terms * ROUNDOFF);
-        let rounding = self.rounding(columns.residual[column], change);
-        error_bound(self.personal.damping, change, rounding)
+    /// The error bound of a column after the last step, if that was a plain one.
+    fn bound(&self, columns: &Columns, column: usize) -> f64 {
+        self.rounding.bound(
+            &columns.errors[column],
+            columns.sums.residual[column],
+            columns.gamma[column],
+        )
     }
 
-    /// Takes the answers of sources whose bound is met, or of all that are left.
-    fn collect<T: Iterate>(
-        &self,
-        panels: &Panels<T>,
-        sums: &PowerSums,
-        columns: &mut Columns,
-        last: bool,
-    ) {
+    /// Whether rounding keeps a column from its tolerance.
+    fn is_hopeless(&self, columns: &Columns, column: usize) -> bool {
+        self.rounding.is_hopeless(
+            &columns.errors[column],
+            columns.sums.residual[column],
+            columns.gamma[column],
+            self.personal.tol,
+        )
+    }
+
+    /// Takes the answers of sources whose bound is met or cannot be, or of all that are left.
+    fn collect<A: Kept>(&self, panels: &Panels<A>, columns: &mut Columns, last: bool) {
         let personal = self.personal;
         let mut done = Vec::new();
         for (column, answer) in columns.answers.iter().enumerate() {
-            let residual = self.bound(sums, columns, column);
-            let plain = columns.chebyshev.is_plain(column);
-            if answer.is_none() && plain && (residual <= personal.tol || last) {
+            let residual = self.bound(columns, column);
+            let enough = residual <= personal.tol || last || self.is_hopeless(columns, column);
+            if answer.is_none() && columns.chebyshev.is_plain(column) && enough {
                 done.push((column, residual));
             }
         }
@@ -336,16 +308,15 @@ impl<'a> Power<'a> {
         let solution = Solution {
             width: columns.width,
             inverse: &self.inverse,
-            x: &panels.x,
-            base: panels.refined.as_ref().map(|(base, _)| base.as_slice()),
+            estimate: &panels.estimate,
+            left: &panels.left,
+            gamma: &columns.gamma,
         };
-        let best = T::best_of_columns(solution, &indices, limit + 1, &place);
+        let best = A::best_of_columns(solution, &indices, limit + 1, &place);
         for ((column, residual), mut best) in done.into_iter().zip(best) {
-            // Walks that reach nothing new in a step never will, unless a score was rounded to
-            // zero.
-            let positive = columns.positive[column];
+            let reached = columns.reached[column];
             let closed =
-                columns.closed[column] && positive <= limit as u64 && positive == best.len() as u64;
+                columns.closed[column] && reached <= limit as u64 && reached == best.len() as u64;
             let next = best.get(limit).map_or(0.0, |ranked| ranked.score);
             best.truncate(limit);
             let gap = best.len() == limit && best[limit - 1].score - next > residual;
@@ -356,30 +327,27 @@ impl<'a> Power<'a> {
             });
         }
     }
+}
 
-    /// A bound of what rounding does to ‖x‖₁ in a step, whatever the numbers.
-    ///
-    /// Sums of m terms are off by γ_m = m·u/(1−m·u) of the sum of their sizes at most (Higham 2002,
-    /// §4.2), in any order; `terms` counts every operation that a term goes through. Sizes sum to
-    /// one for scores, to ‖R‖/(1−d) at most for what is missing; both are off by what is still to
-    /// come, `change`/(1−d). Each number is rounded once when it is stored.
-    fn rounding(&self, refined: Option<f64>, change: f64) -> f64 {
-        let leak = 1.0 - self.personal.damping;
-        let size = 1.0 + change / leak;
-        let wide = self.terms * ROUNDOFF / (1.0 - self.terms * ROUNDOFF);
-        match (self.manner.iteration, refined) {
-            (Iteration::Double, _) => size * (wide + ROUNDOFF),
-            (Iteration::Single | Iteration::Refined, None) => size * (wide + SINGLE_ROUNDOFF),
-            (Iteration::Single | Iteration::Refined, Some(residual)) => {
-                let missing = (residual + change) / leak * (1.0 + 1e-6);
-                SINGLE_ROUNDOFF * (residual + missing) + wide * (1.0 + missing)
-            }
-        }
+/// A power of two near the largest out-strength, or below it where strengths lie so far apart that
+/// scores over the smallest would not fit into bfloat16.
+fn unit(strengths: &[f64]) -> f64 {
+    let positive = || strengths.iter().copied().filter(|&strength| strength > 0.0);
+    let largest = positive().fold(f64::MIN_POSITIVE, f64::max);
+    let smallest = positive().fold(largest, f64::min);
+    let most = largest.min(smallest * LARGEST_SCALE);
+    let mut unit = 1.0;
+    while 2.0 * unit <= most {
+        unit *= 2.0;
     }
+    while unit > most {
+        unit /= 2.0;
+    }
+    unit
 }
 
 /// Operations that a term of a step goes through at most: the sums of a row, of its out-strength,
-/// and of dangling mass, and a dozen products.
+/// and of dangling mass, and two dozen products and sums.
 fn roundings(views: &[SparseBlock<'_>], vertices: usize) -> f64 {
     let weighted = |view: &SparseBlock<'_>| view.segments.iter().any(|s| s.values.is_some());
     let mut longest = 0;
@@ -394,8 +362,8 @@ fn roundings(views: &[SparseBlock<'_>], vertices: usize) -> f64 {
     } else {
         0
     };
-    let sums = f64::from(longest) + f64::from(strengths);
-    sums + graph::sequential_terms(views) as f64 + 12.0
+    let sums = row_terms(longest as usize) + strengths as usize + graph::sequential_terms(views);
+    (sums + 24) as f64
 }
 
 /// Entries of the longest column.

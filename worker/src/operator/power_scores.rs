@@ -29,7 +29,7 @@ pub(crate) fn run(context: &TaskContext, operator: &PowerScores) -> Result<Perso
     let strengths = tall_matrix::read_column(context, &operator.strengths)?;
     let manner = Manner {
         width: operator.width,
-        iteration: operator.iteration,
+        kept: operator.kept,
         max_iterations: operator.max_iterations,
     };
     let power = Power::new(&operator.personal, &order, &views, &strengths, manner);

@@ -236,15 +236,24 @@ impl Task<'_> {
         let blocks = transposed.blocks();
         let manner = Manner {
             width: hand_over.width,
-            iteration: hand_over.iteration,
+            kept: hand_over.kept,
             max_iterations: hand_over.max_iterations,
         };
         let (personal, strengths) = (&self.operator.personal, self.graph.strengths());
         let power = Power::new(personal, self.order, &blocks, strengths, manner);
         let solved = power.answers(self.context, self.sources, &chosen, work)?;
+        let mut left = Vec::new();
         for (source, answer) in chosen.into_iter().zip(solved) {
+            let proven = self.pushing.stop == StopAt::BoundOrProven && answer.proven;
+            if answer.residual > self.pushing.tol && !proven {
+                left.push(source);
+            }
             answers[source] = Some(answer);
         }
+        // Where walks mix so slowly, they may stay near their source.
+        let edges = (self.operator.vertices + power.entries())
+            .saturating_mul(hand_over.max_iterations.into());
+        self.push_from(&left, edges, answers, work)?;
         Ok(())
     }
 }

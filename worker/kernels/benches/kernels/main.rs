@@ -13,7 +13,8 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use inputs::OwnedBlock;
 use rankmill_kernels::graph::{
-    self, Iterate, OutEdges, PageRankStep, PowerStep, Pushing, SeedEntry, StopAt, Workspace,
+    self, Increments, Kept, OutEdges, PageRankStep, PowerRows, PowerStep, Pushing, SeedEntry,
+    StopAt, Workspace,
 };
 use rankmill_kernels::{
     DenseBlock, MatrixBlock, Panel, Scratch, gaussian_panel, leading_eigenpairs, limits, small,
@@ -223,14 +224,15 @@ fn page_rank(group: &mut BenchmarkGroup<'_, WallTime>, block: &Block<'_>) {
     );
 }
 
-fn power<T: Iterate>(group: &mut BenchmarkGroup<'_, WallTime>, block: &Block<'_>, number: &str) {
-    let (n, width) = (block.nrows, 16);
+fn power<A: Kept>(group: &mut BenchmarkGroup<'_, WallTime>, block: &Block<'_>, number: &str) {
+    let (n, width) = (block.nrows, 32);
     let mut strengths = vec![0.0; n];
     block.column_sums(&mut strengths);
     let inverse = graph::inverse_strengths(&strengths);
-    let x = vec![T::round(1.0 / n as f64); n * width];
-    let mut next = vec![T::default(); n * width];
-    let (restart, share) = (vec![0.15; width], vec![0.0; width]);
+    let (mut moved, mut next) = (Increments::default(), Increments::default());
+    moved.clear(n * width);
+    next.clear(n * width);
+    let (mut left, mut estimate) = (vec![A::default(); n * width], vec![A::default(); n * width]);
     let seeds: Vec<SeedEntry> = (0..width as u32)
         .map(|column| SeedEntry {
             vertex: column,
@@ -238,28 +240,36 @@ fn power<T: Iterate>(group: &mut BenchmarkGroup<'_, WallTime>, block: &Block<'_>
             weight: 1.0,
         })
         .collect();
+    let rows = PowerRows {
+        next: moved.as_mut_slice(),
+        left: &mut left,
+        estimate: &mut estimate,
+    };
+    graph::place_seeds(&seeds, &inverse, width, rows);
+    let zeros = vec![0.0; width];
     let numbers = block.nnz() * width;
-    let name = format!("step of 16 sources, {number}");
-    bench(
-        group,
-        &name,
-        (2 * numbers, size_of::<T>() * numbers),
-        || {
-            let step = PowerStep {
-                damping: 0.85,
-                width,
-                restart: &restart,
-                share: &share,
-                self_loops: false,
-                seeds: &seeds,
-                inverse: &inverse,
-                unit: 1.0,
-                x: &x,
-                omega: None,
-            };
-            black_box(T::power_step(block, 0, &step, &mut next, None));
-        },
-    );
+    let name = format!("step of 32 sources, kept in {number}");
+    bench(group, &name, (2 * numbers, 2 * numbers), || {
+        let step = PowerStep {
+            damping: 0.85,
+            width,
+            anew: &zeros,
+            share: &zeros,
+            self_loops: false,
+            seeds: &seeds,
+            inverse: &inverse,
+            unit: 1.0,
+            moved: moved.as_slice(),
+            omega: None,
+        };
+        let rows = PowerRows {
+            next: next.as_mut_slice(),
+            left: &mut left,
+            estimate: &mut estimate,
+        };
+        black_box(A::power_step(block, 0, &step, rows));
+        std::mem::swap(&mut moved, &mut next);
+    });
 }
 
 /// The transposed graph will do: its vertices have the same kind of neighbours.

@@ -5,11 +5,12 @@
 //! row has one owner, and partial sums are folded in the order of the chunks.
 
 mod complete;
+mod increments;
 mod page_rank;
 mod power;
+mod power_rows;
 mod push;
 mod push_part;
-mod refined;
 mod solution;
 mod top;
 mod transpose;
@@ -17,11 +18,14 @@ mod walk;
 mod walk_part;
 
 pub use complete::{Completion, FingerprintShard, Fingerprints};
+pub use increments::Increments;
 pub use page_rank::{PageRankStep, StepSums, inverse_strengths, page_rank_step, scale};
-pub use power::{Iterate, PowerStep, PowerSums, SeedEntry, sequential_terms, stored_scale};
+pub use power::{
+    INCREMENT_ROUNDOFF, Kept, PowerRows, PowerStep, PowerSums, SeedEntry, place_seeds, row_terms,
+    sequential_terms, stored_scale,
+};
 pub use push::{OutEdges, Pushed, Pushing, StopAt, Workspace};
 pub use push_part::{PartEntry, PartPush, PartSums, PartWorkspace};
-pub use refined::Refined;
 pub use solution::Solution;
 pub use top::{Ranked, Top};
 pub use transpose::{Transposed, count_columns};

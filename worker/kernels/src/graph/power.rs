@@ -1,66 +1,60 @@
-//! Personalized PageRank of several sources at once: X ← R + d·PᵀX, pulled along incoming edges.
+//! Personalized PageRank of several sources at once: power iteration that moves residuals, pulled
+//! along incoming edges.
 //!
-//! A row of X holds one number per source, so an edge that is followed serves all of them with one
-//! or a few cache lines. Iterates are f32 or f64, sums always f64. A column is computed as if it were
-//! alone: which sources share a block changes no bit.
+//! Scores are the solution of x = (1−d)·s + d·Pᵀx. An estimate p of γ·x leaves the residual
+//! r = γ(1−d)·s − (I − d·Pᵀ)p, and p/γ is within ‖r‖₁/(γ(1−d)) of x. Adding any increment e to p
+//! makes r − e + d·Pᵀe of r. With e = r that is power iteration, pushing all residuals at once (Wu
+//! et al., SIGMOD 2021, §4). Here e is r rounded to bfloat16, and what rounding leaves stays in r for
+//! the next step: no digit is lost, and what is gathered along edges, which is what a step costs,
+//! takes two bytes a source. A row of e has the numbers of up to 32 sources in one cache line.
 //!
-//! What is stored are scores times the inverse out-strength of their vertex (as they are where it
-//! has no out-edges), so an unweighted edge costs one index and one addition per source. These stored
-//! numbers define X: dividing them is exact but for the last bit of f64.
+//! Of the sum of r, a step leaves d, where it leaves far less of the rest. Power iteration from a
+//! start of mass one has Σr = 0; rounding breaks that by little. So γ is chosen anew in each step
+//! (as mass that starts anew at the seeds) such that Σr = 0.
 //!
-//! Iterates of f32 reach tolerances that f32 cannot hold by refinement: once a column B is near the
-//! solution, its residual R = F(B) − B is formed in f64 from the very numbers that are stored, and
-//! what is missing is iterated instead, E ← R + d·PᵀE. Each step gathers half the bytes of f64, and
-//! rounding is relative to E, which is small. The column's answer is B + E.
+//! What is stored of p, e and r are scores times the inverse out-strength of their vertex (as they
+//! are where it has no out-edges), so an unweighted edge costs one index and one addition per source.
+//! A column is computed as if it were alone: which sources share a block changes no bit.
 
-#![allow(
-    clippy::needless_range_loop,
-    reason = "loops over the lanes of an array become vectors; chains of iterators do not always"
-)]
-
-use super::refined::{GroupedRefinement, Refined, cut_refined};
+use super::power_rows::{Chunk, shortened, widened};
 use super::solution::{Solution, best_of_columns};
 use super::top::Ranked;
 use super::{CHUNK_ROWS, edges, row_chunks, take};
-use crate::simd::{LocalColumn, SegmentRows, Weights, prefetch, vectorized};
-use crate::sparse::{SegmentVisitor, SparseBlock, visit};
+use crate::sparse::{SparseBlock, visit};
 use rayon::prelude::*;
+use std::ops::Range;
 
-/// Columns of X are handled in groups of so many: a cache line of f32.
+/// Columns are handled in groups of so many.
 pub(super) const GROUP: usize = 16;
-/// Most groups.
-const MOST_GROUPS: usize = 4;
-/// Entries over which one group passes before the next one does.
-const STRIP: usize = 128;
-/// Entries whose rows are prefetched ahead of the one in use (RMAT 20, 16 columns of f32: 46 ms a
-/// step without, 32 ms with it).
-const AHEAD: usize = 24;
+/// Entries of a row that are summed before their sum is added to that of the row: short sums of
+/// short sums, for their rounding.
+pub(super) const STRIP: usize = 128;
+/// The largest relative error of a number that is rounded to bfloat16, by way of f32.
+pub const INCREMENT_ROUNDOFF: f64 = 1.0 / 256.0;
 
-/// A number that iterates.
-pub trait Iterate: Copy + Send + Sync + Default + PartialOrd {
+/// A number of which residuals and estimates are kept.
+pub trait Kept: Copy + Send + Sync + Default + PartialEq {
     /// Rounds.
     fn round(value: f64) -> Self;
 
     /// Widens.
     fn widen(self) -> f64;
 
-    /// One step on the rows of a block whose first vertex is `first`: `next` becomes their next
-    /// rows. `refined` has the same rows of a refinement, once a column is refined.
+    /// One step on the rows of a block whose first vertex is `first`.
     ///
     /// # Panics
     /// If the shapes do not fit together.
     fn power_step(
         block: &SparseBlock<'_>,
         first: usize,
-        step: &PowerStep<'_, Self>,
-        next: &mut [Self],
-        refined: Option<Refined<'_, Self>>,
+        step: &PowerStep<'_>,
+        rows: PowerRows<'_, Self>,
     ) -> PowerSums;
 
-    /// The `limit` best entries of some columns of `x`. `place` says where a vertex stands among
-    /// the ids.
+    /// The `limit` best entries of some columns of a solution. `place` says where a vertex stands
+    /// among the ids.
     fn best_of_columns(
-        x: Solution<'_, Self>,
+        solution: Solution<'_, Self>,
         columns: &[usize],
         limit: usize,
         place: &(dyn Fn(u32) -> u32 + Sync),
@@ -68,9 +62,9 @@ pub trait Iterate: Copy + Send + Sync + Default + PartialOrd {
 }
 
 // Not generic functions: those would be compiled with the crate that calls them.
-macro_rules! iterate {
+macro_rules! kept {
     ($($number:ty),+) => {$(
-        impl Iterate for $number {
+        impl Kept for $number {
             #[inline(always)]
             fn round(value: f64) -> Self {
                 value as Self
@@ -84,26 +78,25 @@ macro_rules! iterate {
             fn power_step(
                 block: &SparseBlock<'_>,
                 first: usize,
-                step: &PowerStep<'_, Self>,
-                next: &mut [Self],
-                refined: Option<Refined<'_, Self>>,
+                step: &PowerStep<'_>,
+                rows: PowerRows<'_, Self>,
             ) -> PowerSums {
-                power_step(block, first, step, next, refined)
+                power_step(block, first, step, rows)
             }
 
             fn best_of_columns(
-                x: Solution<'_, Self>,
+                solution: Solution<'_, Self>,
                 columns: &[usize],
                 limit: usize,
                 place: &(dyn Fn(u32) -> u32 + Sync),
             ) -> Vec<Vec<Ranked>> {
-                best_of_columns(x, columns, limit, place)
+                best_of_columns(solution, columns, limit, place)
             }
         }
     )+};
 }
 
-iterate!(f32, f64);
+kept!(f32, f64);
 
 /// A vertex at which walks of a column start.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -118,13 +111,13 @@ pub struct SeedEntry {
 
 /// What a step needs besides the rows.
 #[derive(Clone, Copy, Debug)]
-pub struct PowerStep<'a, T> {
+pub struct PowerStep<'a> {
     /// d, the chance to follow an edge.
     pub damping: f64,
-    /// Columns of X, a multiple of 16 and at most 64.
+    /// Columns: 16 or 32.
     pub width: usize,
-    /// Per column: mass that starts anew at its seeds.
-    pub restart: &'a [f64],
+    /// Per column: mass that starts anew at its seeds, what dangling vertices send there included.
+    pub anew: &'a [f64],
     /// Per column: what every vertex receives.
     pub share: &'a [f64],
     /// Whether dangling vertices keep their mass.
@@ -135,12 +128,34 @@ pub struct PowerStep<'a, T> {
     pub inverse: &'a [f64],
     /// A power of two that keeps what is stored within the range of its type.
     pub unit: f64,
-    /// X of all vertices as it is stored, row-major.
-    pub x: &'a [T],
-    /// Per column ω, a multiple of F(x) − x₋ that the next x lies from x₋, the x before, which
-    /// `next` holds: Chebyshev's semi-iterative method (Golub & Varga 1961). A column of ω = 1
-    /// becomes F(x) whatever `next` holds, as all do without any.
+    /// The increments e that the last step made, of all vertices: bits of bfloat16, n × width,
+    /// row-major.
+    pub moved: &'a [u16],
+    /// Per column ω: the next increment is ω·r + (ω−1)·e, Chebyshev's semi-iterative method (Golub
+    /// & Varga 1961) in terms of increments. Without any, and where ω = 1, it is r.
     pub omega: Option<&'a [f64]>,
+}
+
+/// What a step changes: some rows.
+#[derive(Debug)]
+pub struct PowerRows<'a, A> {
+    /// Becomes the next increments, as in [`PowerStep::moved`].
+    pub next: &'a mut [u16],
+    /// r − e: what the last increments left of the residuals; becomes what the next ones leave.
+    pub left: &'a mut [A],
+    /// p with the last increments; receives the next ones.
+    pub estimate: &'a mut [A],
+}
+
+impl<'a, A> PowerRows<'a, A> {
+    /// Cuts the first `rows` rows off.
+    pub fn take(&mut self, rows: usize, width: usize) -> PowerRows<'a, A> {
+        PowerRows {
+            next: take(&mut self.next, rows * width),
+            left: take(&mut self.left, rows * width),
+            estimate: take(&mut self.estimate, rows * width),
+        }
+    }
 }
 
 /// What a score of a vertex is multiplied by when it is stored.
@@ -152,68 +167,101 @@ pub fn stored_scale(inverse: f64) -> f64 {
 /// Sums per column over some rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PowerSums {
-    /// Σ|next x before rounding − x|.
-    pub change: Vec<f64>,
-    /// Σ next x over dangling vertices.
+    /// Σ|r|, before the next increments.
+    pub residual: Vec<f64>,
+    /// Σr.
+    pub total: Vec<f64>,
+    /// Σ of the next increments.
+    pub moved: Vec<f64>,
+    /// … over dangling vertices.
     pub dangling: Vec<f64>,
-    /// Number of positive entries of the next x before rounding.
-    pub positive: Vec<u64>,
+    /// Vertices with an estimate.
+    pub reached: Vec<u64>,
+    /// Vertices with a residual but no estimate: it is too small for bfloat16 and reaches nobody.
+    pub waiting: Vec<u64>,
 }
 
 impl PowerSums {
     /// Zeros.
     pub fn new(width: usize) -> Self {
         Self {
-            change: vec![0.0; width],
+            residual: vec![0.0; width],
+            total: vec![0.0; width],
+            moved: vec![0.0; width],
             dangling: vec![0.0; width],
-            positive: vec![0; width],
+            reached: vec![0; width],
+            waiting: vec![0; width],
         }
     }
 
     /// Adds the rows that follow.
     pub fn add(&mut self, next: &Self) {
-        for column in 0..self.change.len() {
-            self.change[column] += next.change[column];
+        for column in 0..self.residual.len() {
+            self.residual[column] += next.residual[column];
+            self.total[column] += next.total[column];
+            self.moved[column] += next.moved[column];
             self.dangling[column] += next.dangling[column];
-            self.positive[column] += next.positive[column];
+            self.reached[column] += next.reached[column];
+            self.waiting[column] += next.waiting[column];
         }
     }
 }
 
-fn power_step<T: Iterate>(
+/// Puts all mass at the seeds: `rows` are those of all vertices, zeros, and their `next` becomes the
+/// `moved` of the first step. γ is zero as yet: all that the residual lacks is mass that starts anew.
+pub fn place_seeds<A: Kept>(
+    seeds: &[SeedEntry],
+    inverse: &[f64],
+    width: usize,
+    rows: PowerRows<'_, A>,
+) -> PowerSums {
+    let mut sums = PowerSums::new(width);
+    for seed in seeds {
+        let (vertex, column) = (seed.vertex as usize, seed.column as usize);
+        let scale = stored_scale(inverse[vertex]);
+        let place = vertex * width + column;
+        rows.next[place] = shortened(seed.weight * scale);
+        let increment = widened(rows.next[place]);
+        rows.estimate[place] = A::round(increment);
+        rows.left[place] = A::round(-increment);
+        sums.moved[column] += increment / scale;
+        sums.reached[column] += 1;
+        if inverse[vertex] == 0.0 {
+            sums.dangling[column] += increment;
+        }
+    }
+    sums
+}
+
+fn power_step<A: Kept>(
     block: &SparseBlock<'_>,
     first: usize,
-    step: &PowerStep<'_, T>,
-    next: &mut [T],
-    refined: Option<Refined<'_, T>>,
+    step: &PowerStep<'_>,
+    mut rows: PowerRows<'_, A>,
 ) -> PowerSums {
     let width = step.width;
-    assert!(width.is_multiple_of(GROUP) && width <= GROUP * MOST_GROUPS && width > 0);
-    assert_eq!(next.len(), block.nrows * width, "one row per vertex");
-    assert_eq!(step.x.len(), block.ncols * width, "one row per vertex");
+    assert!(width == GROUP || width == 2 * GROUP, "{width} columns");
+    assert_eq!(rows.left.len(), block.nrows * width, "one row per vertex");
+    assert_eq!(step.moved.len(), block.ncols * width, "one row per vertex");
     let segment = edges(block);
-    let ranges = row_chunks(segment.offsets);
-    let mut refined = cut_refined(refined, &ranges, width).into_iter();
-    let mut rest = next;
-    let chunks: Vec<_> = ranges
+    let chunks: Vec<(Range<usize>, PowerRows<'_, A>)> = row_chunks(segment.offsets)
         .into_iter()
-        .map(|rows| {
-            let part = take(&mut rest, rows.len() * width);
-            (rows, part, refined.next())
+        .map(|range| {
+            let part = rows.take(range.len(), width);
+            (range, part)
         })
         .collect();
     let sums: Vec<PowerSums> = chunks
         .into_par_iter()
-        .map(|(rows, next, refined)| {
+        .map(|(range, rows)| {
             let mut sums = PowerSums::new(width);
             let chunk = Chunk {
                 step,
-                first: first + rows.start,
-                next,
-                refined,
+                first: first + range.start,
+                rows,
                 sums: &mut sums,
             };
-            visit(segment, rows, chunk);
+            visit(segment, range, chunk);
             sums
         })
         .collect();
@@ -224,6 +272,11 @@ fn power_step<T: Iterate>(
     total
 }
 
+/// Additions that a term of the sum of a row of so many entries goes through.
+pub fn row_terms(entries: usize) -> usize {
+    entries.min(STRIP) + entries.div_ceil(STRIP)
+}
+
 /// Sums that are added one after the other when the columns of these blocks are summed: rows of a
 /// chunk, and chunks. What a worst case of their rounding needs.
 pub fn sequential_terms(blocks: &[SparseBlock<'_>]) -> usize {
@@ -231,239 +284,4 @@ pub fn sequential_terms(blocks: &[SparseBlock<'_>]) -> usize {
         .iter()
         .map(|block| row_chunks(edges(block).offsets).len());
     CHUNK_ROWS + chunks.sum::<usize>() + blocks.len()
-}
-
-struct Chunk<'a, T> {
-    step: &'a PowerStep<'a, T>,
-    /// The first row's vertex.
-    first: usize,
-    next: &'a mut [T],
-    refined: Option<Refined<'a, T>>,
-    sums: &'a mut PowerSums,
-}
-
-impl<T: Iterate> SegmentVisitor for Chunk<'_, T> {
-    fn visit<C: LocalColumn, W: Weights>(self, rows: SegmentRows<C, W>) {
-        match self.step.width / GROUP {
-            1 => self.run::<C, W, 1>(&rows),
-            2 => self.run::<C, W, 2>(&rows),
-            3 => self.run::<C, W, 3>(&rows),
-            _ => self.run::<C, W, MOST_GROUPS>(&rows),
-        }
-    }
-}
-
-/// Running sums over the rows of a chunk.
-struct Running<const N: usize> {
-    change: [[f64; GROUP]; N],
-    dangling: [[f64; GROUP]; N],
-    positive: [[u64; GROUP]; N],
-}
-
-impl<T: Iterate> Chunk<'_, T> {
-    fn run<C: LocalColumn, W: Weights, const N: usize>(self, rows: &SegmentRows<C, W>) {
-        let Self {
-            step,
-            first,
-            next,
-            refined,
-            sums,
-        } = self;
-        let x = groups_of::<T, N>(step.x);
-        let next = next.as_chunks_mut::<GROUP>().0.as_chunks_mut::<N>().0;
-        let mut refined = refined.map(GroupedRefinement::<T, N>::new);
-        let share = in_groups::<N>(step.share);
-        let omega = step.omega.map(in_groups::<N>);
-        let before = step
-            .seeds
-            .partition_point(|seed| (seed.vertex as usize) < first);
-        let mut seeds = &step.seeds[before..];
-        let mut running = Running {
-            change: [[0.0; GROUP]; N],
-            dangling: [[0.0; GROUP]; N],
-            positive: [[0; GROUP]; N],
-        };
-        vectorized(
-            #[inline(always)]
-            || {
-                for (row, next) in next.iter_mut().enumerate() {
-                    let vertex = first + row;
-                    let (columns, weights) = rows.row(row);
-                    let mut sum = gather(columns, weights, rows.ahead(row, AHEAD), x);
-                    let scale = stored_scale(step.inverse[vertex]);
-                    let previous = unscaled(&x[vertex], 1.0 / scale);
-                    let dangles = step.inverse[vertex] == 0.0;
-                    for group in 0..N {
-                        if dangles && step.self_loops {
-                            keep(&mut sum[group], &previous[group], step.unit);
-                        }
-                        damp(&mut sum[group], step.damping / step.unit, &share[group]);
-                    }
-                    if seeds
-                        .first()
-                        .is_some_and(|seed| seed.vertex as usize == vertex)
-                    {
-                        let anew = restarted::<N>(&mut seeds, step.restart);
-                        for group in 0..N {
-                            add(&mut sum[group], &anew[group]);
-                        }
-                    }
-                    if let Some(refined) = &mut refined {
-                        refined.add(row, &mut sum);
-                    }
-                    for group in 0..N {
-                        let change = &mut running.change[group];
-                        add_distance(change, &sum[group], &previous[group]);
-                        count_positive(&mut running.positive[group], &sum[group]);
-                    }
-                    if let Some(refined) = &mut refined {
-                        refined.begin(row, (&x[vertex], &previous), &mut sum);
-                    }
-                    if let Some(omega) = &omega {
-                        let before = unscaled(next, 1.0 / scale);
-                        for group in 0..N {
-                            accelerate(&mut sum[group], &before[group], &omega[group]);
-                        }
-                    }
-                    for group in 0..N {
-                        store(&mut next[group], &sum[group], scale);
-                        if dangles {
-                            add(&mut running.dangling[group], &next[group]);
-                        }
-                    }
-                }
-            },
-        );
-        sums.change.copy_from_slice(running.change.as_flattened());
-        sums.dangling
-            .copy_from_slice(running.dangling.as_flattened());
-        sums.positive
-            .copy_from_slice(running.positive.as_flattened());
-    }
-}
-
-/// What starts anew at the vertex of the first of `seeds`, which are cut off. Out of line: a column
-/// that is only known at run time would keep the sums of every row in memory.
-#[cold]
-#[inline(never)]
-fn restarted<const N: usize>(seeds: &mut &[SeedEntry], restart: &[f64]) -> [[f64; GROUP]; N] {
-    let mut anew = [[0.0; GROUP]; N];
-    let vertex = seeds.first().map(|seed| seed.vertex);
-    while let Some((seed, rest)) = seeds.split_first()
-        && Some(seed.vertex) == vertex
-    {
-        let column = seed.column as usize;
-        anew.as_flattened_mut()[column] += restart[column] * seed.weight;
-        *seeds = rest;
-    }
-    anew
-}
-
-/// Rows of a panel, each in `N` groups.
-fn groups_of<T, const N: usize>(panel: &[T]) -> &[[[T; GROUP]; N]] {
-    panel.as_chunks::<GROUP>().0.as_chunks::<N>().0
-}
-
-/// One row of numbers in `N` groups.
-fn in_groups<const N: usize>(row: &[f64]) -> [[f64; GROUP]; N] {
-    let mut groups = [[0.0; GROUP]; N];
-    groups.as_flattened_mut().copy_from_slice(row);
-    groups
-}
-
-#[inline(always)]
-pub(super) fn add<T: Iterate>(sum: &mut [f64; GROUP], terms: &[T; GROUP]) {
-    for lane in 0..GROUP {
-        sum[lane] += terms[lane].widen();
-    }
-}
-
-#[inline(always)]
-fn unscaled<T: Iterate, const N: usize>(stored: &[[T; GROUP]; N], unit: f64) -> [[f64; GROUP]; N] {
-    let mut x = [[0.0; GROUP]; N];
-    for group in 0..N {
-        for lane in 0..GROUP {
-            x[group][lane] = stored[group][lane].widen() * unit;
-        }
-    }
-    x
-}
-
-#[inline(always)]
-fn keep(sum: &mut [f64; GROUP], x: &[f64; GROUP], unit: f64) {
-    for lane in 0..GROUP {
-        sum[lane] += x[lane] * unit;
-    }
-}
-
-#[inline(always)]
-fn damp(sum: &mut [f64; GROUP], damping: f64, share: &[f64; GROUP]) {
-    for lane in 0..GROUP {
-        sum[lane] = share[lane] + damping * sum[lane];
-    }
-}
-
-#[inline(always)]
-fn accelerate(sum: &mut [f64; GROUP], before: &[f64; GROUP], omega: &[f64; GROUP]) {
-    for lane in 0..GROUP {
-        let beyond = before[lane] + omega[lane] * (sum[lane] - before[lane]);
-        sum[lane] = if omega[lane] == 1.0 {
-            sum[lane]
-        } else {
-            beyond
-        };
-    }
-}
-
-#[inline(always)]
-fn add_distance(change: &mut [f64; GROUP], sum: &[f64; GROUP], previous: &[f64; GROUP]) {
-    for lane in 0..GROUP {
-        change[lane] += (sum[lane] - previous[lane]).abs();
-    }
-}
-
-#[inline(always)]
-fn count_positive(positive: &mut [u64; GROUP], sum: &[f64; GROUP]) {
-    for lane in 0..GROUP {
-        positive[lane] += u64::from(sum[lane] > 0.0);
-    }
-}
-
-#[inline(always)]
-fn store<T: Iterate>(next: &mut [T; GROUP], sum: &[f64; GROUP], scale: f64) {
-    for lane in 0..GROUP {
-        next[lane] = T::round(sum[lane] * scale);
-    }
-}
-
-/// Σ w·y over the entries of a row, for all columns, `ahead` being prefetched: strip by strip, group by group, so that a
-/// group's sums stay in registers. Each column is added in the order of the entries.
-#[inline(always)]
-fn gather<C: LocalColumn, W: Weights, T: Iterate, const N: usize>(
-    columns: &[C],
-    weights: W,
-    ahead: &[C],
-    y: &[[[T; GROUP]; N]],
-) -> [[f64; GROUP]; N] {
-    let mut sums = [[0.0; GROUP]; N];
-    for (strip, columns) in columns.chunks(STRIP).enumerate() {
-        let ahead = ahead.get(STRIP * strip..).unwrap_or_default();
-        for (group, total) in sums.iter_mut().enumerate() {
-            let mut sum = *total;
-            for (k, column) in columns.iter().enumerate() {
-                if let Some(column) = ahead.get(k) {
-                    prefetch(&y[column.index()][group]);
-                }
-                let (weight, y) = (
-                    f64::from(weights.at(STRIP * strip + k)),
-                    &y[column.index()][group],
-                );
-                for lane in 0..GROUP {
-                    sum[lane] += weight * y[lane].widen();
-                }
-            }
-            *total = sum;
-        }
-    }
-    sums
 }

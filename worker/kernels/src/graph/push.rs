@@ -235,7 +235,9 @@ impl Workspace {
             // The count is a sum of as many terms as there are touched vertices.
             let rounding = self.rounding + self.touched.len() as f64 * self.left;
             let residual = self.left + rounding * ROUNDOFF;
-            let hopeless = rounding * ROUNDOFF >= pushing.tol;
+            // What was rounded stays; the count's own rounding falls with what is counted.
+            let hopeless =
+                self.rounding * ROUNDOFF >= pushing.tol && self.left <= rounding * ROUNDOFF;
             let exhausted = self.edges >= pushing.max_edges || hopeless;
             let done = residual <= pushing.tol && self.is_spread(pushing.spread);
             if done || exhausted {

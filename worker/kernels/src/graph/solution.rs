@@ -1,6 +1,6 @@
-//! Columns of scores as power iteration stores them, and the best of each.
+//! Columns of estimates as power iteration keeps them, and the best of each.
 
-use super::power::{Iterate, stored_scale};
+use super::power::{Kept, stored_scale};
 use super::top::{Ranked, Top};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -8,41 +8,44 @@ use std::ops::Range;
 /// Rows in which one task looks for the best scores.
 const TOP_ROWS: usize = 1 << 15;
 
-/// Columns of scores: x, and what a refinement has put aside.
+/// Columns of estimates.
 #[derive(Clone, Copy, Debug)]
-pub struct Solution<'a, T> {
+pub struct Solution<'a, A> {
     /// Columns.
     pub width: usize,
     /// Inverse out-strengths of all vertices, times the unit of the steps.
     pub inverse: &'a [f64],
-    /// X as it is stored, n × width.
-    pub x: &'a [T],
-    /// B of the same shape, if there is one.
-    pub base: Option<&'a [T]>,
+    /// p as it is kept, n × width.
+    pub estimate: &'a [A],
+    /// What the last increments left of residuals, of the same shape: with it, p is what power
+    /// iteration without rounding makes of the p before.
+    pub left: &'a [A],
+    /// γ of every column: scores are divided by it.
+    pub gamma: &'a [f64],
 }
 
-impl<T: Iterate> Solution<'_, T> {
+impl<A: Kept> Solution<'_, A> {
     #[inline(always)]
     fn score(&self, row: usize, column: usize) -> f64 {
         let place = row * self.width + column;
-        let base = self.base.map_or(0.0, |base| base[place].widen());
-        (base + self.x[place].widen()) / stored_scale(self.inverse[row])
+        let estimate = self.estimate[place].widen() + self.left[place].widen();
+        estimate / stored_scale(self.inverse[row]) / self.gamma[column]
     }
 }
 
-/// See [`Iterate::best_of_columns`].
-pub(super) fn best_of_columns<T: Iterate>(
-    x: Solution<'_, T>,
+/// See [`Kept::best_of_columns`].
+pub(super) fn best_of_columns<A: Kept>(
+    solution: Solution<'_, A>,
     columns: &[usize],
     limit: usize,
     place: &(dyn Fn(u32) -> u32 + Sync),
 ) -> Vec<Vec<Ranked>> {
-    let rows = x.x.len() / x.width;
+    let rows = solution.estimate.len() / solution.width;
     let chunks: Vec<Vec<Top>> = (0..rows.div_ceil(TOP_ROWS))
         .into_par_iter()
         .map(|chunk| {
             let rows = chunk * TOP_ROWS..rows.min((chunk + 1) * TOP_ROWS);
-            best_of_rows(x, rows, columns, limit, place)
+            best_of_rows(solution, rows, columns, limit, place)
         })
         .collect();
     let mut best = vec![Top::new(limit); columns.len()];
@@ -54,8 +57,8 @@ pub(super) fn best_of_columns<T: Iterate>(
     best.into_iter().map(Top::into_sorted).collect()
 }
 
-fn best_of_rows<T: Iterate>(
-    x: Solution<'_, T>,
+fn best_of_rows<A: Kept>(
+    solution: Solution<'_, A>,
     rows: Range<usize>,
     columns: &[usize],
     limit: usize,
@@ -65,7 +68,7 @@ fn best_of_rows<T: Iterate>(
     let mut thresholds = vec![0.0; columns.len()];
     for row in rows {
         for (slot, &column) in columns.iter().enumerate() {
-            let score = x.score(row, column);
+            let score = solution.score(row, column);
             if score > 0.0 && score >= thresholds[slot] {
                 let index = row as u32;
                 tops[slot].offer(Ranked {
