@@ -39,7 +39,10 @@ pub(crate) const EXIT_CODES: [(u8, &str); 10] = [
         4,
         "the output holds a finished result (--overwrite replaces it)",
     ),
-    (5, "something named does not exist"),
+    (
+        5,
+        "a job or an index that was named does not exist (an input: 3)",
+    ),
     (6, "out of memory or disk"),
     (
         7,

@@ -69,7 +69,7 @@ fn a_killed_run_whose_input_has_changed_starts_anew() {
         let columns = vec![
             ("source", ids(7)),
             ("target", ids(11)),
-            ("value", column(values)),
+            ("weight", column(values)),
         ];
         write_parquet(path, columns, 100);
     };

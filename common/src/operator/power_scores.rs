@@ -117,8 +117,10 @@ pub fn kept_for_tolerance(damping: f64, tol: f64) -> Precision {
     let leak = 1.0 - damping;
     let changes = std::iter::successors(Some(2.0 / leak), |change| Some(change * damping));
     let steps = changes.take(10_000).take_while(|&left| left > tol).count() as f64;
-    // A rounded estimate of mass one has another residual: by 1+d times what rounding moves.
-    if (1.0 + damping) * ROUNDING * steps / leak <= 0.6 * tol {
+    // A rounded estimate has another residual: by 1+d times what rounding moves of its mass, which is
+    // one, but for the first steps.
+    let masses = steps + 2.0 / (leak * leak);
+    if (1.0 + damping) * ROUNDING * masses / leak <= tol / 2.0 {
         Precision::Single
     } else {
         Precision::Double
@@ -152,8 +154,8 @@ mod tests {
 
     #[test]
     fn numbers_are_as_short_as_the_tolerance_allows() {
-        assert_eq!(kept_for_tolerance(0.85, 1e-4), Precision::Single);
-        assert_eq!(kept_for_tolerance(0.85, 1e-5), Precision::Double);
+        assert_eq!(kept_for_tolerance(0.85, 1e-3), Precision::Single);
+        assert_eq!(kept_for_tolerance(0.85, 1e-4), Precision::Double);
         assert_eq!(kept_for_tolerance(0.999, 1e-4), Precision::Double);
         assert_eq!(kept_for_tolerance(0.01, 1e-6), Precision::Single);
     }

@@ -161,8 +161,9 @@ impl Scheduler {
             names.sort_unstable();
             effects.push(Effect::FailJob {
                 job: job.clone(),
+                // Killed from outside, most often for memory.
                 error: Error::new(
-                    ErrorKind::Internal,
+                    ErrorKind::ResourceExhausted,
                     format!(
                         "{} (task {index} of stage {stage}) is set aside: the workers {} died while \
                          they ran it; look for their last messages, they may need more memory than \

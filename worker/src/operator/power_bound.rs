@@ -21,10 +21,24 @@ const LAST_ROUNDINGS: f64 = 4.0;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rounding {
     damping: f64,
-    /// Relative error of what is summed in f64.
-    sums: f64,
+    /// Relative errors of what is summed in f64, along rows and along columns.
+    rows: f64,
+    columns: f64,
+    /// Whether the latter go back into residuals.
+    returns: bool,
     /// Relative error of what is kept.
     kept: f64,
+}
+
+/// Operations that a term of a step goes through at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// On its way into a residual.
+    pub(super) row: usize,
+    /// On its way into a sum over vertices.
+    pub(super) column: usize,
+    /// Whether sums over vertices go back into residuals: what dangling vertices send.
+    pub(super) returns: bool,
 }
 
 /// What the steps of a column have added up to.
@@ -50,11 +64,14 @@ impl Errors {
 }
 
 impl Rounding {
-    /// Of steps whose terms go through `terms` operations at most.
-    pub(super) fn new(damping: f64, kept: Precision, terms: f64) -> Self {
+    /// Of steps with such terms.
+    pub(super) fn new(damping: f64, kept: Precision, terms: Terms) -> Self {
+        let relative = |terms: usize| terms as f64 * ROUNDOFF / (1.0 - terms as f64 * ROUNDOFF);
         Self {
             damping,
-            sums: terms * ROUNDOFF / (1.0 - terms * ROUNDOFF),
+            rows: relative(terms.row),
+            columns: relative(terms.column),
+            returns: terms.returns,
             kept: match kept {
                 Precision::Single => SINGLE_ROUNDOFF,
                 Precision::Double => ROUNDOFF,
@@ -64,9 +81,12 @@ impl Rounding {
 
     /// Adds a step that found the residual ‖r‖₁ and moved ω·r + (ω−1)·e.
     pub(super) fn add_step(&self, errors: &mut Errors, residual: f64, gamma: f64, omega: f64) {
-        let residual = residual * (1.0 + self.sums);
+        let residual = residual * (1.0 + self.columns);
         let next = (omega * residual + (omega - 1.0) * errors.moved) * (1.0 + INCREMENT_ROUNDOFF);
-        errors.residual += self.sums * (errors.moved + residual);
+        errors.residual += self.rows * (errors.moved + residual);
+        if self.returns {
+            errors.residual += self.columns * self.damping * errors.moved;
+        }
         errors.residual += self.kept * (residual + next);
         // An estimate is no larger than what it is near to, and how far it may be from that.
         let near = gamma + (residual + errors.residual) / (1.0 - self.damping) + next;
@@ -81,7 +101,7 @@ impl Rounding {
         if gamma <= 0.0 {
             return f64::INFINITY;
         }
-        let residual = self.damping * residual * (1.0 + self.sums);
+        let residual = self.damping * residual * (1.0 + self.columns);
         let distance = (residual + errors.residual) / (gamma * (1.0 - self.damping));
         distance + LAST_ROUNDINGS * ROUNDOFF * errors.estimate / gamma
     }
@@ -96,10 +116,16 @@ impl Rounding {
 mod tests {
     use super::*;
 
+    const TERMS: Terms = Terms {
+        row: 200,
+        column: 5000,
+        returns: true,
+    };
+
     #[test]
     fn errors_grow_with_what_is_rounded() {
         let bound = |kept, steps: i32| {
-            let rounding = Rounding::new(0.85, kept, 5000.0);
+            let rounding = Rounding::new(0.85, kept, TERMS);
             let mut errors = Errors::new(1.0);
             for step in 0..steps {
                 rounding.add_step(&mut errors, 0.5f64.powi(step), 1.0, 1.0);
@@ -114,7 +140,7 @@ mod tests {
 
     #[test]
     fn it_is_hopeless_once_rounding_is_what_is_left() {
-        let rounding = Rounding::new(0.85, Precision::Double, 5000.0);
+        let rounding = Rounding::new(0.85, Precision::Double, TERMS);
         let mut errors = Errors::new(1.0);
         rounding.add_step(&mut errors, 1.0, 1.0, 1.0);
         let hopeless = |residual, tol| rounding.is_hopeless(&errors, residual, 1.0, tol);
@@ -123,7 +149,7 @@ mod tests {
 
     #[test]
     fn an_estimate_of_nothing_proves_nothing() {
-        let rounding = Rounding::new(0.85, Precision::Double, 100.0);
+        let rounding = Rounding::new(0.85, Precision::Double, TERMS);
         assert_eq!(rounding.bound(&Errors::new(0.0), 0.0, 0.0), f64::INFINITY);
     }
 }

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use super::chebyshev::{Chebyshev, Outlook};
 use super::personal::{Answer, Sources, Work};
-use super::power_bound::{Errors, Rounding};
+use super::power_bound::{Errors, Rounding, Terms};
 use crate::context::TaskContext;
 use crate::storage::order::Order;
 
@@ -112,7 +112,7 @@ impl<'a> Power<'a> {
             rounding: Rounding::new(
                 personal.damping,
                 manner.kept,
-                roundings(views, strengths.len()),
+                terms(views, strengths, personal.dangling),
             ),
             views,
         }
@@ -346,9 +346,9 @@ fn unit(strengths: &[f64]) -> f64 {
     unit
 }
 
-/// Operations that a term of a step goes through at most: the sums of a row, of its out-strength,
-/// and of dangling mass, and two dozen products and sums.
-fn roundings(views: &[SparseBlock<'_>], vertices: usize) -> f64 {
+/// Operations that a term of a step goes through at most: the sums of a row and of its out-strength,
+/// those over vertices, and two dozen products and sums.
+fn terms(views: &[SparseBlock<'_>], strengths: &[f64], dangling: Dangling) -> Terms {
     let weighted = |view: &SparseBlock<'_>| view.segments.iter().any(|s| s.values.is_some());
     let mut longest = 0;
     for segment in views.iter().flat_map(|view| &view.segments) {
@@ -357,13 +357,17 @@ fn roundings(views: &[SparseBlock<'_>], vertices: usize) -> f64 {
         }
     }
     // Strengths of edges without weights are whole numbers, which f64 holds.
-    let strengths = if views.iter().any(weighted) {
-        longest_column(views, vertices)
+    let column = if views.iter().any(weighted) {
+        longest_column(views, strengths.len())
     } else {
         0
     };
-    let sums = row_terms(longest as usize) + strengths as usize + graph::sequential_terms(views);
-    (sums + 24) as f64
+    let row = row_terms(longest as usize) + column as usize + 24;
+    Terms {
+        row,
+        column: row + graph::sequential_terms(views),
+        returns: dangling != Dangling::SelfLoop && strengths.contains(&0.0),
+    }
 }
 
 /// Entries of the longest column.

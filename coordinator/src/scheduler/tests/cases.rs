@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use rankmill_common::ErrorKind;
+
 use super::super::state::{TaskKey, Worker};
 use super::*;
 
@@ -155,6 +157,7 @@ fn a_task_that_kills_two_workers_is_set_aside() {
     world.step(Event::Tick);
     let error = world.ended.expect("ended").expect_err("failed");
     assert!(error.message.contains("set aside"), "{error}");
+    assert_eq!(error.kind, ErrorKind::ResourceExhausted);
 }
 
 #[test]
