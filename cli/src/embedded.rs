@@ -15,7 +15,7 @@ use futures::{FutureExt, Stream};
 use hyper_util::rt::TokioIo;
 use rankmill_common::job::JobSpec;
 use rankmill_common::status::JobStatus;
-use rankmill_common::{ByteSize, Error, Result};
+use rankmill_common::{ByteSize, Error, ErrorKind, JobId, Result};
 use rankmill_coordinator::{Coordinator, CoordinatorConfig, Outputs};
 use rankmill_store::{Created, Store};
 use rankmill_worker::{HandOver, Objects, WorkerConfig, input_versions};
@@ -35,6 +35,10 @@ const PIPE_BYTES: usize = 1 << 20;
 
 /// How long coordinator and worker may take to put their affairs in order at the end.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between looks at whether a cancelled job has ended, and how many there are.
+const CANCELLATION_POLL: Duration = Duration::from_millis(20);
+const CANCELLATION_TRIES: u32 = 500;
 
 /// Runs `spec` here and waits for its end.
 pub(crate) async fn run(
@@ -121,11 +125,24 @@ async fn follow(
     let mut submitted = client.submit(spec).await?;
     if !reads(state, &submitted, &inputs).await? {
         progress.say("the input has changed since the run was stopped: starting anew");
-        client.cancel(&submitted.id).await?;
-        submitted = client.submit(spec).await?;
+        submitted = replace(client, &submitted.id, spec).await?;
         reads(state, &submitted, &inputs).await?;
     }
     client.watch(&submitted.id, progress).await
+}
+
+/// Cancels a job and submits it anew once it has let go of its output.
+async fn replace(client: &Client, job: &JobId, spec: &JobSpec) -> Result<JobStatus> {
+    client.cancel(job).await?;
+    for _ in 0..CANCELLATION_TRIES {
+        match client.submit(spec).await {
+            Ok(status) if status.id != *job => return Ok(status),
+            Err(error) if error.kind != ErrorKind::AlreadyExists => return Err(error),
+            // It winds down yet.
+            Ok(_) | Err(_) => tokio::time::sleep(CANCELLATION_POLL).await,
+        }
+    }
+    client.submit(spec).await
 }
 
 /// The files that a job is about to read, as they are now.

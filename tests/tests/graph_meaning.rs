@@ -183,15 +183,6 @@ fn a_set_is_not_proven_while_a_score_is_rounded_to_zero() {
         assert!(!answer.proven, "{tol}: {answer:?}");
         assert!(answer.residual <= tol.parse().expect("a number"));
     }
-    // Push moves 64-bit numbers.
-    let more = ["--method", "push", "--tol", "1e-11", "--overwrite"];
-    let push = case.ppr(&[&flags[..4], &more].concat());
-    let answer = &push.answers["1"];
-    assert_eq!(
-        (answer.targets.len(), answer.proven),
-        (4, true),
-        "{answer:?}"
-    );
 }
 
 #[test]

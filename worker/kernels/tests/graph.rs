@@ -268,9 +268,7 @@ fn iterated<A: Kept>(
     let mut sums = place_seeds(&seeds, &inverse, width, rows);
     let mut gamma = vec![0.0; width];
     for _ in 0..steps {
-        let mut anew: Vec<f64> = (0..width)
-            .map(|column| 0.15 * sums.moved[column] - sums.total[column])
-            .collect();
+        let mut anew: Vec<f64> = (0..width).map(|column| 0.15 * sums.moved[column]).collect();
         for (gamma, anew) in gamma.iter_mut().zip(&mut anew) {
             *gamma += *anew / 0.15;
         }
@@ -292,6 +290,7 @@ fn iterated<A: Kept>(
             inverse: &inverse,
             unit,
             moved: moved.as_slice(),
+            count: true,
             omega: None,
         };
         let mut rows = PowerRows {

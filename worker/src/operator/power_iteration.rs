@@ -188,6 +188,18 @@ impl<'a> Power<'a> {
         }
     }
 
+    /// Whether any source may still turn out to reach no more than is written.
+    fn may_close(&self, columns: &Columns) -> bool {
+        let limit = self.limit();
+        let mut open = columns.answers.iter().zip(&columns.reached);
+        open.any(|(answer, &reached)| answer.is_none() && reached <= limit)
+    }
+
+    /// Scores of a source that are written, at most.
+    fn limit(&self) -> u64 {
+        u64::from(self.personal.top_k).min(self.inverse.len() as u64)
+    }
+
     /// One step of all columns.
     fn step<A: Kept>(&self, panels: &mut Panels<A>, columns: &mut Columns, seeds: &[SeedEntry]) {
         let width = columns.width;
@@ -202,6 +214,7 @@ impl<'a> Power<'a> {
             inverse: &self.inverse,
             unit: self.unit,
             moved: panels.moved.as_slice(),
+            count: self.may_close(columns),
             omega: columns.chebyshev.omega(),
         };
         let mut rows = PowerRows {
@@ -223,9 +236,11 @@ impl<'a> Power<'a> {
                 columns.gamma[column],
                 omega,
             );
-            let (before, reached) = (columns.reached[column], sums.reached[column]);
-            columns.closed[column] = reached == before && sums.waiting[column] == 0;
-            columns.reached[column] = reached.max(before);
+            if step.count {
+                let (before, reached) = (columns.reached[column], sums.reached[column]);
+                columns.closed[column] = reached == before && sums.waiting[column] == 0;
+                columns.reached[column] = reached.max(before);
+            }
         }
         std::mem::swap(&mut panels.moved, &mut panels.next);
         columns.sums = sums;
@@ -239,9 +254,8 @@ impl<'a> Power<'a> {
         let mut anew = vec![0.0; columns.width];
         let mut share = vec![0.0; columns.width];
         for column in 0..columns.width {
-            let restart = (1.0 - damping) * sums.moved[column] - sums.total[column];
-            columns.gamma[column] += restart / (1.0 - damping);
-            anew[column] = restart;
+            columns.gamma[column] += sums.moved[column];
+            anew[column] = (1.0 - damping) * sums.moved[column];
             let dangling = damping * sums.dangling[column];
             match self.personal.dangling {
                 Dangling::Restart => anew[column] += dangling,
@@ -303,7 +317,7 @@ impl<'a> Power<'a> {
             return;
         }
         let indices: Vec<usize> = done.iter().map(|&(column, _)| column).collect();
-        let limit = (personal.top_k as usize).min(self.inverse.len());
+        let limit = self.limit() as usize;
         let place = |index| self.order.place(index);
         let solution = Solution {
             width: columns.width,

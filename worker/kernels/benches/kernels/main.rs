@@ -260,6 +260,7 @@ fn power<A: Kept>(group: &mut BenchmarkGroup<'_, WallTime>, block: &Block<'_>, n
             inverse: &inverse,
             unit: 1.0,
             moved: moved.as_slice(),
+            count: false,
             omega: None,
         };
         let rows = PowerRows {

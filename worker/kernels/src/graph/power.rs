@@ -10,7 +10,7 @@
 //!
 //! Of the sum of r, a step leaves d, where it leaves far less of the rest. Power iteration from a
 //! start of mass one has Σr = 0; rounding breaks that by little. So γ is chosen anew in each step
-//! (as mass that starts anew at the seeds) such that Σr = 0.
+//! (by mass (1−d)·Σe that starts anew at the seeds) such that Σr = 0.
 //!
 //! What is stored of p, e and r are scores times the inverse out-strength of their vertex (as they
 //! are where it has no out-edges), so an unweighted edge costs one index and one addition per source.
@@ -131,6 +131,8 @@ pub struct PowerStep<'a> {
     /// The increments e that the last step made, of all vertices: bits of bfloat16, n × width,
     /// row-major.
     pub moved: &'a [u16],
+    /// Whether vertices are counted.
+    pub count: bool,
     /// Per column ω: the next increment is ω·r + (ω−1)·e, Chebyshev's semi-iterative method (Golub
     /// & Varga 1961) in terms of increments. Without any, and where ω = 1, it is r.
     pub omega: Option<&'a [f64]>,
@@ -169,13 +171,11 @@ pub fn stored_scale(inverse: f64) -> f64 {
 pub struct PowerSums {
     /// Σ|r|, before the next increments.
     pub residual: Vec<f64>,
-    /// Σr.
-    pub total: Vec<f64>,
     /// Σ of the next increments.
     pub moved: Vec<f64>,
     /// … over dangling vertices.
     pub dangling: Vec<f64>,
-    /// Vertices with an estimate.
+    /// Vertices with an estimate, where they are counted.
     pub reached: Vec<u64>,
     /// Vertices with a residual but no estimate: it is too small for bfloat16 and reaches nobody.
     pub waiting: Vec<u64>,
@@ -186,7 +186,6 @@ impl PowerSums {
     pub fn new(width: usize) -> Self {
         Self {
             residual: vec![0.0; width],
-            total: vec![0.0; width],
             moved: vec![0.0; width],
             dangling: vec![0.0; width],
             reached: vec![0; width],
@@ -198,7 +197,6 @@ impl PowerSums {
     pub fn add(&mut self, next: &Self) {
         for column in 0..self.residual.len() {
             self.residual[column] += next.residual[column];
-            self.total[column] += next.total[column];
             self.moved[column] += next.moved[column];
             self.dangling[column] += next.dangling[column];
             self.reached[column] += next.reached[column];

@@ -38,7 +38,6 @@ type Group<T = f64> = [T; GROUP];
 #[derive(Clone, Copy)]
 struct Running {
     residual: Group,
-    total: Group,
     moved: Group,
     dangling: Group,
     reached: Group<u64>,
@@ -52,6 +51,7 @@ struct Common {
     damping: f64,
     share: Group,
     omega: Option<Group>,
+    count: bool,
 }
 
 /// What a row brings.
@@ -93,6 +93,7 @@ impl<A: Kept> Chunk<'_, A> {
             damping: step.damping / step.unit,
             share: share[group],
             omega: omega.map(|omega| omega[group]),
+            count: step.count,
         });
         let before = step
             .seeds
@@ -143,7 +144,6 @@ impl<A: Kept> Chunk<'_, A> {
         for (group, running) in running.iter().enumerate() {
             let columns = GROUP * group..GROUP * (group + 1);
             sums.residual[columns.clone()].copy_from_slice(&running.residual);
-            sums.total[columns.clone()].copy_from_slice(&running.total);
             sums.moved[columns.clone()].copy_from_slice(&running.moved);
             sums.dangling[columns.clone()].copy_from_slice(&running.dangling);
             sums.reached[columns.clone()].copy_from_slice(&running.reached);
@@ -155,7 +155,6 @@ impl<A: Kept> Chunk<'_, A> {
 impl Running {
     const ZERO: Self = Self {
         residual: [0.0; GROUP],
-        total: [0.0; GROUP],
         moved: [0.0; GROUP],
         dangling: [0.0; GROUP],
         reached: [0; GROUP],
@@ -180,7 +179,6 @@ impl Running {
         for lane in 0..GROUP {
             let residual = residual[lane] * vertex.unscale;
             self.residual[lane] += residual.abs();
-            self.total[lane] += residual;
         }
         let mut increment = residual;
         if let Some(omega) = &common.omega {
@@ -195,6 +193,9 @@ impl Running {
         add_scaled(&mut self.moved, &increment, vertex.unscale);
         if vertex.dangles {
             add_scaled(&mut self.dangling, &increment, 1.0);
+        }
+        if !common.count {
+            return next;
         }
         let zero = A::default();
         for lane in 0..GROUP {
