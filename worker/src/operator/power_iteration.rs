@@ -59,6 +59,8 @@ struct Columns {
     errors: Vec<Errors>,
     /// Vertices that increments have reached.
     reached: Vec<u64>,
+    /// Whether any vertex has ever waited to be passed on.
+    waited: Vec<bool>,
     /// Whether the last step reached nothing new: no later one will.
     closed: Vec<bool>,
     chebyshev: Chebyshev,
@@ -183,6 +185,7 @@ impl<'a> Power<'a> {
             reached: sums.reached.clone(),
             sums,
             gamma: vec![0.0; width],
+            waited: vec![false; width],
             closed: vec![false; width],
             chebyshev: Chebyshev::new(self.personal.damping, width),
         }
@@ -238,7 +241,9 @@ impl<'a> Power<'a> {
             );
             if step.count {
                 let (before, reached) = (columns.reached[column], sums.reached[column]);
-                columns.closed[column] = reached == before && sums.waiting[column] == 0;
+                // One that has waited may have been rounded away since.
+                columns.waited[column] |= sums.waiting[column] > 0;
+                columns.closed[column] = reached == before && !columns.waited[column];
                 columns.reached[column] = reached.max(before);
             }
         }

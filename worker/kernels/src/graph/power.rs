@@ -19,7 +19,7 @@
 use super::power_rows::{Chunk, shortened, widened};
 use super::solution::{Solution, best_of_columns};
 use super::top::Ranked;
-use super::{CHUNK_ROWS, edges, row_chunks, take};
+use super::{edges, row_chunks, take};
 use crate::sparse::{SparseBlock, visit};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -278,8 +278,13 @@ pub fn row_terms(entries: usize) -> usize {
 /// Sums that are added one after the other when the columns of these blocks are summed: rows of a
 /// chunk, and chunks. What a worst case of their rounding needs.
 pub fn sequential_terms(blocks: &[SparseBlock<'_>]) -> usize {
-    let chunks = blocks
+    let (mut longest, mut chunks) = (0, 0);
+    for rows in blocks
         .iter()
-        .map(|block| row_chunks(edges(block).offsets).len());
-    CHUNK_ROWS + chunks.sum::<usize>() + blocks.len()
+        .flat_map(|block| row_chunks(edges(block).offsets))
+    {
+        longest = longest.max(rows.len());
+        chunks += 1;
+    }
+    longest + chunks + blocks.len()
 }
