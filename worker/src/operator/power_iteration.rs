@@ -81,11 +81,15 @@ impl<A: Kept> Panels<A> {
         self.moved.clear(len);
         self.next.clear(len);
         for panel in [&mut self.left, &mut self.estimate] {
-            panel.truncate(len);
-            panel
-                .par_iter_mut()
-                .for_each(|number| *number = A::default());
-            panel.resize(len, A::default());
+            if panel.len() < len {
+                // Fresh pages are zeros already: the threads that step touch them first.
+                *panel = vec![A::default(); len];
+            } else {
+                panel.truncate(len);
+                panel
+                    .par_iter_mut()
+                    .for_each(|number| *number = A::default());
+            }
         }
     }
 }
