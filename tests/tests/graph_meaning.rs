@@ -231,6 +231,14 @@ fn sources_come_from_files_and_missing_ones_are_named_or_left_out() {
 }
 
 #[test]
+fn sources_may_begin_with_a_minus_sign() {
+    let case = Case::new(vec![-5i64, 7], vec![7i64, -5], vec![Some(1.0); 2]);
+    let result = case.ppr(&["--sources", "-5,7"]);
+    let sources: Vec<_> = result.answers.keys().map(String::as_str).collect();
+    assert_eq!(sources, ["-5", "7"]);
+}
+
+#[test]
 fn a_seed_table_names_its_own_sources() {
     let case = Case::small();
     let seeds = case.table(

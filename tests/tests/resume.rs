@@ -1,7 +1,9 @@
 //! Killed at any moment, the same command continues and makes the same bytes.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use arrow::array::{ArrayRef, StringArray};
 use rankmill_tests::input::{column, write_parquet};
@@ -88,6 +90,42 @@ fn a_killed_run_whose_input_has_changed_starts_anew() {
         digests(&killed.bench.path("out")),
         digests(&expected.path("out"))
     );
+}
+
+#[test]
+fn a_file_of_the_same_size_and_time_is_not_taken_for_the_one_before() {
+    let bench = Bench::new();
+    let input = bench.path("in.parquet");
+    let write = |values: Vec<f64>| {
+        let ids = |modulus: i64| (0..35).map(|i| i % modulus).collect::<Vec<i64>>();
+        let columns = vec![
+            ("user", column(ids(7))),
+            ("item", column(ids(5))),
+            ("rating", column(values)),
+        ];
+        write_parquet(&input, columns, 40);
+        let file = File::options().append(true).open(&input).expect("a file");
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        file.set_modified(time).expect("a time");
+        file.metadata().expect("a size").len()
+    };
+    let run = |out: &str| {
+        let (input, out) = (input.display().to_string(), bench.path(out));
+        let flags = [
+            "--row", "user", "--col", "item", "--value", "rating", "-k", "2", "-o",
+        ];
+        let mut arguments = vec!["svd", &input];
+        arguments.extend(flags);
+        let out_text = out.display().to_string();
+        arguments.push(&out_text);
+        bench.succeed(&arguments);
+        digests(&out)
+    };
+    let values: Vec<f64> = (0..35).map(|i| f64::from(i % 9) + 1.0).collect();
+    let size = write(values.clone());
+    let before = run("before");
+    assert_eq!(write(values.into_iter().rev().collect()), size);
+    assert_ne!(run("after"), before);
 }
 
 #[test]

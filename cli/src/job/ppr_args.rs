@@ -28,6 +28,7 @@ pub(crate) struct PprArgs {
         long,
         value_name = "FILE.parquet|all|ID,...",
         value_delimiter = ',',
+        allow_hyphen_values = true,
         help_heading = "Sources"
     )]
     #[serde(deserialize_with = "ids")]

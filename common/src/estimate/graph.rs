@@ -31,10 +31,9 @@ struct Size {
 }
 
 impl Size {
-    /// Blocks of the usual size, all alike.
+    /// Blocks as they are made of so many edges, all alike.
     fn blocks(&self) -> Vec<BlockSize> {
-        const BLOCK_EDGES: u64 = 1 << 22;
-        let count = self.edges.div_ceil(BLOCK_EDGES).max(1);
+        let count = self.edges.div_ceil(parts::block_entries(self.edges)).max(1);
         let bytes = self.bytes.div_ceil(count);
         let rows = RowRange::cut(self.vertices, self.vertices.div_ceil(count));
         let block = |rows: RowRange| BlockSize {
@@ -163,11 +162,23 @@ fn block_width(spec: &PprSpec, sources: u64, held: impl Fn(u32) -> u64) -> u32 {
         .unwrap_or(BLOCK_WIDTH)
 }
 
+/// A stage that holds so many bytes, and whether that is refused.
+fn named(what: &str, spec: &PprSpec, held: u64) -> String {
+    match TASK_OVERHEAD + held <= spec.task_memory.0 {
+        true => what.to_owned(),
+        false => format!("{what} (refused: --task-memory is {})", spec.task_memory),
+    }
+}
+
 /// Power iteration on blocks of sources.
 fn power(spec: &PprSpec, size: &Size, sources: u64) -> (String, StageEstimate) {
     let width = block_width(spec, sources, |width| iterated(spec, size, width));
     let stage = StageEstimate {
-        name: "read edges: a block of sources".into(),
+        name: named(
+            "read edges: a block of sources",
+            spec,
+            iterated(spec, size, width),
+        ),
         times: sources.div_ceil(u64::from(width)) * TYPICAL_ITERATIONS,
         memory: PROCESS_BYTES + iterated(spec, size, width),
         bytes_read: size.bytes,
@@ -202,7 +213,7 @@ fn push(spec: &PprSpec, size: &Size, sources: u64) -> (String, StageEstimate) {
     let name = PprMethod::Push.name();
     let Some(cut) = cut else {
         let stage = StageEstimate {
-            name: "push from a source".into(),
+            name: named("push from a source", spec, whole),
             times: sources,
             memory: PROCESS_BYTES + whole,
             bytes_read: size.bytes,
@@ -399,6 +410,15 @@ mod tests {
         let parts = method(256 << 20, Dangling::Restart);
         assert!(parts.starts_with("push in "), "{parts}");
         assert_eq!(method(256 << 20, Dangling::Uniform), "power");
+        let refused = |memory: u64| {
+            let spec = PprSpec {
+                task_memory: ByteSize(memory),
+                ..spec(1 << 22, 1e-4, Dangling::Uniform)
+            };
+            let last = ppr(&spec, &edges(1 << 26)).stages.pop();
+            last.is_some_and(|stage| stage.name.contains("refused"))
+        };
+        assert!(refused(256 << 20) && !refused(4 << 30));
     }
 
     #[test]

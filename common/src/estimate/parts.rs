@@ -11,6 +11,22 @@ use crate::operator::push_part::{LANE_ROW_BYTES, LANE_VERTEX_BYTES, ROW_BYTES, V
 use crate::operator::walk_part::WALK_ROW_BYTES;
 use crate::{ByteSize, Error, ErrorKind, Result};
 
+/// Fewest and most entries after which a block ends.
+const BLOCK_ENTRIES: (u64, u64) = (1 << 20, 1 << 24);
+/// Entries of a block of matrices that are neither small nor large.
+const USUAL_BLOCK_ENTRIES: u64 = 1 << 22;
+/// Blocks below which they shrink instead, so that workers have equal shares of them.
+const FEW_BLOCKS: u64 = 16;
+/// Blocks above which they grow instead: every block takes entries of every piece.
+const MANY_BLOCKS: u64 = 512;
+
+/// Entries after which a block ends, of a matrix of `entries`.
+pub fn block_entries(entries: u64) -> u64 {
+    let few = (entries / FEW_BLOCKS).min(USUAL_BLOCK_ENTRIES);
+    let wanted = few.max(entries / MANY_BLOCKS).next_power_of_two();
+    wanted.clamp(BLOCK_ENTRIES.0, BLOCK_ENTRIES.1)
+}
+
 /// The size of a block of a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockSize {

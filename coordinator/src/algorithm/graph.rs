@@ -1,7 +1,7 @@
 //! From edges to a graph: one dictionary for both ends, vertices numbered by descending degree,
 //! rows of incoming or outgoing edges.
 
-use rankmill_common::estimate::parts::BlockSize;
+use rankmill_common::estimate::parts::{BlockSize, block_entries};
 use rankmill_common::input::{EdgeDirection, GraphLayout, Ids, InputSpec, Layout, Orientation};
 use rankmill_common::manifest::{InputFile, MatrixSummary};
 use rankmill_common::matrix::{
@@ -138,7 +138,7 @@ impl<'a> Edges<'a> {
         let order = OrderVertices {
             ids: ids.clone(),
             degrees,
-            block_ends: 2 * ingest::block_entries(self.inspection.rows()),
+            block_ends: 2 * block_entries(self.inspection.rows()),
         };
         let ordered = stages
             .run_for_matrix(digest, "order vertices", vec![order])

@@ -4,6 +4,7 @@
 //! The numbers of pieces, shards and blocks follow from the input alone. Blocks are addressed by
 //! the digest of what made them; a later job on the same input finds them.
 
+use rankmill_common::estimate::parts::block_entries;
 use rankmill_common::input::{DenseLayout, Ids, InputSpec, Layout, SparseLayout};
 use rankmill_common::manifest::InputFile;
 use rankmill_common::matrix::{BlockFormat, BlockRef, BlockedMatrix, RowRange};
@@ -25,15 +26,8 @@ use crate::stages::Stages;
 
 /// Fewest and most Parquet rows of one ingest task.
 const PIECE_ROWS: (u64, u64) = (1 << 21, 1 << 24);
-/// Fewest and most entries after which a block ends.
-const BLOCK_ENTRIES: (u64, u64) = (1 << 20, 1 << 24);
-/// Entries of a block of matrices that are neither small nor large.
-const USUAL_BLOCK_ENTRIES: u64 = 1 << 22;
-/// Blocks below which they shrink instead, so that workers have equal shares of them.
-const FEW_BLOCKS: u64 = 16;
-/// Pieces, and blocks, above which they grow instead: every block takes entries of every piece.
+/// Pieces above which they grow instead: every block takes entries of every piece.
 const MANY_PIECES: u64 = 128;
-const MANY_BLOCKS: u64 = 512;
 /// Rows after which a block ends, however few entries they have.
 const BLOCK_ROWS: u64 = 1 << 18;
 /// Fewest and most numbers of one dense block.
@@ -176,17 +170,8 @@ fn dense_row_ids(layout: &DenseLayout, inspection: &Inspection, built: &[BuiltBl
 
 /// Parquet rows of one ingest task, of an input of `rows`.
 pub(super) fn piece_rows(rows: u64) -> u64 {
-    grown(rows / MANY_PIECES, PIECE_ROWS)
-}
-
-/// Entries after which a block ends, of a matrix of `entries`.
-pub(super) fn block_entries(entries: u64) -> u64 {
-    let few = (entries / FEW_BLOCKS).min(USUAL_BLOCK_ENTRIES);
-    grown(few.max(entries / MANY_BLOCKS), BLOCK_ENTRIES)
-}
-
-fn grown(wanted: u64, (least, most): (u64, u64)) -> u64 {
-    wanted.next_power_of_two().clamp(least, most)
+    let (least, most) = PIECE_ROWS;
+    (rows / MANY_PIECES).next_power_of_two().clamp(least, most)
 }
 
 async fn sparse(

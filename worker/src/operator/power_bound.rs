@@ -103,7 +103,8 @@ impl Rounding {
         }
         let residual = self.damping * residual * (1.0 + self.columns);
         let distance = (residual + errors.residual) / (gamma * (1.0 - self.damping));
-        distance + LAST_ROUNDINGS * ROUNDOFF * errors.estimate / gamma
+        // Scores are divided by strengths as they were summed.
+        distance + (self.rows + LAST_ROUNDINGS * ROUNDOFF) * errors.estimate / gamma
     }
 
     /// Whether rounding alone exceeds the tolerance, and a smaller residual would not tell.

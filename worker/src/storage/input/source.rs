@@ -186,18 +186,18 @@ fn local_version(metadata: &Metadata) -> String {
         .ok()
         .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let mtime = since.unwrap_or_default().as_nanos();
-    format!("mtime-{mtime}{}", local_identity(metadata))
+    format!("mtime-{mtime}{}", change_time(metadata))
 }
 
-/// What tells files apart that say that they are of the same time: copies that keep it, for one.
+/// When the file became what it is here, which copies that keep the time of their original do not
+/// keep. Inodes would tell as much, but not every mount of a shared file system numbers them alike.
 #[cfg(unix)]
-fn local_identity(metadata: &Metadata) -> String {
+fn change_time(metadata: &Metadata) -> String {
     use std::os::unix::fs::MetadataExt;
-    let (ctime, nanos) = (metadata.ctime(), metadata.ctime_nsec());
-    format!("-ctime-{ctime}.{nanos:09}-inode-{}", metadata.ino())
+    format!("-ctime-{}.{:09}", metadata.ctime(), metadata.ctime_nsec())
 }
 
 #[cfg(not(unix))]
-fn local_identity(_: &Metadata) -> String {
+fn change_time(_: &Metadata) -> String {
     String::new()
 }
