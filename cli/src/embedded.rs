@@ -15,10 +15,12 @@ use futures::{FutureExt, Stream};
 use hyper_util::rt::TokioIo;
 use rankmill_common::job::JobSpec;
 use rankmill_common::status::JobStatus;
-use rankmill_common::{ByteSize, Error, ErrorKind, JobId, Result};
+use rankmill_common::{ByteSize, Digest, Error, ErrorKind, JobId, Result};
+use rankmill_coordinator::prune::abandon;
 use rankmill_coordinator::{Coordinator, CoordinatorConfig, Outputs};
-use rankmill_store::{Created, Store};
-use rankmill_worker::{HandOver, Objects, WorkerConfig, input_versions};
+use rankmill_store::Store;
+use rankmill_worker::{HandOver, InputVersion, Objects, WorkerConfig, input_versions};
+use serde::{Deserialize, Serialize};
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::task::JoinError;
@@ -36,10 +38,6 @@ const PIPE_BYTES: usize = 1 << 20;
 /// How long coordinator and worker may take to put their affairs in order at the end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Between looks at whether a cancelled job has ended, and how many there are.
-const CANCELLATION_POLL: Duration = Duration::from_millis(20);
-const CANCELLATION_TRIES: u32 = 500;
-
 /// Runs `spec` here and waits for its end.
 pub(crate) async fn run(
     spec: &JobSpec,
@@ -47,6 +45,7 @@ pub(crate) async fn run(
     progress: &mut Progress,
 ) -> Outcome<JobStatus> {
     let state = state::open(keys.state.as_deref()).await?;
+    let note = Note::begin(&state.store, spec, progress).await?;
     let (channel, incoming) = transport();
     let (stop_coordinator, coordinator_stops) = watch::channel(false);
     let (stop_worker, worker_stops) = watch::channel(false);
@@ -68,7 +67,7 @@ pub(crate) async fn run(
 
     let client = Client::new(channel);
     let outcome = tokio::select! {
-        status = follow(&client, &state.store, spec, progress) => status.map_err(Failure::from),
+        status = follow(&client, &state.store, spec, &note, progress) => status.map_err(Failure::from),
         ended = &mut serving => Err(early_end("coordinator", ended).into()),
         ended = &mut working => Err(early_end("worker", ended.unwrap_or_else(broke_off)).into()),
         () = interrupt::requested() => Err(stopped()),
@@ -119,48 +118,73 @@ async fn follow(
     client: &Client,
     state: &Store,
     spec: &JobSpec,
+    note: &Note,
     progress: &mut Progress,
 ) -> Result<JobStatus> {
-    let inputs = versions(spec).await?;
-    let mut submitted = client.submit(spec).await?;
-    if !reads(state, &submitted, &inputs).await? {
-        progress.say("the input has changed since the run was stopped: starting anew");
-        submitted = replace(client, &submitted.id, spec).await?;
-        reads(state, &submitted, &inputs).await?;
-    }
+    let submitted = client.submit(spec).await?;
+    note.of(&submitted.id).write(state).await?;
     client.watch(&submitted.id, progress).await
 }
 
-/// Cancels a job and submits it anew once it has let go of its output.
-async fn replace(client: &Client, job: &JobId, spec: &JobSpec) -> Result<JobStatus> {
-    client.cancel(job).await?;
-    for _ in 0..CANCELLATION_TRIES {
-        match client.submit(spec).await {
-            Ok(status) if status.id != *job => return Ok(status),
-            Err(error) if error.kind != ErrorKind::AlreadyExists => return Err(error),
-            // It winds down yet.
-            Ok(_) | Err(_) => tokio::time::sleep(CANCELLATION_POLL).await,
+/// What a run noted of its job, for the run that continues it.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct Note {
+    /// The digest of the job's specification.
+    job: Digest,
+    /// The job's latest run.
+    id: Option<JobId>,
+    /// The files that it reads, as they were when it began.
+    inputs: Vec<InputVersion>,
+}
+
+impl Note {
+    /// Looks at the inputs of `spec`. A run that was killed before they became what they are is not
+    /// continued: its blocks are of other files.
+    async fn begin(state: &Store, spec: &JobSpec, progress: &mut Progress) -> Result<Self> {
+        let now = Self {
+            job: spec.digest(),
+            id: None,
+            inputs: versions(spec).await?,
+        };
+        let before = match state.get(&now.key()).await {
+            Ok(bytes) => serde_json::from_slice::<Self>(&bytes).ok(),
+            Err(error) if error.kind == ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let id = before.as_ref().and_then(|note| note.id.clone());
+        if let (Some(before), Some(id)) = (&before, &id)
+            && before.inputs != now.inputs
+            && abandon(state, id).await?
+        {
+            progress.say("the input has changed since the run was stopped: starting anew");
+        }
+        let now = Self { id, ..now };
+        now.write(state).await?;
+        Ok(now)
+    }
+
+    fn of(&self, job: &JobId) -> Self {
+        Self {
+            id: Some(job.clone()),
+            ..self.clone()
         }
     }
-    client.submit(spec).await
+
+    async fn write(&self, state: &Store) -> Result<()> {
+        let text = serde_json::to_vec(self).map_err(|e| Error::internal(e.to_string()))?;
+        state.put(&self.key(), Bytes::from(text)).await
+    }
+
+    fn key(&self) -> String {
+        format!("runs/{}.json", self.job)
+    }
 }
 
 /// The files that a job is about to read, as they are now.
-async fn versions(spec: &JobSpec) -> Result<Bytes> {
+async fn versions(spec: &JobSpec) -> Result<Vec<InputVersion>> {
     let paths: Vec<String> = spec.paths().cloned().collect();
     let found = tokio::task::spawn_blocking(move || input_versions(&paths));
-    let found = found.await.map_err(|e| Error::internal(e.to_string()))??;
-    let text = serde_json::to_vec(&found).map_err(|e| Error::internal(e.to_string()))?;
-    Ok(Bytes::from(text))
-}
-
-/// Whether `job` began with `inputs`; notes them where it begins now.
-async fn reads(state: &Store, job: &JobStatus, inputs: &Bytes) -> Result<bool> {
-    let note = format!("jobs/{}/inputs.json", job.id);
-    Ok(match state.create(&note, inputs.clone()).await? {
-        Created::Mine => true,
-        Created::Other(noted) => noted == *inputs,
-    })
+    found.await.map_err(|e| Error::internal(e.to_string()))?
 }
 
 fn worker_config(keys: &RunKeys, hand_over: Option<HandOver>) -> WorkerConfig {

@@ -147,24 +147,46 @@ async fn unfinished_jobs(state: &Store, rule: Rule) -> Result<BTreeSet<JobId>> {
     let mut live = BTreeSet::new();
     let newest_kept = seconds_now() - rule.unused_for.as_secs() as i64;
     for (folder, entries) in jobs(state).await? {
-        let prefix = format!("jobs/{folder}/log");
-        let (mut log, replay) =
-            Log::read::<JobEntry>(state.clone(), prefix, Position::default()).await?;
-        let ended = JobHistory::replay(replay.entries)?.is_none_or(|job| job.state.is_terminal());
-        if ended {
+        let Some(log) = unfinished(state, &JobId::new(&folder)).await? else {
             continue;
-        }
+        };
         let last_touched = entries.iter().map(|entry| entry.modified).max();
         let abandoned = last_touched.is_some_and(|touched| touched <= newest_kept);
         if abandoned && !rule.dry_run {
-            log.take_over(replay.epoch);
-            log.append(vec![JobEntry::JobCancelled]).await?;
+            cancel(log).await?;
         }
         if !abandoned {
             live.insert(JobId::new(folder));
         }
     }
     Ok(live)
+}
+
+/// Cancels a job of a state store that no coordinator uses, if it has not ended. Returns whether it
+/// had not. The caller holds the store's lock.
+///
+/// # Errors
+///
+/// `Unavailable` when the store is out of reach, `InvalidInput` for a damaged log.
+pub async fn abandon(state: &Store, job: &JobId) -> Result<bool> {
+    match unfinished(state, job).await? {
+        Some(log) => cancel(log).await.map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// The log of a job that has not ended, ready to be written.
+async fn unfinished(state: &Store, job: &JobId) -> Result<Option<Log>> {
+    let prefix = format!("jobs/{job}/log");
+    let (mut log, replay) =
+        Log::read::<JobEntry>(state.clone(), prefix, Position::default()).await?;
+    let ended = JobHistory::replay(replay.entries)?.is_none_or(|job| job.state.is_terminal());
+    log.take_over(replay.epoch);
+    Ok((!ended).then_some(log))
+}
+
+async fn cancel(mut log: Log) -> Result<()> {
+    log.append(vec![JobEntry::JobCancelled]).await
 }
 
 /// Objects by job. Folders without a log are somebody else's: a state may be anybody's directory.

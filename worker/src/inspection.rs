@@ -7,6 +7,7 @@ use rankmill_common::input::InputSpec;
 use rankmill_common::operator::{Inspect, Inspection};
 use rankmill_common::{Error, Result};
 use rankmill_store::Store;
+use serde::{Deserialize, Serialize};
 
 use crate::context::TaskContext;
 use crate::operator;
@@ -31,17 +32,28 @@ pub fn inspect(input: &InputSpec) -> Result<Inspection> {
     })
 }
 
-/// The files that `paths` name as they are now: URL, size in bytes, version. Blocks, as [`inspect`].
+/// A file as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputVersion {
+    /// Where it lies.
+    pub url: String,
+    /// Bytes.
+    pub size: u64,
+    /// The store's version tag, or the times of a local file.
+    pub version: String,
+}
+
+/// The files that `paths` name as they are now. Blocks, as [`inspect`].
 ///
 /// # Errors
 ///
 /// `InvalidInput` for files that are missing, `Unavailable` when a store is out of reach.
-pub fn input_versions(paths: &[String]) -> Result<Vec<(String, u64, String)>> {
+pub fn input_versions(paths: &[String]) -> Result<Vec<InputVersion>> {
     outside_a_job(|context| {
         let files = expand(context, paths)?.into_iter().map(|url| {
             let file = InputFile::open(context, &url)?;
             let (size, version) = (file.size(), file.version().to_owned());
-            Ok((url, size, version))
+            Ok(InputVersion { url, size, version })
         });
         files.collect()
     })

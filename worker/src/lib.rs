@@ -17,7 +17,7 @@ mod storage;
 mod stripes;
 
 pub use context::{Counters, TaskContext};
-pub use inspection::{input_versions, inspect};
+pub use inspection::{InputVersion, input_versions, inspect};
 pub use limits::Limits;
 pub use session::{WorkerConfig, run};
 pub use storage::{HandOver, Objects};
