@@ -15,7 +15,7 @@ use futures::{FutureExt, Stream};
 use hyper_util::rt::TokioIo;
 use rankmill_common::job::JobSpec;
 use rankmill_common::status::JobStatus;
-use rankmill_common::{ByteSize, Digest, Error, ErrorKind, JobId, Result};
+use rankmill_common::{ByteSize, Error, ErrorKind, JobId, Result};
 use rankmill_coordinator::prune::abandon;
 use rankmill_coordinator::{Coordinator, CoordinatorConfig, Outputs};
 use rankmill_store::Store;
@@ -67,7 +67,7 @@ pub(crate) async fn run(
 
     let client = Client::new(channel);
     let outcome = tokio::select! {
-        status = follow(&client, &state.store, spec, &note, progress) => status.map_err(Failure::from),
+        status = follow(&client, &state.store, spec, note, progress) => status.map_err(Failure::from),
         ended = &mut serving => Err(early_end("coordinator", ended).into()),
         ended = &mut working => Err(early_end("worker", ended.unwrap_or_else(broke_off)).into()),
         () = interrupt::requested() => Err(stopped()),
@@ -118,19 +118,18 @@ async fn follow(
     client: &Client,
     state: &Store,
     spec: &JobSpec,
-    note: &Note,
+    mut note: Note,
     progress: &mut Progress,
 ) -> Result<JobStatus> {
     let submitted = client.submit(spec).await?;
-    note.of(&submitted.id).write(state).await?;
+    note.id = Some(submitted.id.clone());
+    note.write(state, spec).await?;
     client.watch(&submitted.id, progress).await
 }
 
 /// What a run noted of its job, for the run that continues it.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Note {
-    /// The digest of the job's specification.
-    job: Digest,
     /// The job's latest run.
     id: Option<JobId>,
     /// The files that it reads, as they were when it began.
@@ -141,42 +140,32 @@ impl Note {
     /// Looks at the inputs of `spec`. A run that was killed before they became what they are is not
     /// continued: its blocks are of other files.
     async fn begin(state: &Store, spec: &JobSpec, progress: &mut Progress) -> Result<Self> {
-        let now = Self {
-            job: spec.digest(),
-            id: None,
-            inputs: versions(spec).await?,
-        };
-        let before = match state.get(&now.key()).await {
+        let inputs = versions(spec).await?;
+        let before = match state.get(&Self::key(spec)).await {
             Ok(bytes) => serde_json::from_slice::<Self>(&bytes).ok(),
             Err(error) if error.kind == ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        let id = before.as_ref().and_then(|note| note.id.clone());
-        if let (Some(before), Some(id)) = (&before, &id)
-            && before.inputs != now.inputs
+        let changed = before.as_ref().is_some_and(|note| note.inputs != inputs);
+        let id = before.and_then(|note| note.id);
+        if let Some(id) = &id
+            && changed
             && abandon(state, id).await?
         {
             progress.say("the input has changed since the run was stopped: starting anew");
         }
-        let now = Self { id, ..now };
-        now.write(state).await?;
-        Ok(now)
+        let note = Self { id, inputs };
+        note.write(state, spec).await?;
+        Ok(note)
     }
 
-    fn of(&self, job: &JobId) -> Self {
-        Self {
-            id: Some(job.clone()),
-            ..self.clone()
-        }
-    }
-
-    async fn write(&self, state: &Store) -> Result<()> {
+    async fn write(&self, state: &Store, spec: &JobSpec) -> Result<()> {
         let text = serde_json::to_vec(self).map_err(|e| Error::internal(e.to_string()))?;
-        state.put(&self.key(), Bytes::from(text)).await
+        state.put(&Self::key(spec), Bytes::from(text)).await
     }
 
-    fn key(&self) -> String {
-        format!("runs/{}.json", self.job)
+    fn key(spec: &JobSpec) -> String {
+        format!("runs/{}.json", spec.digest())
     }
 }
 

@@ -126,6 +126,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_directory_without_a_state_is_left_as_it_is() {
+        let directory = tempfile::tempdir().expect("a directory");
+        for place in [
+            directory.path().to_owned(),
+            directory.path().join("nowhere"),
+        ] {
+            let place = place.to_str().expect("UTF-8");
+            let error = open_existing(Some(place)).await.expect_err("no state");
+            assert!(error.message.contains("no state"), "{error}");
+        }
+        let mut left = std::fs::read_dir(directory.path()).expect("a directory");
+        assert!(left.next().is_none());
+        std::fs::create_dir(directory.path().join("jobs")).expect("made");
+        assert!(open_existing(directory.path().to_str()).await.is_ok());
+    }
+
+    #[tokio::test]
     async fn a_second_run_waits_for_the_first() {
         let directory = tempfile::tempdir().expect("a directory");
         let first = lock(directory.path()).await.expect("free");

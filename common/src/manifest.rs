@@ -6,10 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::JobSpec;
 use crate::operator::WrittenFile;
-use crate::{Digest, JobId};
+use crate::{Digest, Error, ErrorKind, JobId};
 
 /// Name of the manifest below the output.
 pub const MANIFEST_NAME: &str = "_manifest.json";
+
+/// What a job ends with whose output, `url`, holds another job's result by now.
+pub fn superseded(url: &str) -> Error {
+    Error::new(
+        ErrorKind::AlreadyExists,
+        format!("{url} received another result while this job ran"),
+    )
+}
 
 /// The manifest of one finished job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use futures::StreamExt;
 use rankmill_common::job::{JobSpec, Overwrite};
-use rankmill_common::manifest::{MANIFEST_NAME, Manifest, StageTiming, Versions};
+use rankmill_common::manifest::{MANIFEST_NAME, Manifest, StageTiming, Versions, superseded};
 use rankmill_common::{Error, ErrorKind, JobId, Result};
 use rankmill_store::{Created, Store};
 
@@ -56,13 +56,7 @@ pub(crate) async fn publish(store: &Store, spec: &JobSpec, manifest: &Manifest) 
         Overwrite::Refuse => match store.create(MANIFEST_NAME, bytes).await? {
             Created::Mine => {}
             Created::Other(_) => {
-                return Err(Error::new(
-                    ErrorKind::AlreadyExists,
-                    format!(
-                        "{} received another result while this job ran",
-                        spec.output().url
-                    ),
-                ));
+                return Err(superseded(&spec.output().url));
             }
         },
     }

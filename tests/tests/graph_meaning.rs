@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use arrow::datatypes::DataType;
 use rankmill_tests::graph::{PersonalFiles, ScoreFiles};
 use rankmill_tests::input::{IntoColumn, column, write_parquet};
-use rankmill_tests::program::Bench;
+use rankmill_tests::program::{Bench, workspace};
 
 const USAGE: i32 = 2;
 const INVALID_INPUT: i32 = 3;
@@ -227,6 +227,35 @@ fn sources_come_from_files_and_missing_ones_are_named_or_left_out() {
         &skipped,
         INVALID_INPUT,
         &["none of the sources is in the graph"],
+    );
+}
+
+#[test]
+fn a_tighter_tolerance_than_rounding_allows_gives_what_rounding_allows() {
+    let bench = Bench::new();
+    let edges = workspace().join("examples/wordnet/relations.parquet");
+    let (edges, out) = (edges.display().to_string(), bench.path("out"));
+    let out_text = out.display().to_string();
+    let mut arguments = vec!["ppr", &edges, "-o", &out_text, "--sources", "00001740-a"];
+    arguments.extend([
+        "--src", "source", "--dst", "target", "--method", "push", "--tol", "1e-13",
+    ]);
+    bench.succeed(&arguments);
+    let residual = PersonalFiles::read(&out).answers["00001740-a"].residual;
+    assert!(residual < 1e-10, "{residual}");
+}
+
+#[test]
+fn sources_that_power_iteration_leaves_are_pushed() {
+    let case = Case::new(vec![1i64, 2, 3], vec![2i64, 3, 1], vec![Some(1.0); 3]);
+    let flags = "--sources 1,2,3 --damping 0.99 --tol 1e-8 --method auto";
+    let flags: Vec<&str> = flags.split(' ').collect();
+    let result = case.ppr(&flags);
+    assert!(
+        result
+            .answers
+            .values()
+            .all(|answer| answer.residual <= 1e-8)
     );
 }
 

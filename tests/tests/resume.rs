@@ -133,7 +133,12 @@ fn a_finished_result_is_kept_unless_told_otherwise() {
     let bench = Bench::new();
     let out = bench.path("out");
     let mut arguments = arguments(&out.display().to_string());
+    // What a killed run may leave.
+    let staged = out.join("_manifest.json#1");
+    std::fs::create_dir(&out).expect("made");
+    std::fs::write(&staged, "{").expect("written");
     bench.succeed(&arguments);
+    assert!(!staged.exists());
     let before = digests(&out);
     let (code, message) = bench.fail(&arguments);
     assert_eq!(code, 4, "{message}");

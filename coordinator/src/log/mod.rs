@@ -131,7 +131,7 @@ impl Log {
             previous: self.previous,
             entries,
         };
-        let bytes = Bytes::from(serde_json::to_vec(&slot).map_err(unreadable)?);
+        let bytes = Bytes::from(serde_json::to_vec(&slot).map_err(unwritable)?);
         let created = self
             .store
             .create(&self.key(self.next), bytes.clone())
@@ -203,8 +203,8 @@ fn fenced(epoch: Epoch) -> Error {
     )
 }
 
-fn unreadable(error: serde_json::Error) -> Error {
-    Error::internal(format!("a log slot cannot be read or written: {error}"))
+fn unwritable(error: serde_json::Error) -> Error {
+    Error::internal(format!("a log slot cannot be written: {error}"))
 }
 
 #[cfg(test)]
@@ -227,6 +227,33 @@ mod tests {
         let (_, replay) = open("replays").await;
         assert_eq!(replay.entries, [1, 2, 3]);
         assert_eq!(replay.epoch, Epoch(1));
+    }
+
+    #[tokio::test]
+    async fn a_slot_that_was_changed_is_named_with_the_way_out() {
+        for (name, bytes) in [
+            ("junk", "x"),
+            ("empty", ""),
+            (
+                "old",
+                r#"{"version":0,"epoch":1,"previous":null,"entries":[]}"#,
+            ),
+        ] {
+            let (mut log, _) = open(name).await;
+            log.take_over(Epoch(1));
+            log.append(vec![1]).await.expect("append");
+            let store = Store::open(&format!("memory://{name}")).expect("memory store");
+            let (slot, bytes) = (slot_key("log", 0), Bytes::from_static(bytes.as_bytes()));
+            store.put(&slot, bytes).await.expect("changed");
+            let read = Log::read::<u32>(store, "log".into(), Position::default()).await;
+            let error = read.err().expect("refused");
+            assert_eq!(error.kind, ErrorKind::InvalidInput);
+            let says = |part: &str| error.message.contains(part);
+            assert!(
+                says("slot 0 of the log log") && says("remove the folder"),
+                "{error}"
+            );
+        }
     }
 
     #[tokio::test]

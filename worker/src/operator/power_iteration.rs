@@ -418,3 +418,19 @@ fn seed_entries(sources: &Sources, block: &[usize]) -> Vec<SeedEntry> {
     entries.sort_by_key(|seed| (seed.vertex, seed.column));
     entries
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_fits_into_its_numbers() {
+        assert_eq!(unit(&[0.0, 3.0, 9.0]), 8.0);
+        assert_eq!(unit(&[0.25, 0.3]), 0.25);
+        for smallest in [1e-38, 1e-20, 1.0] {
+            let unit = unit(&[smallest, 1e30]);
+            assert!(unit / smallest <= LARGEST_SCALE && unit <= 1e30);
+        }
+        assert!(unit(&[0.0]) > 0.0);
+    }
+}

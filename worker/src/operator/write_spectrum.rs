@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, Int32Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use rankmill_common::job::Overwrite;
-use rankmill_common::manifest::MANIFEST_NAME;
+use rankmill_common::manifest::{MANIFEST_NAME, superseded};
 use rankmill_common::operator::{Spectrum, WriteSpectrum};
 use rankmill_common::{Error, ErrorKind, Result};
 use rankmill_kernels::Small;
@@ -55,13 +55,7 @@ fn check_free(context: &TaskContext, parameters: &WriteSpectrum) -> Result<()> {
     }
     let store = Store::open(&parameters.output)?;
     match context.block_on(store.head(MANIFEST_NAME)) {
-        Ok(_) => Err(Error::new(
-            ErrorKind::AlreadyExists,
-            format!(
-                "{} received another result while this job ran",
-                parameters.output
-            ),
-        )),
+        Ok(_) => Err(superseded(&parameters.output)),
         Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }

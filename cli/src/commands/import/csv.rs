@@ -106,9 +106,7 @@ impl<'a> Source<'a> {
             let path = self.path;
             let header = self.reader.headers().map_err(|e| failed(path, e))?;
             let header = header.iter();
-            header
-                .map(|name| name.trim().trim_start_matches('\u{feff}').to_owned())
-                .collect()
+            header.map(|name| name.trim().to_owned()).collect()
         } else {
             options.columns.clone()
         };

@@ -53,7 +53,7 @@ fn read<R: BufRead>(
     let mut columns: Vec<Column> = Vec::new();
     let (mut rows, mut pending) = (0u64, 0);
     while let Some(line) = lines.next_content(&COMMENTS)? {
-        if looks_like_a_header(&types, text_ids, line) && rows == 1 {
+        if rows == 1 && !text_ids && follows_a_header(&types, line) {
             return Err(lines.error(
                 "ids are integers here and words in the line before: put # before a header, or take \
                  both as text with --text-ids",
@@ -82,11 +82,9 @@ fn read<R: BufRead>(
     Ok(())
 }
 
-/// Whether ids were taken for text by the first line, and are integers in this one.
-fn looks_like_a_header(types: &[CellType], text_ids: bool, line: &str) -> bool {
-    !text_ids
-        && types.first() == Some(&CellType::Text)
-        && CellType::of(split(line).take(2)) == CellType::Int
+/// Whether ids were taken for text by the line before, and are integers in this one.
+fn follows_a_header(types: &[CellType], line: &str) -> bool {
+    types.first() == Some(&CellType::Text) && CellType::of(split(line).take(2)) == CellType::Int
 }
 
 fn types_of(line: &str, text_ids: bool) -> Result<Vec<CellType>, String> {
