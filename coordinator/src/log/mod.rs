@@ -246,7 +246,7 @@ mod tests {
             let (slot, bytes) = (slot_key("log", 0), Bytes::from_static(bytes.as_bytes()));
             store.put(&slot, bytes).await.expect("changed");
             let read = Log::read::<u32>(store, "log".into(), Position::default()).await;
-            let error = read.err().expect("refused");
+            let error = read.expect_err("refused");
             assert_eq!(error.kind, ErrorKind::InvalidInput);
             let says = |part: &str| error.message.contains(part);
             assert!(
