@@ -1,13 +1,14 @@
 //! The state directory of embedded runs: where it is, and who may use it now.
 //!
 //! Blocks are shared between jobs, so there is one directory for all of them; an advisory lock
-//! lets one embedded coordinator at a time use it.
+//! lets one embedded coordinator at a time use it. The state of a cluster is its coordinator's.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rankmill_common::{Error, ErrorKind, Result};
+use rankmill_coordinator::living_leader;
 use rankmill_store::{Location, Store};
 
 const LOCK_NAME: &str = "embedded.lock";
@@ -22,6 +23,10 @@ pub(crate) struct State {
 
 /// Opens `wanted`, else what `RANKMILL_STATE` names, else the user's cache directory. Waits while
 /// another embedded run uses it.
+///
+/// # Errors
+///
+/// `InvalidInput` for the state of a coordinator that lives.
 pub(crate) async fn open(wanted: Option<&str>) -> Result<State> {
     let place = choose(wanted, |name| {
         std::env::var(name).ok().filter(|value| !value.is_empty())
@@ -31,7 +36,23 @@ pub(crate) async fn open(wanted: Option<&str>) -> Result<State> {
         Some(directory) => Some(lock(&directory).await?),
         None => None,
     };
+    refuse_led(&store).await?;
     Ok(State { store, _lock: lock })
+}
+
+/// A run here would take the lead from the coordinator.
+async fn refuse_led(store: &Store) -> Result<()> {
+    let place = store.location().display("");
+    let leader = living_leader(store, |leader| {
+        eprintln!("looking whether the coordinator {leader} still leads the state {place}");
+    });
+    match leader.await? {
+        None => Ok(()),
+        Some(leader) => Err(Error::invalid_input(format!(
+            "the coordinator {leader} leads the state {place}: go through it with --coordinator \
+             URL, or choose another --state"
+        ))),
+    }
 }
 
 /// As [`open`], of a directory that is there already.
@@ -76,13 +97,18 @@ fn choose(wanted: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> Re
 
 async fn lock(directory: &Path) -> Result<File> {
     let path = directory.join(LOCK_NAME);
+    let file = File::create(&path).map_err(|e| {
+        Error::invalid_input(format!(
+            "cannot write {}: {e} (--state names another place)",
+            path.display()
+        ))
+    })?;
     let failed = |e: &std::io::Error| {
         Error::new(
             ErrorKind::Unavailable,
             format!("cannot lock {}: {e}", path.display()),
         )
     };
-    let file = File::create(&path).map_err(|e| failed(&e))?;
     let mut announced = false;
     loop {
         match file.try_lock() {

@@ -150,6 +150,39 @@ pub(crate) async fn wait_for_vacancy(
     }
 }
 
+/// The coordinator that leads on `store`, where one lives. A leader that has not said that it went may
+/// have been killed: it is watched for as long as a standby would, and `waiting` hears its name.
+///
+/// # Errors
+///
+/// `Unavailable` when the store is out of reach, `InvalidInput` where its log is damaged.
+pub async fn living_leader(store: &Store, mut waiting: impl FnMut(&str)) -> Result<Option<String>> {
+    let patience = Patience::of(&CoordinatorConfig::default());
+    let mut cluster = ClusterReader::open(store.clone()).await;
+    let mut last = look(store, &mut cluster).await?;
+    let Some(beat) = last.1.as_deref().and_then(parse) else {
+        return Ok(None);
+    };
+    if beat.released {
+        return Ok(None);
+    }
+    waiting(&beat.leader);
+    let since = Instant::now();
+    while since.elapsed() < patience.takeover {
+        tokio::time::sleep(patience.beat / 2).await;
+        let now = look(store, &mut cluster).await?;
+        if now == last {
+            continue;
+        }
+        match now.1.as_deref().and_then(parse) {
+            Some(beat) => return Ok((!beat.released).then_some(beat.leader)),
+            // Whoever has just taken over has not spoken yet.
+            None => last = now,
+        }
+    }
+    Ok(None)
+}
+
 async fn look(store: &Store, cluster: &mut ClusterReader) -> Result<(Epoch, Option<Bytes>)> {
     let epoch = cluster.epoch().await?;
     match store.get(&key(epoch)).await {
@@ -161,4 +194,51 @@ async fn look(store: &Store, cluster: &mut ClusterReader) -> Result<(Epoch, Opti
 
 fn parse(bytes: &[u8]) -> Option<Beat> {
     serde_json::from_slice(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Cluster;
+
+    const NAME: &str = "http://here";
+
+    async fn led(place: &str, released: bool) -> (Store, Epoch) {
+        let store = Store::open(&format!("memory://{place}")).expect("memory store");
+        let (cluster, _) = Cluster::take_over(store.clone()).await.expect("the lead");
+        let beat = Beat {
+            leader: NAME.to_owned(),
+            count: 1,
+            released,
+        };
+        let written = write(&store, cluster.epoch(), &beat).await;
+        written.expect("a heartbeat");
+        (store, cluster.epoch())
+    }
+
+    async fn looked(store: &Store) -> (Option<String>, u32) {
+        let mut waited = 0;
+        let found = living_leader(store, |_| waited += 1).await;
+        (found.expect("a state"), waited)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_that_lives_is_told_from_one_that_fell_silent() {
+        let (store, epoch) = led("silent leader", false).await;
+        assert_eq!(looked(&store).await, (None, 1));
+        let patience = Patience::of(&CoordinatorConfig::default());
+        let beating = keep(store.clone(), epoch, NAME, patience);
+        tokio::select! {
+            error = beating => panic!("{error}"),
+            found = looked(&store) => assert_eq!(found, (Some(NAME.to_owned()), 1)),
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_where_nobody_leads() {
+        let empty = Store::open("memory://never led").expect("memory store");
+        assert_eq!(looked(&empty).await, (None, 0));
+        let (store, _) = led("a leader that went", true).await;
+        assert_eq!(looked(&store).await, (None, 0));
+    }
 }

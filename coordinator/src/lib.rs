@@ -27,4 +27,5 @@ pub mod stages;
 
 pub use config::CoordinatorConfig;
 pub use engine::Outputs;
+pub use leadership::living_leader;
 pub use server::{Coordinator, Role};

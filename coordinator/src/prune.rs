@@ -21,7 +21,7 @@ use crate::log::{JobEntry, JobHistory, Log, Position};
 const REQUESTS: usize = 16;
 
 /// Folders of a state.
-const FOLDERS: [&str; 4] = ["cluster", "jobs", "matrices", "runs"];
+pub(crate) const FOLDERS: [&str; 4] = ["cluster", "jobs", "matrices", "runs"];
 
 /// Age at which a half-written file has no writer any more.
 const HALF_WRITTEN: Duration = Duration::from_secs(3_600);

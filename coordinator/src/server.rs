@@ -228,12 +228,17 @@ impl Coordinator {
         shutdown: impl Future<Output = ()> + Clone,
         tell: &mut impl FnMut(Role),
     ) -> Result<()> {
-        let engine = Engine::open(
+        let opening = Engine::open(
             self.state.clone(),
             self.config.clone(),
             self.surroundings.clone(),
-        )
-        .await?;
+        );
+        // A store that does not answer holds nobody who is asked to go.
+        let engine = tokio::select! {
+            biased;
+            () = shutdown.clone() => return Ok(()),
+            engine = opening => engine?,
+        };
         let epoch = engine.epoch();
         seat.take(engine.handle(), epoch, engine.metrics());
         tell(Role::Leader);

@@ -23,6 +23,12 @@ pub(crate) fn translate(place: &str, error: &object_store::Error) -> Error {
             format!("{place}: the disk is full; free some space or choose another place"),
         );
     }
+    if let Some(reason) = refused_by_the_system(error) {
+        return Error::new(
+            ErrorKind::InvalidInput,
+            format!("{place}: {reason}; choose another place or make it writable"),
+        );
+    }
     let answer = Answer::of(error);
     let said = answer.to_string();
     #[allow(
@@ -119,11 +125,25 @@ impl std::fmt::Display for Answer {
 }
 
 fn is_disk_full(error: &object_store::Error) -> bool {
-    sources(error).any(|source| {
-        source
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
+    io_kinds(error).any(|kind| kind == std::io::ErrorKind::StorageFull)
+}
+
+/// What the operating system holds against a local path for good.
+fn refused_by_the_system(error: &object_store::Error) -> Option<&'static str> {
+    io_kinds(error).find_map(|kind| {
+        if kind == std::io::ErrorKind::ReadOnlyFilesystem {
+            Some("the file system is mounted read-only")
+        } else if kind == std::io::ErrorKind::PermissionDenied {
+            Some("permission denied")
+        } else {
+            None
+        }
     })
+}
+
+fn io_kinds(error: &object_store::Error) -> impl Iterator<Item = std::io::ErrorKind> + '_ {
+    let errors = sources(error).filter_map(|source| source.downcast_ref::<std::io::Error>());
+    errors.map(std::io::Error::kind)
 }
 
 fn root_cause(error: &object_store::Error) -> String {
@@ -146,10 +166,7 @@ fn advice(error: &object_store::Error) -> &'static str {
         Io::HostUnreachable,
         Io::NetworkUnreachable,
     ];
-    let met = sources(error)
-        .filter_map(|source| source.downcast_ref::<std::io::Error>())
-        .any(|io| unreachable.contains(&io.kind()));
-    if met {
+    if io_kinds(error).any(|kind| unreachable.contains(&kind)) {
         "; check the store's endpoint and the network"
     } else {
         ""

@@ -204,6 +204,19 @@ fn an_output_inside_the_input_is_refused() {
 }
 
 #[test]
+fn an_output_among_the_state_is_refused() {
+    let case = Case::good();
+    for place in ["state/matrices/out", "state", ""] {
+        let out = case.bench.path(place).join("").display().to_string();
+        let (code, message) = case.bench.fail(case.arguments(&["-o", &out]));
+        assert_eq!(code, INVALID_INPUT, "{message}");
+        assert!(message.contains("inside one another") || message.contains("inside the output"));
+    }
+    let beside = case.bench.path("state/out").display().to_string();
+    case.bench.succeed(case.arguments(&["-o", &beside]));
+}
+
+#[test]
 fn negative_values_have_no_tf_idf() {
     for transform in ["tfidf", "bm25", "log1p"] {
         Case::with(7, Some(-2.0)).refuses(&["--transform", transform], &[transform, "negative"]);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rankmill_tests::cluster::{CALM, Cluster, Shape};
 use rankmill_tests::program::{Bench, Signal, wait_until};
 use rankmill_tests::proxy::Weather;
+use rankmill_tests::result::digests;
 use rankmill_tests::scene::{LIMIT, Scene, timed};
 
 /// What the documentation promises of a failover with default settings.
@@ -31,6 +32,25 @@ fn slow(scene: &Scene) {
 #[test]
 fn nothing_happens() {
     Scene::start(Shape::default()).succeeds(0);
+}
+
+#[test]
+fn a_run_here_leaves_a_state_that_is_led_alone() {
+    let mut scene = Scene::start(Shape::default());
+    let state = scene.cluster.state().display().to_string();
+    let out = scene.bench.path("here");
+    let mut arguments = scene.workload.arguments(&out.display().to_string());
+    arguments.extend(["--state".to_owned(), state]);
+    let (code, said) = scene.bench.fail(&arguments);
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("--coordinator"), "{said}");
+    scene.succeeds(0);
+    for coordinator in scene.cluster.coordinators.iter_mut().rev() {
+        coordinator.signal(Signal::Terminate);
+        assert!(coordinator.wait(LIMIT).success());
+    }
+    scene.bench.succeed(&arguments);
+    assert_eq!(digests(&out), scene.workload.digests);
 }
 
 #[test]

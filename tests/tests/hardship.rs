@@ -12,6 +12,7 @@ use rankmill_tests::result::digests;
 use rankmill_tests::scene::{LIMIT, Scene};
 use rankmill_tests::workload::Workload;
 
+const INVALID_INPUT: i32 = 3;
 const RESOURCE_EXHAUSTED: i32 = 6;
 const UNAVAILABLE: i32 = 7;
 /// After so long a job of a few seconds does not move any more.
@@ -199,6 +200,27 @@ fn a_run_on_a_full_state_disk_continues_when_there_is_space() {
     disk.grow("256m");
     bench.succeed(&arguments);
     assert_eq!(digests(&out), workload.digests);
+}
+
+#[test]
+fn a_state_that_cannot_be_written_is_named_at_once() {
+    let bench = Bench::new();
+    let workload = Workload::get();
+    let state = bench.path("state");
+    let Some(disk) = SmallDisk::mount(state.clone(), "1m") else {
+        return;
+    };
+    assert!(mount(&["-o", "remount,ro"], &disk.0), "still writable");
+    let state = state.display().to_string();
+    let run = workload.arguments(&bench.path("out").display().to_string());
+    let serve = ["coordinator", "--listen", "127.0.0.1:0", "--state", &state];
+    for arguments in [run, serve.map(str::to_owned).to_vec()] {
+        let started = Instant::now();
+        let (code, said) = bench.fail(&arguments);
+        assert_eq!(code, INVALID_INPUT, "{said}");
+        assert!(said.to_lowercase().contains("read-only"), "{said}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{said}");
+    }
 }
 
 #[test]

@@ -134,6 +134,25 @@ fn rank_by_energy_takes_as_few_components_as_it_needs() {
 }
 
 #[test]
+fn energy_that_is_not_reached_is_said() {
+    let bench = Bench::new();
+    let ids: Vec<i64> = (0..40).collect();
+    let input = triplets(&bench, ids.clone(), ids, vec![1.0; 40]);
+    let (input, out) = (input.display().to_string(), bench.path("out"));
+    let out = out.display().to_string();
+    let flags = [
+        "--row", "row", "--col", "col", "--value", "value", "-o", &out,
+    ];
+    let energy = ["-k", "10", "--energy", "0.9", "--method", "gram"];
+    let ended = bench.succeed(["svd", &input].iter().chain(&flags).chain(&energy));
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(
+        said.contains("10 components hold 0.2500 of the energy, not 0.9 (-k allows more)"),
+        "{said}"
+    );
+}
+
+#[test]
 fn the_largest_left_entry_of_each_component_is_positive() {
     let reference = rankmill_tests::reference::all()
         .into_iter()

@@ -62,6 +62,9 @@ pub(crate) async fn conclude(
         show_profile(&manifest, profile)?;
     }
     if manifest.convergence.converged() {
+        if let Some(shortfall) = energy_shortfall(&manifest) {
+            progress.say(&format!("warning: {shortfall}"));
+        }
         return Ok(());
     }
     let message = not_converged(&manifest);
@@ -124,6 +127,17 @@ fn not_converged(manifest: &Manifest) -> String {
         (_, Quality::Scores(quality)) => graph::scores_not_converged(quality),
         (_, Quality::Personal(quality)) => graph::personal_not_converged(quality),
         (_, Quality::Factors(_) | Quality::Index(_)) => "not converged".to_owned(),
+    }
+}
+
+/// Fewer components than hold the energy asked for converge all the same, where there may be no more.
+fn energy_shortfall(manifest: &Manifest) -> Option<String> {
+    match (&manifest.parameters, &manifest.convergence) {
+        (JobSpec::Svd(spec), Quality::Factors(quality)) => svd::energy_shortfall(spec, quality),
+        (
+            _,
+            Quality::Factors(_) | Quality::Scores(_) | Quality::Personal(_) | Quality::Index(_),
+        ) => None,
     }
 }
 

@@ -12,19 +12,33 @@ const TOP_VALUES: usize = 5;
 
 /// Why the result is not as good as it was asked to be.
 pub(super) fn not_converged(spec: &SvdSpec, quality: &ConvergenceSummary) -> String {
-    let energy = match spec.rank {
-        Rank::Energy { fraction, .. } if quality.captured_energy < fraction => format!(
-            ": {} components hold {:.4} of the energy, not {fraction}",
-            quality.components, quality.captured_energy
-        ),
-        Rank::Fixed { .. } | Rank::Energy { .. } => String::new(),
-    };
+    let energy =
+        energy_shortfall(spec, quality).map_or_else(String::new, |what| format!(": {what}"));
     format!(
         "not converged after {}{energy}; the largest residual is {:.1e} of σ₁, see `rankmill show` \
          (more --max-reads or a looser --tol helps)",
         counted(u64::from(quality.reads), "read"),
         quality.max_residual
     )
+}
+
+/// What is missing of the energy that was asked for.
+pub(super) fn energy_shortfall(spec: &SvdSpec, quality: &ConvergenceSummary) -> Option<String> {
+    match spec.rank {
+        Rank::Energy { fraction, at_most } if quality.captured_energy < fraction => {
+            let more = if quality.components >= at_most {
+                " (-k allows more)"
+            } else {
+                ""
+            };
+            Some(format!(
+                "{} hold {:.4} of the energy, not {fraction}{more}",
+                counted(u64::from(quality.components), "component"),
+                quality.captured_energy
+            ))
+        }
+        Rank::Fixed { .. } | Rank::Energy { .. } => None,
+    }
 }
 
 /// What a person wants to know first.
@@ -39,7 +53,7 @@ pub(super) fn summary(
         .values
         .iter()
         .take(TOP_VALUES)
-        .map(|value| format!("{value:.6}"))
+        .map(|&value| readable(value))
         .collect();
     let more = if spectrum.values.len() > TOP_VALUES {
         " …"
@@ -72,6 +86,15 @@ pub(super) fn summary(
         top.join("  "),
         taken(elapsed),
     )
+}
+
+/// Six decimals, or six digits where these would be zeros or too many.
+fn readable(value: f64) -> String {
+    if value == 0.0 || (1e-3..1e9).contains(&value) {
+        format!("{value:.6}")
+    } else {
+        format!("{value:.6e}")
+    }
 }
 
 fn entries(nnz: u64) -> String {

@@ -12,6 +12,7 @@ use super::Engine;
 use super::job::Job;
 use super::journal::Journal;
 use crate::log::{JobEntry, JobHistory, Log, Position};
+use crate::prune;
 
 impl Engine {
     pub(super) async fn submit(&mut self, spec: JobSpec, submission: String) -> Result<JobStatus> {
@@ -26,6 +27,7 @@ impl Engine {
             }
             Generation::New(id, log) => (id, log),
         };
+        check_apart(self.state.location(), &spec)?;
         self.check_output(&spec).await?;
         self.check_capacity(&spec)?;
         self.create(id, log, spec, submission).await
@@ -255,6 +257,20 @@ fn check_places(spec: &JobSpec) -> Result<()> {
                 spec.output().url
             )));
         }
+    }
+    Ok(())
+}
+
+/// Refuses an output among the objects of the state, and one that covers them.
+fn check_apart(state: &Location, spec: &JobSpec) -> Result<()> {
+    let output = Location::parse(&spec.output().url)?;
+    let mut folders = prune::FOLDERS.iter().map(|folder| state.join(folder));
+    if output.contains(state) || folders.any(|folder| folder.contains(&output)) {
+        return Err(Error::invalid_input(format!(
+            "the output {} and the state {} lie inside one another; choose another output",
+            output.display(""),
+            state.display("")
+        )));
     }
     Ok(())
 }

@@ -305,7 +305,7 @@ impl<'a> Rows<'a> {
             .find(|(_, _, defect)| !defect.is_skipped(on_bad_row));
         if let Some(&(row, place, defect)) = refused {
             let name = &self.columns[place].name;
-            let what = defect.to_string();
+            let what = defect.advise();
             return Err(self.reader.error_at(first + row as u64, name, &what));
         }
         let mut rows: Vec<_> = bad.found.iter().map(|&(row, _, _)| row).collect();

@@ -161,7 +161,9 @@ fn parse_size(line: &str, header: Header) -> Result<Size, String> {
     if header.symmetry != Symmetry::General && nrows != ncols {
         return Err(format!("a symmetric matrix cannot be {nrows} x {ncols}"));
     }
-    let entries = entries.ok_or_else(|| format!("{nrows} x {ncols} is too large"))?;
+    let entries = entries
+        .filter(|_| nrows.max(ncols) <= i64::MAX as u64)
+        .ok_or_else(|| format!("{nrows} x {ncols} is too large"))?;
     Ok(Size {
         nrows,
         ncols,
@@ -366,6 +368,10 @@ mod tests {
             ),
             (format!("{HEAD}3 2 2\n1 1 1\n"), "ends after 1 of 2 entries"),
             (format!("{HEAD}3 2 1\n1 1 1\n2 1 1\n"), "line 4: more than"),
+            (
+                format!("{HEAD}18446744073709551615 2 1\n18446744073709551615 1 1\n"),
+                "line 2: 18446744073709551615 x 2 is too large",
+            ),
             (HEAD.replace("real", "complex"), "\"complex\""),
             (HEAD.replace("general", "hermitian"), "\"hermitian\""),
             (

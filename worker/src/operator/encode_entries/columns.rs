@@ -151,7 +151,7 @@ impl Columns {
         let refused =
             |(_, _, defect): &&(u32, usize, Defect)| !defect.is_skipped(operator.on_bad_row);
         if let Some(&(row, column, defect)) = self.bad.iter().find(refused) {
-            let what = defect.to_string();
+            let what = defect.advise();
             return Err(reader.error_at(u64::from(row), &self.names[column], &what));
         }
         self.dropped = self.bad.iter().map(|&(row, _, _)| row).collect();

@@ -171,7 +171,7 @@ fn read_column(
                 null.get_or_insert(row);
             });
             if let Some(row) = null {
-                return Err(reader.error_at(first + row as u64, name, "is null"));
+                return Err(reader.error_at(first + row as u64, name, "is null; correct it"));
             }
             visit(array)?;
         }

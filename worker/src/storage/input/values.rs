@@ -35,15 +35,24 @@ impl Defect {
             (Self::TooLarge(_), OnBadRow::Skip) | (_, OnBadRow::Error) => false,
         }
     }
+
+    /// What is wrong, and what to do about it where bad rows may be left out.
+    pub(crate) fn advise(self) -> String {
+        match self {
+            Self::Null | Self::NotANumber | Self::Infinite => {
+                format!("{self}; correct it, or leave such rows out with --on-bad-row skip")
+            }
+            Self::TooLarge(_) => self.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Defect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const ADVICE: &str = "correct it, or leave such rows out with --on-bad-row skip";
         match self {
-            Self::Null => write!(f, "is null; {ADVICE}"),
-            Self::NotANumber => write!(f, "is NaN; {ADVICE}"),
-            Self::Infinite => write!(f, "is infinite; {ADVICE}"),
+            Self::Null => write!(f, "is null"),
+            Self::NotANumber => write!(f, "is NaN"),
+            Self::Infinite => write!(f, "is infinite"),
             Self::TooLarge(value) => write!(
                 f,
                 "is {value:e}, which 32-bit floats cannot hold; scale the column down"
