@@ -8,11 +8,13 @@
 //! Invariant: no credential leaves this crate, neither in an error nor in a debug print.
 
 mod create;
+mod environment;
 mod error;
 mod location;
 mod open;
 mod profile;
 mod retry;
+mod setting;
 mod staging;
 mod upload;
 

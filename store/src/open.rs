@@ -13,9 +13,11 @@ use object_store::{ClientOptions, ObjectStore, RetryConfig};
 use rankmill_common::{Error, ErrorKind, Result};
 use secrecy::ExposeSecret;
 
+use crate::environment::{self, Endpoint};
 use crate::error::translate;
 use crate::location::{Location, Scheme};
 use crate::profile::{Access, Field};
+use crate::setting::Http;
 
 /// Memory stores live as long as the process, so that several parties can share one by its name.
 static MEMORY: LazyLock<Mutex<BTreeMap<String, Arc<InMemory>>>> = LazyLock::new(Mutex::default);
@@ -35,16 +37,19 @@ pub(crate) fn client(location: &Location, access: &Access) -> Result<Arc<dyn Obj
 
 fn s3(location: &Location, access: &Access) -> Result<Arc<dyn ObjectStore>> {
     install_tls();
-    let mut builder = if access.has_credentials() {
-        AmazonS3Builder::new()
-    } else {
-        AmazonS3Builder::from_env()
-    };
+    let variables = environment::variables();
+    let http = http(access, &variables, "AWS_ALLOW_HTTP");
+    let mut builder = AmazonS3Builder::new();
+    if !access.has_credentials() {
+        for (key, value) in environment::s3(&variables, endpoint(access), http)? {
+            builder = builder.with_config(key, value);
+        }
+    }
     builder = builder
         .with_bucket_name(location.bucket())
         // Objects are deleted one by one, which every compatible store understands.
         .with_disable_bulk_delete(true)
-        .with_client_options(client_options(access, "AWS_ALLOW_HTTP"))
+        .with_client_options(client_options(http))
         .with_retry(retry());
     for (key, value) in access.values() {
         let value = value.expose_secret();
@@ -68,14 +73,20 @@ fn s3(location: &Location, access: &Access) -> Result<Arc<dyn ObjectStore>> {
 
 fn gcs(location: &Location, access: &Access) -> Result<Arc<dyn ObjectStore>> {
     install_tls();
-    let mut builder = if access.has_credentials() {
-        GoogleCloudStorageBuilder::new()
-    } else {
-        GoogleCloudStorageBuilder::from_env()
-    };
+    let variables = environment::variables();
+    let http = http(access, &variables, "GOOGLE_ALLOW_HTTP");
+    let mut builder = GoogleCloudStorageBuilder::new();
+    if !access.has_credentials() {
+        if let Some(path) = environment::one(&variables, "SERVICE_ACCOUNT") {
+            builder = builder.with_service_account_path(path);
+        }
+        for (key, value) in environment::gcs(&variables, endpoint(access), http)? {
+            builder = builder.with_config(key, value);
+        }
+    }
     builder = builder
         .with_bucket_name(location.bucket())
-        .with_client_options(client_options(access, "GOOGLE_ALLOW_HTTP"))
+        .with_client_options(client_options(http))
         .with_retry(retry());
     for (key, value) in access.values() {
         let value = value.expose_secret();
@@ -99,14 +110,20 @@ fn gcs(location: &Location, access: &Access) -> Result<Arc<dyn ObjectStore>> {
 
 fn azure(location: &Location, access: &Access) -> Result<Arc<dyn ObjectStore>> {
     install_tls();
-    let mut builder = if access.has_credentials() {
-        MicrosoftAzureBuilder::new()
-    } else {
-        MicrosoftAzureBuilder::from_env()
-    };
+    let variables = environment::variables();
+    let http = http(access, &variables, "AZURE_ALLOW_HTTP");
+    let mut builder = MicrosoftAzureBuilder::new();
+    if !access.has_credentials() {
+        for (key, value) in environment::azure(&variables, endpoint(access), http)? {
+            builder = builder.with_config(key, value);
+        }
+        if let Some(url) = environment::one(&variables, "IDENTITY_ENDPOINT") {
+            builder = builder.with_msi_endpoint(url);
+        }
+    }
     builder = builder
         .with_container_name(location.bucket())
-        .with_client_options(client_options(access, "AZURE_ALLOW_HTTP"))
+        .with_client_options(client_options(http))
         .with_retry(retry());
     for (key, value) in access.values() {
         let value = value.expose_secret();
@@ -154,13 +171,27 @@ fn memory(name: &str) -> Arc<dyn ObjectStore> {
     Arc::clone(stores.entry(name.to_owned()).or_default()) as Arc<dyn ObjectStore>
 }
 
-fn client_options(access: &Access, variable: &str) -> ClientOptions {
-    let http_allowed = access.allows_http()
-        || std::env::var(variable).is_ok_and(|value| value == "true" || value == "1");
+fn http(access: &Access, variables: &[(String, String)], variable: &str) -> Http {
+    if access.allows_http() || environment::allows_http(variables, variable) {
+        Http::Allowed
+    } else {
+        Http::Refused
+    }
+}
+
+fn endpoint(access: &Access) -> Endpoint {
+    if access.values().any(|(key, _)| key == Field::Endpoint) {
+        Endpoint::Known
+    } else {
+        Endpoint::Wanted
+    }
+}
+
+fn client_options(http: Http) -> ClientOptions {
     ClientOptions::new()
         .with_timeout(Duration::from_secs(30))
         .with_connect_timeout(Duration::from_secs(5))
-        .with_allow_http(http_allowed)
+        .with_allow_http(http == Http::Allowed)
 }
 
 /// Shorter than the library's three minutes: the protocol has its own retries above this.

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use rankmill_common::{Error, Result};
 use secrecy::{ExposeSecret, SecretString};
-use url::Url;
 
 use crate::location::Scheme;
+use crate::setting::{self, Meaning};
 
 /// The settings with a text for a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +58,16 @@ impl Field {
         }
     }
 
+    fn meaning(self) -> Meaning {
+        match self {
+            Self::Endpoint => Meaning::Endpoint,
+            Self::Region => Meaning::Region,
+            Self::AccessKeyId | Self::SessionToken | Self::AccountName => Meaning::Header,
+            Self::SecretAccessKey | Self::AccountKey => Meaning::Secret,
+            Self::ServiceAccountPath | Self::ServiceAccountKey => Meaning::Other,
+        }
+    }
+
     /// Whether a profile that has this key needs no credentials from elsewhere.
     fn is_credential(self) -> bool {
         match self {
@@ -103,16 +113,25 @@ impl Settings {
         let mut values = BTreeMap::new();
         for (key, source) in &self.values {
             let value = source.read().map_err(|e| e.context(key.as_str()))?;
+            self.check(*key, value.expose_secret())?;
             values.insert(*key, value);
-        }
-        if let Some(endpoint) = values.get(&Field::Endpoint) {
-            check_endpoint(endpoint.expose_secret(), self.allow_http)?;
         }
         Ok(Access {
             values,
             allow_http: self.allow_http,
             anonymous: self.anonymous,
         })
+    }
+
+    fn check(&self, key: Field, value: &str) -> Result<()> {
+        let invalid = |reason: &str| Error::invalid_input(format!("{}: {reason}", key.as_str()));
+        setting::check(key.meaning(), value).map_err(invalid)?;
+        if key == Field::Endpoint && !self.allow_http && setting::is_http(value) {
+            return Err(invalid(
+                "http:// is not encrypted; allow-http = true says that this is meant",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -155,22 +174,5 @@ impl Access {
 
     pub(crate) fn has_credentials(&self) -> bool {
         self.anonymous || self.values.keys().any(|key| key.is_credential())
-    }
-}
-
-/// An endpoint is said in errors and logs, so it must not hold a password.
-fn check_endpoint(endpoint: &str, allow_http: bool) -> Result<()> {
-    let invalid = |reason: &str| Err(Error::invalid_input(format!("endpoint {reason}")));
-    let Ok(url) = Url::parse(endpoint) else {
-        return invalid("is no URL such as https://host:9000");
-    };
-    if !url.username().is_empty() || url.password().is_some() {
-        return invalid("must not hold a name or a password: there are keys for both");
-    }
-    match url.scheme() {
-        "https" => Ok(()),
-        "http" if allow_http => Ok(()),
-        "http" => invalid("is not encrypted; allow-http = true says that this is meant"),
-        _ => invalid("must start with https:// or http://"),
     }
 }
