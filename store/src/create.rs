@@ -59,10 +59,11 @@ pub(crate) async fn create(store: &Store, key: &str, bytes: Bytes) -> Result<Cre
 }
 
 async fn put(store: &Store, key: &str, bytes: Bytes) -> Result<()> {
+    let path = store.path(key)?;
     let options = PutOptions::from(PutMode::Create);
     store
         .inner
-        .put_opts(&store.path(key), bytes.into(), options)
+        .put_opts(&path, bytes.into(), options)
         .await
         .map_err(|e| store.fail(key, &e))?;
     Ok(())

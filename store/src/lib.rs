@@ -11,6 +11,7 @@ mod create;
 mod environment;
 mod error;
 mod location;
+mod name;
 mod open;
 mod profile;
 mod retry;
@@ -102,7 +103,7 @@ impl Store {
     }
 
     async fn get_once(&self, key: &str) -> Result<Bytes> {
-        let path = self.path(key);
+        let path = self.path(key)?;
         let object = self
             .inner
             .get(&path)
@@ -121,7 +122,7 @@ impl Store {
         key: &str,
         ranges: &[std::ops::Range<u64>],
     ) -> Result<Vec<Bytes>> {
-        let path = self.path(key);
+        let path = self.path(key)?;
         let parts = retry::again(async || {
             let read = self.inner.get_ranges(&path, ranges).await;
             read.map_err(|e| self.fail(key, &e))
@@ -145,7 +146,7 @@ impl Store {
     ///
     /// As [`Self::get`].
     pub async fn head(&self, key: &str) -> Result<Entry> {
-        let path = self.path(key);
+        let path = self.path(key)?;
         let meta = retry::again(async || {
             let head = self.inner.head(&path).await;
             head.map_err(|e| self.fail(key, &e))
@@ -159,7 +160,7 @@ impl Store {
     ///
     /// `ResourceExhausted` when the disk is full, `Unavailable` when the store is out of reach.
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<()> {
-        let path = self.path(key);
+        let path = self.path(key)?;
         let put = retry::again(async || {
             let put = self.inner.put(&path, bytes.clone().into()).await;
             put.map_err(|e| self.fail(key, &e))
@@ -186,7 +187,7 @@ impl Store {
     ///
     /// As [`Self::put`].
     pub async fn upload_file(&self, key: &str, file: &FilePath) -> Result<()> {
-        let path = self.path(key);
+        let path = self.path(key)?;
         let upload = retry::again(async || {
             let upload = upload::upload(&*self.inner, &path, file).await;
             upload.map_err(|failure| self.upload_failed(key, file, &failure))
@@ -200,7 +201,7 @@ impl Store {
     ///
     /// `Unavailable` when the store is out of reach.
     pub async fn delete(&self, key: &str) -> Result<()> {
-        let path = self.path(key);
+        let path = self.path(key)?;
         let delete = retry::again(async || {
             let deleted = self.inner.delete(&path).await;
             deleted.map_err(|e| self.fail(key, &e))
@@ -217,7 +218,7 @@ impl Store {
     ///
     /// `Unavailable` when the store is out of reach.
     pub async fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
-        let path = self.path(prefix);
+        let path = self.path(prefix)?;
         let listing = retry::again(async || {
             let found = self.inner.list(Some(&path)).try_collect().await;
             found.map_err(|e| self.fail(prefix, &e))
@@ -257,7 +258,7 @@ impl Store {
         }
     }
 
-    fn path(&self, key: &str) -> Path {
+    fn path(&self, key: &str) -> Result<Path> {
         self.location.object_path(key)
     }
 

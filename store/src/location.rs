@@ -6,6 +6,8 @@ use object_store::path::Path;
 use rankmill_common::{Error, Result};
 use url::Url;
 
+use crate::name;
+
 /// Which store, and the prefix within it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
@@ -68,7 +70,7 @@ impl Location {
         }
         let (scheme, rest) = text.split_once("://").unwrap_or_default();
         let scheme = Scheme::parse(scheme)
-            .ok_or_else(|| invalid("has none of the schemes file, s3, gs, az, memory"))?;
+            .ok_or_else(|| invalid("has none of the schemes file, s3, gs, az"))?;
         if scheme == Scheme::File {
             // Globs and blanks are legal in paths but not in URLs: only percent escapes count.
             let decoded = Url::parse(text)
@@ -81,13 +83,18 @@ impl Location {
         if bucket.is_empty() {
             return Err(invalid("names no bucket"));
         }
-        if prefix.split('/').any(|part| part == ".." || part == ".") {
-            return Err(invalid("must not hold . or .. as a folder"));
+        if let Some(reason) = name::wrong_with_bucket(scheme, bucket) {
+            let reason = format!("{bucket:?} is no valid bucket name: {reason}");
+            return Err(Error::invalid_input(format!("{text:?}: {reason}")));
+        }
+        let prefix = prefix.trim_end_matches('/');
+        if let Some(reason) = name::wrong_with_key(prefix) {
+            return Err(invalid(&reason));
         }
         Ok(Self {
             scheme,
             bucket: bucket.to_owned(),
-            prefix: prefix.trim_matches('/').to_owned(),
+            prefix: prefix.to_owned(),
         })
     }
 
@@ -139,6 +146,7 @@ impl Location {
     pub fn display(&self, key: &str) -> String {
         match self.local_path(key) {
             Some(path) => path.display().to_string(),
+            None if key.is_empty() => self.url(),
             None => format!("{}/{key}", self.url()),
         }
     }
@@ -194,27 +202,46 @@ impl Location {
         Some(rest.split('/').filter(|part| !part.is_empty()).count())
     }
 
-    /// Path of `key` within the object store. Local stores are rooted at their prefix, so that
-    /// names with characters that object stores escape stay as they are on disk.
-    pub(crate) fn object_path(&self, key: &str) -> Path {
-        match self.scheme {
-            Scheme::File => Path::from_iter(key.split('/')),
-            Scheme::Memory | Scheme::S3 | Scheme::Gcs | Scheme::Azure => {
-                Path::from_iter(join(&self.prefix, key).split('/'))
+    /// Path of `key` within the object store: as it is, because the clients escape what has to be
+    /// escaped on the way. Local stores are rooted at their prefix.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a key that cannot be sent as it is.
+    pub(crate) fn object_path(&self, key: &str) -> Result<Path> {
+        let text = match self.scheme {
+            Scheme::File => {
+                // To a file system, two slashes are as good as one.
+                let parts = key.split('/').filter(|part| !part.is_empty());
+                parts.collect::<Vec<_>>().join("/")
             }
+            Scheme::Memory | Scheme::S3 | Scheme::Gcs | Scheme::Azure => {
+                join(&self.prefix, key.trim_end_matches('/'))
+            }
+        };
+        let refused = |reason: &str| {
+            let place = self.display(key);
+            Error::invalid_input(format!("{place:?} {reason}"))
+        };
+        if let Some(reason) = name::wrong_with_key(&text) {
+            return Err(refused(&reason));
         }
+        Path::parse(&text).map_err(|_| refused("is no valid path"))
     }
 
+    /// The key whose [`Self::object_path`] is `path`; empty for the place itself.
     pub(crate) fn key_of(&self, path: &Path) -> String {
         let text = path.as_ref();
-        match self.scheme {
-            Scheme::File => text.to_owned(),
-            Scheme::Memory | Scheme::S3 | Scheme::Gcs | Scheme::Azure => text
-                .strip_prefix(&self.prefix)
-                .unwrap_or(text)
-                .trim_start_matches('/')
-                .to_owned(),
-        }
+        let key = match self.scheme {
+            Scheme::Memory | Scheme::S3 | Scheme::Gcs | Scheme::Azure
+                if !self.prefix.is_empty() =>
+            {
+                let rest = text.strip_prefix(&self.prefix).unwrap_or(text);
+                rest.strip_prefix('/').unwrap_or(rest)
+            }
+            Scheme::File | Scheme::Memory | Scheme::S3 | Scheme::Gcs | Scheme::Azure => text,
+        };
+        key.to_owned()
     }
 }
 
