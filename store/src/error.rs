@@ -7,6 +7,9 @@ use std::error::Error as StdError;
 
 use rankmill_common::{Error, ErrorKind};
 
+use crate::listing::odd_key;
+use crate::name::wrong_with_key;
+
 /// Codes of a 404 that is about the bucket and not about the object.
 const NO_BUCKET: [&str; 3] = ["NoSuchBucket", "ContainerNotFound", "FilesystemNotFound"];
 /// Codes of a 400 that is about the transfer and not about the request.
@@ -52,7 +55,7 @@ pub(crate) fn translate(place: &str, error: &object_store::Error) -> Error {
             ErrorKind::InvalidInput,
             format!("the store refused the credentials{said}: {CREDENTIALS}"),
         ),
-        Store::InvalidPath { .. } => (ErrorKind::InvalidInput, "is no valid path".to_owned()),
+        Store::InvalidPath { .. } => (ErrorKind::InvalidInput, unreadable(error)),
         Store::NotImplemented { .. } | Store::NotSupported { .. } => (
             ErrorKind::InvalidInput,
             "the store cannot do what rankmill needs of it".to_owned(),
@@ -60,6 +63,19 @@ pub(crate) fn translate(place: &str, error: &object_store::Error) -> Error {
         _ => answer.explain(error),
     };
     Error::new(kind, format!("{place}: {reason}"))
+}
+
+/// Paths are checked before they are sent, so this one comes from a listing that could not be led
+/// around it.
+fn unreadable(error: &object_store::Error) -> String {
+    let Some(key) = odd_key(error) else {
+        return "is no valid path".to_owned();
+    };
+    let wrong = wrong_with_key(key).unwrap_or_else(|| "is not UTF-8".to_owned());
+    format!(
+        "below it lies {key:?}, which {wrong}; rename or delete that object, or choose a folder \
+         without it"
+    )
 }
 
 /// What an HTTP store said, as far as it may be repeated.

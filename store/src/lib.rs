@@ -10,6 +10,7 @@
 mod create;
 mod environment;
 mod error;
+mod listing;
 mod location;
 mod name;
 mod open;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use object_store::list::PaginatedListStore;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use rankmill_common::{Error, ErrorKind, Result};
@@ -37,6 +39,8 @@ pub use profile::StoreProfiles;
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<dyn ObjectStore>,
+    /// The same client for listings page by page, where it is one of a remote store.
+    pages: Option<Arc<dyn PaginatedListStore>>,
     location: Location,
 }
 
@@ -80,7 +84,11 @@ impl Store {
     /// that counts, limits or disturbs calls. `location` says where below the client's root keys
     /// lie, and names the store in messages.
     pub fn over(inner: Arc<dyn ObjectStore>, location: Location) -> Self {
-        Self { inner, location }
+        Self {
+            inner,
+            pages: None,
+            location,
+        }
     }
 
     /// The place this store was opened on.
@@ -212,21 +220,35 @@ impl Store {
         }
     }
 
-    /// Every object whose key starts with the folder `prefix`, in the order of the keys.
+    /// Every object whose key starts with the folder `prefix`, in the order of the keys. Keys that
+    /// no client could read, such as one with two slashes in a row, are passed over.
     ///
     /// # Errors
     ///
-    /// `Unavailable` when the store is out of reach.
+    /// `Unavailable` when the store is out of reach, `InvalidInput` naming a key that cannot be
+    /// read and that the store lists nothing behind.
     pub async fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
         let path = self.path(prefix)?;
         let listing = retry::again(async || {
-            let found = self.inner.list(Some(&path)).try_collect().await;
+            let found = self.list_once(&path).await;
             found.map_err(|e| self.fail(prefix, &e))
         });
-        let metas: Vec<ObjectMeta> = listing.await?;
+        let mut metas: Vec<ObjectMeta> = listing.await?;
+        // Consoles make an object for the folder itself; it is not in the folder.
+        metas.retain(|meta| meta.location != path);
         let mut entries: Vec<_> = metas.into_iter().map(|meta| self.entry(meta)).collect();
         entries.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(entries)
+    }
+
+    async fn list_once(&self, path: &Path) -> object_store::Result<Vec<ObjectMeta>> {
+        let found = self.inner.list(Some(path)).try_collect().await;
+        match (found, &self.pages) {
+            (Err(error), Some(pages)) if listing::odd_key(&error).is_some() => {
+                listing::list_around(&**pages, path).await
+            }
+            (found, _) => found,
+        }
     }
 
     /// Removes what killed processes have left half-written below `folders` and nobody has touched

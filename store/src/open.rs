@@ -7,6 +7,7 @@ use std::time::Duration;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::list::PaginatedListStore;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::{ClientOptions, ObjectStore, RetryConfig};
@@ -22,20 +23,41 @@ use crate::setting::Http;
 /// Memory stores live as long as the process, so that several parties can share one by its name.
 static MEMORY: LazyLock<Mutex<BTreeMap<String, Arc<InMemory>>>> = LazyLock::new(Mutex::default);
 
+/// A client as a store and, where it has that side, as a lister of pages.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) pages: Option<Arc<dyn PaginatedListStore>>,
+}
+
+impl Client {
+    fn remote<C: ObjectStore + PaginatedListStore>(client: C) -> Self {
+        let client = Arc::new(client);
+        Self {
+            store: Arc::clone(&client) as Arc<dyn ObjectStore>,
+            pages: Some(client),
+        }
+    }
+
+    fn other(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store, pages: None }
+    }
+}
+
 /// The client for `location`. A profile that names credentials takes nothing from the
 /// environment, so that one's key never meets another's token; one that names none takes what it
 /// does not say from there.
-pub(crate) fn client(location: &Location, access: &Access) -> Result<Arc<dyn ObjectStore>> {
+pub(crate) fn client(location: &Location, access: &Access) -> Result<Client> {
     match location.scheme() {
         Scheme::File => local(location),
-        Scheme::Memory => Ok(memory(location.bucket())),
+        Scheme::Memory => Ok(Client::other(memory(location.bucket()))),
         Scheme::S3 => s3(location, access),
         Scheme::Gcs => gcs(location, access),
         Scheme::Azure => azure(location, access),
     }
 }
 
-fn s3(location: &Location, access: &Access) -> Result<Arc<dyn ObjectStore>> {
+fn s3(location: &Location, access: &Access) -> Result<Client> {
     install_tls();
     let variables = environment::variables();
     let http = http(access, &variables, "AWS_ALLOW_HTTP");
@@ -68,10 +90,11 @@ fn s3(location: &Location, access: &Access) -> Result<Arc<dyn ObjectStore>> {
     if access.is_anonymous() {
         builder = builder.with_skip_signature(true);
     }
-    Ok(Arc::new(builder.build().map_err(|e| failed(location, &e))?))
+    let client = builder.build().map_err(|e| failed(location, &e))?;
+    Ok(Client::remote(client))
 }
 
-fn gcs(location: &Location, access: &Access) -> Result<Arc<dyn ObjectStore>> {
+fn gcs(location: &Location, access: &Access) -> Result<Client> {
     install_tls();
     let variables = environment::variables();
     let http = http(access, &variables, "GOOGLE_ALLOW_HTTP");
@@ -105,10 +128,11 @@ fn gcs(location: &Location, access: &Access) -> Result<Arc<dyn ObjectStore>> {
     if access.is_anonymous() {
         builder = builder.with_skip_signature(true);
     }
-    Ok(Arc::new(builder.build().map_err(|e| failed(location, &e))?))
+    let client = builder.build().map_err(|e| failed(location, &e))?;
+    Ok(Client::remote(client))
 }
 
-fn azure(location: &Location, access: &Access) -> Result<Arc<dyn ObjectStore>> {
+fn azure(location: &Location, access: &Access) -> Result<Client> {
     install_tls();
     let variables = environment::variables();
     let http = http(access, &variables, "AZURE_ALLOW_HTTP");
@@ -142,7 +166,8 @@ fn azure(location: &Location, access: &Access) -> Result<Arc<dyn ObjectStore>> {
     if access.is_anonymous() {
         builder = builder.with_skip_signature(true);
     }
-    Ok(Arc::new(builder.build().map_err(|e| failed(location, &e))?))
+    let client = builder.build().map_err(|e| failed(location, &e))?;
+    Ok(Client::remote(client))
 }
 
 /// A client that cannot be made is a matter of settings.
@@ -151,7 +176,7 @@ fn failed(location: &Location, error: &object_store::Error) -> Error {
     Error::new(ErrorKind::InvalidInput, error.message)
 }
 
-fn local(location: &Location) -> Result<Arc<dyn ObjectStore>> {
+fn local(location: &Location) -> Result<Client> {
     let root = location.local_path("").unwrap_or_default();
     let failed = |e: std::io::Error| {
         Error::new(
@@ -163,7 +188,7 @@ fn local(location: &Location) -> Result<Arc<dyn ObjectStore>> {
     let store = LocalFileSystem::new_with_prefix(&root)
         .map_err(|e| translate(&root.display().to_string(), &e))?
         .with_fsync(true);
-    Ok(Arc::new(store))
+    Ok(Client::other(Arc::new(store)))
 }
 
 fn memory(name: &str) -> Arc<dyn ObjectStore> {

@@ -1,5 +1,7 @@
 //! Places. What every backend has to do is in the crate of tests, where an S3 server is at hand.
 
+mod wire;
+
 use super::*;
 
 #[test]

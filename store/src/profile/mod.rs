@@ -13,9 +13,8 @@ mod file;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use object_store::ObjectStore;
 use rankmill_common::{Error, Result};
 
 use crate::Store;
@@ -32,7 +31,7 @@ pub struct StoreProfiles {
     profiles: Vec<Profile>,
     unlisted: Unlisted,
     /// Clients keep connections open: one for each bucket and profile.
-    clients: Mutex<BTreeMap<ClientId, Arc<dyn ObjectStore>>>,
+    clients: Mutex<BTreeMap<ClientId, open::Client>>,
 }
 
 /// A bucket and the profile that opens it, if any.
@@ -104,20 +103,20 @@ impl StoreProfiles {
     /// As [`Store::open`].
     pub fn open(&self, url: &str) -> Result<Store> {
         let location = Location::parse(url)?;
-        let inner = self.client(&location, &location)?;
-        Ok(Store { inner, location })
+        let client = self.client(&location, &location)?;
+        Ok(store(client, location))
     }
 
     /// As [`Store::open_object`], by this table.
     pub(crate) fn open_object(&self, url: &str) -> Result<(Store, String)> {
         let place = Location::parse(url)?;
         let (location, key) = place.split_last();
-        let inner = self.client(&place, &location)?;
-        Ok((Store { inner, location }, key))
+        let client = self.client(&place, &location)?;
+        Ok((store(client, location), key))
     }
 
     /// A client rooted at `root`, if `place` may be used.
-    fn client(&self, place: &Location, root: &Location) -> Result<Arc<dyn ObjectStore>> {
+    fn client(&self, place: &Location, root: &Location) -> Result<open::Client> {
         if matches!(place.scheme(), Scheme::File | Scheme::Memory) {
             return open::client(root, &Access::default());
         }
@@ -125,14 +124,14 @@ impl StoreProfiles {
         let key = (root.scheme(), root.bucket().to_owned(), profile);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
-            return Ok(Arc::clone(client));
+            return Ok(client.clone());
         }
         let access = match profile {
             Some(index) => self.profiles[index].resolve()?,
             None => Access::default(),
         };
         let client = open::client(root, &access)?;
-        clients.insert(key, Arc::clone(&client));
+        clients.insert(key, client.clone());
         Ok(client)
     }
 
@@ -168,6 +167,14 @@ impl StoreProfiles {
             unlisted,
             clients: Mutex::default(),
         }
+    }
+}
+
+fn store(client: open::Client, location: Location) -> Store {
+    Store {
+        inner: client.store,
+        pages: client.pages,
+        location,
     }
 }
 
