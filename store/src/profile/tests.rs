@@ -94,6 +94,32 @@ fn an_endpoint_is_checked_before_anything_is_sent_there() {
 }
 
 #[test]
+fn keys_that_fit_in_no_request_are_refused_before_one_is_made() {
+    let opened = |keys: &str| {
+        let text = format!("[stores.x]\nurl = 's3://bucket'\n{keys}");
+        StoreProfiles::parse(&text)
+            .expect("profiles")
+            .open("s3://bucket/x")
+    };
+    for (id, secret, token, named) in [
+        ("a\\nb", "s", "t", "access-key-id"),
+        ("a", "s\\nx", "t", "secret-access-key"),
+        ("a", "s", "t\\u007f", "session-token"),
+    ] {
+        let keys = format!(
+            "access-key-id = \"{id}{CANARY}\"\nsecret-access-key = \"{secret}{CANARY}\"\n\
+             session-token = \"{token}{CANARY}\""
+        );
+        let error = opened(&keys).expect_err("refused");
+        assert!(error.message.contains(named), "{error}");
+        assert!(error.message.contains("control character"), "{error}");
+        assert!(!error.message.contains(CANARY), "{error}");
+    }
+    let region = opened("region = 'eu central'").expect_err("refused");
+    assert!(region.message.contains("region"), "{region}");
+}
+
+#[test]
 fn secrets_may_lie_elsewhere() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("key");
