@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use rankmill_common::job::JobSpec;
 use rankmill_common::status::JobStatus;
 use rankmill_common::{ByteSize, Error, ErrorKind, JobId, Result};
-use rankmill_coordinator::prune::abandon;
+use rankmill_coordinator::prune::{abandon, abandon_others};
 use rankmill_coordinator::{Coordinator, CoordinatorConfig, Outputs};
 use rankmill_store::Store;
 use rankmill_worker::{HandOver, InputVersion, Objects, WorkerConfig, input_versions};
@@ -153,6 +153,9 @@ impl Note {
             && abandon(state, id).await?
         {
             progress.say("the input has changed since the run was stopped: starting anew");
+        }
+        if abandon_others(state, spec).await? {
+            progress.say("a run with other parameters was stopped here: it is given up");
         }
         let note = Self { id, inputs };
         note.write(state, spec).await?;

@@ -6,18 +6,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::JobSpec;
 use crate::operator::WrittenFile;
-use crate::{Digest, Error, ErrorKind, JobId};
+use crate::{Digest, JobId};
 
 /// Name of the manifest below the output.
 pub const MANIFEST_NAME: &str = "_manifest.json";
 
-/// What a job ends with whose output, `url`, holds another job's result by now.
-pub fn superseded(url: &str) -> Error {
-    Error::new(
-        ErrorKind::AlreadyExists,
-        format!("{url} received another result while this job ran"),
-    )
-}
+/// Folder of the table of singular values, in one part. Its name is that of a table, which most
+/// readers of Parquet take for one.
+pub const SPECTRUM_FOLDER: &str = "singular_values.parquet";
+
+/// Folders of results. Names in them are a job's own, so that no result is touched before the manifest
+/// of the next one is there.
+pub const RESULT_FOLDERS: [&str; 6] = [
+    "left",
+    "right",
+    SPECTRUM_FOLDER,
+    "scores",
+    "sources",
+    "fingerprints",
+];
 
 /// The manifest of one finished job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use futures::StreamExt;
 use rankmill_common::job::{JobSpec, Overwrite};
-use rankmill_common::manifest::{MANIFEST_NAME, Manifest, StageTiming, Versions, superseded};
+use rankmill_common::manifest::{MANIFEST_NAME, Manifest, RESULT_FOLDERS, StageTiming, Versions};
 use rankmill_common::{Error, ErrorKind, JobId, Result};
 use rankmill_store::{Created, Store};
 
@@ -17,9 +17,6 @@ const MANIFEST_VERSION: u32 = 1;
 
 /// Deletions under way at a time.
 const DELETIONS: usize = 16;
-
-/// Folders of results.
-const FOLDERS: [&str; 4] = ["left", "right", "scores", "sources"];
 
 /// The manifest of a finished job.
 pub(crate) fn manifest(
@@ -56,7 +53,13 @@ pub(crate) async fn publish(store: &Store, spec: &JobSpec, manifest: &Manifest) 
         Overwrite::Refuse => match store.create(MANIFEST_NAME, bytes).await? {
             Created::Mine => {}
             Created::Other(_) => {
-                return Err(superseded(&spec.output().url));
+                return Err(Error::new(
+                    ErrorKind::AlreadyExists,
+                    format!(
+                        "{} received another result while this job ran",
+                        store.location().display("").trim_end_matches('/')
+                    ),
+                ));
             }
         },
     }
@@ -131,7 +134,7 @@ pub(crate) async fn sweep_scratch(state: &Store, job: &JobId) {
 async fn sweep(store: &Store, manifest: &Manifest) -> Result<()> {
     let files = manifest.files.iter().map(|file| file.path.as_str());
     store.sweep_staged_of(files.chain([MANIFEST_NAME])).await;
-    for folder in FOLDERS {
+    for folder in RESULT_FOLDERS {
         for entry in store.list(folder).await? {
             let named = manifest.files.iter().any(|file| file.path == entry.key);
             if !named && is_result_file(&entry.key) {

@@ -12,9 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::{StreamExt, TryStreamExt};
+use rankmill_common::job::JobSpec;
 use rankmill_common::{Error, JobId, Result};
 use rankmill_store::{Entry, Store};
 
+use crate::engine::live_jobs;
 use crate::log::{JobEntry, JobHistory, Log, Position};
 
 /// Deletions under way at a time.
@@ -147,7 +149,7 @@ async fn unfinished_jobs(state: &Store, rule: Rule) -> Result<BTreeSet<JobId>> {
     let mut live = BTreeSet::new();
     let newest_kept = seconds_now() - rule.unused_for.as_secs() as i64;
     for (folder, entries) in jobs(state).await? {
-        let Some(log) = unfinished(state, &JobId::new(&folder)).await? else {
+        let Some((log, _)) = unfinished(state, &JobId::new(&folder)).await? else {
             continue;
         };
         let last_touched = entries.iter().map(|entry| entry.modified).max();
@@ -170,19 +172,42 @@ async fn unfinished_jobs(state: &Store, rule: Rule) -> Result<BTreeSet<JobId>> {
 /// `Unavailable` when the store is out of reach, `InvalidInput` for a damaged log.
 pub async fn abandon(state: &Store, job: &JobId) -> Result<bool> {
     match unfinished(state, job).await? {
-        Some(log) => cancel(log).await.map(|()| true),
+        Some((log, _)) => cancel(log).await.map(|()| true),
         None => Ok(false),
     }
 }
 
-/// The log of a job that has not ended, ready to be written.
-async fn unfinished(state: &Store, job: &JobId) -> Result<Option<Log>> {
+/// Cancels the jobs that were to write where `spec` writes and have not ended: of a state store that no
+/// coordinator uses. `spec`'s own runs stay. Returns whether there were any. The caller holds the
+/// store's lock.
+///
+/// # Errors
+///
+/// As [`abandon`].
+pub async fn abandon_others(state: &Store, spec: &JobSpec) -> Result<bool> {
+    let mut any = false;
+    for job in live_jobs(state).await? {
+        let Some((log, history)) = unfinished(state, &job).await? else {
+            continue;
+        };
+        let other = history.spec;
+        if other.output().url == spec.output().url && other.digest() != spec.digest() {
+            cancel(log).await?;
+            any = true;
+        }
+    }
+    Ok(any)
+}
+
+/// The log of a job that has not ended, ready to be written, and what it says.
+async fn unfinished(state: &Store, job: &JobId) -> Result<Option<(Log, JobHistory)>> {
     let prefix = format!("jobs/{job}/log");
     let (mut log, replay) =
         Log::read::<JobEntry>(state.clone(), prefix, Position::default()).await?;
-    let ended = JobHistory::replay(replay.entries)?.is_none_or(|job| job.state.is_terminal());
     log.take_over(replay.epoch);
-    Ok((!ended).then_some(log))
+    let history = JobHistory::replay(replay.entries)?;
+    let unfinished = history.filter(|history| !history.state.is_terminal());
+    Ok(unfinished.map(|history| (log, history)))
 }
 
 async fn cancel(mut log: Log) -> Result<()> {

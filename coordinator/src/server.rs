@@ -15,7 +15,7 @@ use tonic::service::Routes;
 use tonic::transport::server::Connected;
 
 use crate::config::CoordinatorConfig;
-use crate::engine::{Engine, Outputs, Surroundings};
+use crate::engine::{Engine, Outputs, Resumption, Surroundings};
 use crate::http;
 use crate::leadership::{self, Patience};
 use crate::seat::Seat;
@@ -62,7 +62,7 @@ pub enum Role {
 
 impl Coordinator {
     /// A coordinator that takes over the state at once: from then on an older one on the same
-    /// state is fenced.
+    /// state is fenced. Of the jobs that it finds it goes on with those that are submitted again.
     pub fn alone(state: Store, config: CoordinatorConfig) -> Self {
         Self {
             state,
@@ -232,6 +232,10 @@ impl Coordinator {
             self.state.clone(),
             self.config.clone(),
             self.surroundings.clone(),
+            match self.succession {
+                Succession::Alone => Resumption::Asked,
+                Succession::OneOf { .. } => Resumption::All,
+            },
         );
         // A store that does not answer holds nobody who is asked to go.
         let engine = tokio::select! {

@@ -52,7 +52,7 @@ impl FactorFiles {
     pub fn read(folder: &Path) -> Self {
         let text = std::fs::read(folder.join("_manifest.json")).expect("a manifest");
         let manifest: Value = serde_json::from_slice(&text).expect("JSON");
-        let spectrum = read_table(&[folder.join("singular_values.parquet")]);
+        let spectrum = read_table(&files(folder, &manifest, "singular_values"));
         let doubles = |name: &str| -> Vec<f64> {
             let column = spectrum.column_by_name(name).expect("a column");
             column.as_primitive::<Float64Type>().values().to_vec()

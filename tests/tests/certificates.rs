@@ -56,6 +56,18 @@ impl Dense {
         format!("{} --row row --col col --value value", path.display())
     }
 
+    /// Its columns as they are, and the arguments that name them.
+    fn write_columns(&self, bench: &Bench) -> String {
+        let columns = (0..self.ncols).map(|j| {
+            let entries = self.values.iter().skip(j).step_by(self.ncols);
+            column(entries.copied().collect::<Vec<f64>>())
+        });
+        let names: Vec<String> = (0..self.ncols).map(|j| format!("c{j}")).collect();
+        let columns = names.iter().map(String::as_str).zip(columns).collect();
+        let path = write_parquet(&bench.path("input.parquet"), columns, 1000);
+        format!("{} --vector {}", path.display(), names.join(","))
+    }
+
     fn entries(&self) -> Entries {
         let place = |place: usize| (place / self.ncols, place % self.ncols);
         let id = |(i, j): (usize, usize)| (i.to_string(), j.to_string());
@@ -202,17 +214,7 @@ fn components_that_a_matrix_does_not_have_have_small_residuals() {
     ] {
         let what = format!("{}×{} {flags}", a.nrows, a.ncols);
         let bench = Bench::new();
-        let vectors = bench.path("vectors.parquet");
-        let columns = (0..a.ncols).map(|j| {
-            (0..a.nrows)
-                .map(|i| a.values[i * a.ncols + j])
-                .collect::<Vec<f64>>()
-        });
-        let names: Vec<String> = (0..a.ncols).map(|j| format!("c{j}")).collect();
-        let columns = names.iter().map(String::as_str).zip(columns.map(column));
-        write_parquet(&vectors, columns.collect(), 1000);
-        let input = format!("{} --vector {}", vectors.display(), names.join(","));
-        let found = factor(&bench, &input, flags);
+        let found = factor(&bench, &a.write_columns(&bench), flags);
         check_factors(&found, &what);
         let worst = found.residuals.iter().copied().fold(0.0, f64::max);
         assert!(worst <= ROUNDING, "{what}: a residual of {worst:.1e}");
@@ -273,4 +275,78 @@ fn indices_that_the_ids_type_does_not_hold_are_refused_before_any_work() {
         Vec::<std::path::PathBuf>::new()
     );
     bench.succeed(shape("3x128"));
+}
+
+#[test]
+fn copies_of_a_value_do_not_enter_a_basis_twice() {
+    let spectrum = |copies: usize, count: usize| -> Vec<f64> {
+        let rest = (copies..count).map(|i| 4.99 - 3.99 * (i - copies) as f64 / count as f64);
+        std::iter::repeat_n(5.0, copies).chain(rest).collect()
+    };
+    for (nrows, ncols, copies, flags) in [
+        (207, 68, 24, "-k 16 --block-width 3"),
+        (150, 60, 30, "-k 12 --block-width 2"),
+        (120, 100, 50, "-k 40 --block-width 8"),
+    ] {
+        let what = format!("{nrows}×{ncols}, {copies} copies, {flags}");
+        let bench = Bench::new();
+        let sigma = spectrum(copies, ncols);
+        let a = Dense::with_singular_values(nrows, ncols, &sigma);
+        let flags = format!("{flags} --method lanczos --max-reads 60");
+        let found = factor(&bench, &a.write(&bench), &flags);
+        check_factors(&found, &what);
+        check_bounds(&a, &found, &what);
+        for (value, wanted) in found.values.iter().zip(&sigma) {
+            assert!(*value <= wanted + ROUNDING * sigma[0], "{what}: {value}");
+        }
+    }
+}
+
+#[test]
+fn values_that_products_in_32_bits_do_not_resolve_are_not_called_converged() {
+    let steep: Vec<f64> = (0..60).map(|i| 0.8_f64.powi(i)).collect();
+    let drowned = Dense::with_singular_values(60, 300, &steep);
+    let spread = |i: usize, j: usize| mixed(60 * i + j);
+    let shifted = Dense::new(2000, 60, |i, j| 2e5 + spread(i, j));
+    for (a, flags, converged) in [
+        (&drowned, "-k 40 --method lanczos", false),
+        (&drowned, "-k 20 --method lanczos", true),
+        (&shifted, "-k 4 --center --method lanczos", false),
+        (&shifted, "-k 4 --center --method gram", true),
+    ] {
+        let bench = Bench::new();
+        let found = factor(&bench, &a.write(&bench), flags);
+        assert_eq!(
+            found.manifest["convergence"]["converged"], converged,
+            "{}×{} {flags}",
+            a.nrows, a.ncols
+        );
+    }
+}
+
+#[test]
+fn means_far_above_what_they_leave_take_nothing_from_the_energy() {
+    let (nrows, ncols) = (400, 10);
+    let a = Dense::new(nrows, ncols, |i, j| {
+        let mean = if j == 0 { 1e8 } else { 5e6 };
+        let spread = 8.0 * (mixed(ncols * i + j) * (10 - j) as f64).round();
+        if j == 0 { mean } else { mean + spread }
+    });
+    let bench = Bench::new();
+    let found = factor(
+        &bench,
+        &a.write_columns(&bench),
+        "-k 10 --center --method gram",
+    );
+    let energy: f64 = found.explained.iter().sum();
+    assert!((energy - 1.0).abs() < 1e-6, "{energy} of the energy");
+    let few = Bench::new();
+    let flags = "--energy 0.6 --center --method gram";
+    let kept = factor(&few, &a.write_columns(&few), flags).values.len();
+    let needed = found.explained.iter().scan(0.0, |sum, share| {
+        *sum += share;
+        Some(*sum)
+    });
+    let needed = needed.take_while(|sum| *sum < 0.6).count() + 1;
+    assert_eq!(kept, needed, "components for 0.6 of the energy");
 }

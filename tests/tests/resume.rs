@@ -9,7 +9,7 @@ use arrow::array::{ArrayRef, StringArray};
 use rankmill_tests::input::{column, write_parquet};
 use rankmill_tests::log::JobLog;
 use rankmill_tests::midway::Midway;
-use rankmill_tests::program::Bench;
+use rankmill_tests::program::{Bench, files_below};
 use rankmill_tests::reference;
 use rankmill_tests::result::digests;
 
@@ -90,6 +90,46 @@ fn a_killed_run_whose_input_has_changed_starts_anew() {
         digests(&killed.bench.path("out")),
         digests(&expected.path("out"))
     );
+}
+
+/// As [`arguments`], for as many components.
+fn components(k: &str, out: &Path) -> Vec<String> {
+    let mut arguments = arguments(&out.display().to_string());
+    let at = arguments.iter().position(|argument| argument == "16");
+    arguments[at.expect("-k 16")] = k.to_owned();
+    arguments
+}
+
+#[test]
+fn a_killed_run_gives_way_to_other_parameters_and_only_there() {
+    let clean = Bench::new();
+    let result = |k: &str| {
+        let out = clean.path(k);
+        clean.succeed(components(k, &out));
+        digests(&out)
+    };
+    let (sixteen, eight) = (result("16"), result("8"));
+    let tasks = JobLog::read(&clean.path("state")).commits.len();
+    let killed = Midway::kill(tasks / 2, 4, |bench| components("16", &bench.path("out")));
+    let bench = &killed.bench;
+    let log = || files_below(&bench.path("state/jobs")).len();
+    let (out, elsewhere) = (bench.path("out"), bench.path("elsewhere"));
+    let scratch = log();
+
+    bench.succeed(components("8", &elsewhere));
+    assert_eq!(digests(&elsewhere), eight);
+    assert!(!out.join("_manifest.json").exists(), "nobody asked for it");
+    assert!(log() >= scratch, "its objects went");
+
+    let said = bench.succeed(components("8", &out)).stderr;
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("is given up"), "{said}");
+    assert_eq!(digests(&out), eight);
+
+    let mut again = components("16", &out);
+    again.push("--overwrite".to_owned());
+    bench.succeed(again);
+    assert_eq!(digests(&out), sixteen);
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub(crate) async fn conclude(
     let result = ResultFiles::open(&status.output)?;
     let manifest = result.manifest().await?;
     let spectrum = match &manifest.convergence {
-        Quality::Factors(_) => Some(result.spectrum().await?),
+        Quality::Factors(_) => Some(result.spectrum(&manifest).await?),
         Quality::Scores(_) | Quality::Personal(_) | Quality::Index(_) => None,
     };
     // Who only watched cannot say how long it took.

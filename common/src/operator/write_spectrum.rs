@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::TASK_OVERHEAD;
 use super::write_factors::WrittenFile;
-use crate::job::Overwrite;
 use crate::matrix::SmallMatrix;
 
 /// Parameters of `write_spectrum`.
@@ -35,10 +34,8 @@ pub struct WriteSpectrum {
     pub next_sigma: Option<f64>,
     /// Where the result goes.
     pub output: String,
-    /// File name below it: one that every result has.
+    /// File name below it.
     pub path: String,
-    /// Whether another job's result may lose this file.
-    pub overwrite: Overwrite,
 }
 
 /// Singular values and how good they are.
@@ -48,8 +45,8 @@ pub struct Spectrum {
     pub file: WrittenFile,
     /// Singular values, descending.
     pub values: Vec<f64>,
-    /// Largest residual over σ₁.
-    pub max_residual: f64,
+    /// Residual of each over σ₁.
+    pub residuals: Vec<f64>,
     /// Per-vector error: the largest |σ² − ‖Aᵀu‖²| over σ²_{k+1}.
     pub pve: f64,
     /// Σσ² / ‖A‖²_F.

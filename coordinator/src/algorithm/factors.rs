@@ -4,7 +4,9 @@
 use rankmill_common::Result;
 use rankmill_common::job::OutputSpec;
 use rankmill_common::job::svd::SvdSpec;
-use rankmill_common::manifest::{ConvergenceSummary, InputFile, MatrixSummary, Quality};
+use rankmill_common::manifest::{
+    ConvergenceSummary, InputFile, MatrixSummary, Quality, SPECTRUM_FOLDER,
+};
 use rankmill_common::matrix::{
     BlockedMatrix, Precision, RowRange, SmallMatrix, TallMatrix, even_parts,
 };
@@ -16,6 +18,7 @@ use rankmill_common::operator::{
 };
 use rankmill_common::table::IdTable;
 
+use super::convergence::bear_out;
 use super::ingest::Ingested;
 use super::operand::{self, Operand};
 use super::svd::RightVectors;
@@ -67,6 +70,8 @@ pub(super) struct Triplets {
     pub(super) next: Option<f64>,
     pub(super) numerical_rank: u32,
     pub(super) converged: bool,
+    /// The tolerance, where the residuals have to bear out that it is met.
+    pub(super) tol: Option<f64>,
 }
 
 impl<'a> Output<'a> {
@@ -141,6 +146,7 @@ pub(super) async fn finish(
         next: svd.values.get(sigma.ncols as usize).copied().or(right.next),
         numerical_rank: svd.rank,
         converged: right.converged,
+        tol: Some(spec.tol),
         u,
         v: v.matrix,
         sigma,
@@ -343,8 +349,7 @@ pub(super) async fn write(
         frobenius2: a.frobenius2,
         next_sigma: triplets.next,
         output: output.place.url.clone(),
-        path: "singular_values.parquet".to_owned(),
-        overwrite: output.place.overwrite,
+        path: format!("{SPECTRUM_FOLDER}/part-00000-{}.parquet", output.tag),
     };
     let side = |name: &str, factor: &TallMatrix, ids: &IdTable| {
         let operators = files(factor)
@@ -360,7 +365,8 @@ pub(super) async fn write(
             });
         operators.collect::<Vec<_>>()
     };
-    let (left, right) = futures::try_join!(
+    let (spectrum, left, right) = futures::try_join!(
+        stages.run_one("write singular values", spectrum),
         stages.run(
             "write left",
             side("left", &triplets.u.matrix, &output.matrix.row_ids)
@@ -370,8 +376,10 @@ pub(super) async fn write(
             side("right", &triplets.v, &output.matrix.column_ids)
         ),
     )?;
-    // Last, since its name is not this job's own: whoever finds a result there by now leaves it whole.
-    let spectrum = stages.run_one("write singular values", spectrum).await?;
+    let converged = triplets.converged
+        && triplets
+            .tol
+            .is_none_or(|tol| bear_out(&spectrum.residuals, &spectrum.values, tol));
     let files: Vec<WrittenFile> = left
         .into_iter()
         .chain(right)
@@ -386,7 +394,7 @@ pub(super) async fn write(
             a.reads,
             output,
             triplets.numerical_rank,
-            triplets.converged,
+            converged,
         )),
     })
 }
@@ -413,7 +421,7 @@ fn convergence(
         method: output.method.to_owned(),
         reads,
         pve: spectrum.pve,
-        max_residual: spectrum.max_residual,
+        max_residual: spectrum.residuals.iter().copied().fold(0.0, f64::max),
         captured_energy: spectrum.captured_energy,
         components: spectrum.values.len() as u32,
         numerical_rank,

@@ -38,6 +38,11 @@ const NOISE: f64 = 1e-7;
 /// The same while older blocks may have a part in the remainder: a direction so long is a tenth noise
 /// at most, which one more projection takes away.
 const DOUBT: f64 = 1e-6;
+/// Length below which what is left of a direction outside the basis is rounding: it was there before.
+const INSIDE: f64 = 1e-2;
+/// Length above which one projection leaves it orthogonal to the basis (Kahan's and Parlett's
+/// criterion): shorter ones are projected again.
+const OUTSIDE: f64 = 0.5;
 
 /// The Krylov basis and AᵀA projected on it.
 struct Basis {
@@ -65,7 +70,9 @@ pub(super) async fn leading(
     spec: &SvdSpec,
 ) -> Result<RightVectors> {
     let mut basis = Basis::start(stages, a, spec).await?;
-    let mut watch = Watch::new(spec.rank, spec.tol, a.frobenius2).for_blocks_of(basis.width);
+    let mut watch = Watch::new(spec.rank, spec.tol, a.frobenius2)
+        .after_cancelling(a.cancelled2())
+        .for_blocks_of(basis.width);
     let (ritz, verdict) = loop {
         let step = basis.expand(stages, a, spec).await?;
         let verdict = watch.step(&step.ritz.values, &step.ritz.residuals);
@@ -75,7 +82,7 @@ pub(super) async fn leading(
             && (!verdict.enough
                 || watch.may_miss_copies(&step.ritz.values, verdict.rank, basis.random));
         if settled && !lacking || a.reads + 1 >= spec.max_reads {
-            let converged = settled && !lacking;
+            let converged = settled && !lacking && verdict.clear;
             let verdict = Verdict {
                 converged,
                 ..verdict
@@ -83,12 +90,15 @@ pub(super) async fn leading(
             break (step.ritz, verdict);
         }
         basis.restart_if_full(stages, &step.ritz, spec).await?;
-        if settled {
+        let grown = if settled {
             stages.release(step.remainder.matrix.objects());
+            false
+        } else {
+            basis.push(stages, step).await?
+        };
+        if !grown {
             basis.push_random(stages, a, spec.seed).await?;
             watch.forget();
-        } else {
-            basis.push(stages, step).await?;
         }
     };
     let rank = verdict.rank as u32;
@@ -194,8 +204,8 @@ impl Basis {
         Ok(Step { ritz, remainder })
     }
 
-    /// Appends the orthonormalized remainder of a step.
-    async fn push(&mut self, stages: &Stages, step: Step) -> Result<()> {
+    /// Appends the orthonormalized remainder of a step. Returns whether there was any.
+    async fn push(&mut self, stages: &Stages, step: Step) -> Result<bool> {
         let remainder = step.remainder.matrix;
         let (rows, width) = (remainder.nrows, step.ritz.rank);
         let transform = tall::all(step.ritz.matrix(2)?);
@@ -234,25 +244,47 @@ impl Basis {
         let again = tall::combine(stages, "random columns", plan).await?;
         stages.release(block.objects());
         self.starts += 1;
-        self.random += block.ncols as usize;
         self.recurs = false;
-        self.append(stages, again).await
+        let before = self.columns();
+        self.append(stages, again).await?;
+        self.random += (self.columns() - before) as usize;
+        Ok(())
     }
 
-    /// Appends a block that is all but orthonormal and orthogonal to the basis, its products with
-    /// which it comes with.
-    async fn append(&mut self, stages: &Stages, block: Made) -> Result<()> {
-        let clean = subtract(
-            stages,
-            block.matrix,
-            &self.blocks,
-            &block.products,
-            Precision::Single,
-        )
-        .await?;
-        let block = tall::orthonormalize(stages, "reorthogonalize", clean, 0.0).await?;
-        self.blocks.push(block);
-        Ok(())
+    /// Appends what an orthonormal block has outside the basis, its products with which it comes
+    /// with. Returns whether it has anything there: directions that are rounding, scaled up, lie inside.
+    async fn append(&mut self, stages: &Stages, mut block: Made) -> Result<bool> {
+        loop {
+            let subtracted = subtract(
+                stages,
+                block.matrix,
+                &self.blocks,
+                &block.products,
+                Precision::Single,
+            );
+            let clean = subtracted.await?;
+            let orthonormalize = SmallFactorization::Orthonormalize {
+                gram: clean.products,
+                floor: INSIDE,
+            };
+            let name = "reorthogonalize";
+            let factors = tall::factorize(stages, name, orthonormalize).await?;
+            let Some(shortest) = factors.rank.checked_sub(1) else {
+                stages.release(clean.matrix.objects());
+                return Ok(false);
+            };
+            let shortest = factors.values.get(shortest as usize).copied();
+            let made = tall::transform(stages, name, clean.matrix, &factors).await?;
+            if shortest.is_some_and(|length| length >= OUTSIDE) {
+                self.blocks.push(made);
+                return Ok(true);
+            }
+            let terms = vec![tall::stored(made.clone(), Coefficients::Identity)];
+            let all = products(&self.blocks, Precision::Double);
+            let plan = Combination::new(made.nrows, made.ncols, terms).with(all);
+            block = tall::combine(stages, name, plan).await?;
+            stages.release(made.objects());
+        }
     }
 
     /// Replaces a full basis by its leading Ritz vectors, on which AᵀA projects to a diagonal.

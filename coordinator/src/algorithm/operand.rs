@@ -1,6 +1,6 @@
 //! The matrix A as the iterations see it: blocks, an optional mean, and a count of its reads.
 
-use rankmill_common::job::svd::Centering;
+use rankmill_common::job::svd::{Centering, SvdSpec};
 use rankmill_common::matrix::{BlockFormat, BlockRef, BlockedMatrix, Precision, TallMatrix};
 use rankmill_common::operator::combine::{Coefficients, Products, Source, Term};
 use rankmill_common::operator::normal_multiply::Product;
@@ -16,11 +16,19 @@ const MOST_TASKS: u64 = 64;
 /// and the partial results outweigh the matrix.
 const ENTRIES_PER_COLUMN: u64 = 100;
 
+/// Share of ‖A‖² below which what centring leaves of it is not known from the difference.
+const CANCELLED: f64 = 1e-8;
+/// The same, when it is known, below which it is rounding of the means: one entry that is off by its
+/// last bit makes more, in 10⁹ rows.
+const EQUAL_ROWS: f64 = 1e-24;
+
 /// A, or A − 1μᵀ.
 pub(super) struct Operand<'a> {
     stages: &'a Stages,
     matrix: &'a BlockedMatrix,
     mean: Option<TallMatrix>,
+    /// Rows times ‖μ‖².
+    mean_norm2: f64,
     /// ‖A‖²_F, of the centred matrix where it is centred.
     pub(super) frobenius2: f64,
     /// How often A was read so far.
@@ -28,22 +36,24 @@ pub(super) struct Operand<'a> {
 }
 
 impl<'a> Operand<'a> {
-    /// A as it is, or centred; the latter reads A once for the means.
+    /// A as it is, or centred as `spec` says; the latter reads A once for the means, and once more
+    /// where these are far larger than what they leave.
     pub(super) async fn open(
         stages: &'a Stages,
         matrix: &'a BlockedMatrix,
-        centering: Centering,
+        spec: &SvdSpec,
     ) -> Result<Self> {
         let mut operand = Self {
             stages,
             matrix,
             mean: None,
+            mean_norm2: 0.0,
             frobenius2: matrix.frobenius2,
             reads: 0,
         };
-        match centering {
+        match spec.centering {
             Centering::None => {}
-            Centering::Columns => operand.center().await?,
+            Centering::Columns => operand.center(spec.seed).await?,
         }
         Ok(operand)
     }
@@ -65,7 +75,16 @@ impl<'a> Operand<'a> {
         self.matrix.format
     }
 
-    async fn center(&mut self) -> Result<()> {
+    /// What the means take from ‖A‖² after products, which round relative to it. Dense blocks are
+    /// centred before.
+    pub(super) fn cancelled2(&self) -> f64 {
+        match self.matrix.format {
+            BlockFormat::Dense => 0.0,
+            BlockFormat::Sparse => self.mean_norm2,
+        }
+    }
+
+    async fn center(&mut self, seed: u64) -> Result<()> {
         self.reads += 1;
         let operators = self.groups().into_iter().map(|blocks| ColumnSums {
             format: self.matrix.format,
@@ -89,15 +108,29 @@ impl<'a> Operand<'a> {
         };
         let mean = tall::combine(self.stages, "column means", mean).await?;
         let norm = tall::singular_values(self.stages, "norm of the mean", mean.products).await?;
-        let norm2 = norm.first().copied().unwrap_or(0.0).powi(2);
-        self.frobenius2 = self.matrix.frobenius2 - rows * norm2;
-        if self.frobenius2 <= self.matrix.frobenius2 * 1e-14 {
+        self.mean_norm2 = rows * norm.first().copied().unwrap_or(0.0).powi(2);
+        self.mean = Some(mean.matrix);
+        let all = self.matrix.frobenius2;
+        self.frobenius2 = all - self.mean_norm2;
+        if self.frobenius2 < CANCELLED * all {
+            self.frobenius2 = self.centred_norm2(seed).await?;
+        }
+        if self.frobenius2 <= EQUAL_ROWS * all {
             return Err(Error::invalid_input(
                 "all rows are equal: nothing is left of the matrix once it is centred",
             ));
         }
-        self.mean = Some(mean.matrix);
         Ok(())
+    }
+
+    /// ‖A‖²_F entry by entry, by a read of its own: a difference of large norms says nothing of it.
+    async fn centred_norm2(&mut self, seed: u64) -> Result<f64> {
+        let terms = vec![gaussian(seed, 0, 1, Coefficients::Identity)];
+        let any = Combination::new(self.matrix.ncols, 1, terms);
+        let any = tall::combine(self.stages, "norm", any).await?.matrix;
+        let parts = self.normal_multiply(&any, Product::CertifyLeft).await?;
+        let certificates = parts.into_iter().filter_map(|part| part.certificate);
+        Ok(certificates.map(|part| part.frobenius2).sum())
     }
 
     /// The parts of Z = Aᵀ(A X).

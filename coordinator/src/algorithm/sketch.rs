@@ -74,6 +74,7 @@ pub(super) async fn finish(
         rounding: Vec::new(),
         next: None,
         numerical_rank: svd.rank,
+        tol: None,
         converged: missing.sqrt() <= spec.tol * largest,
     };
     factors::write(stages, a, triplets, output).await

@@ -24,7 +24,7 @@ pub(super) async fn leading(
 ) -> Result<RightVectors> {
     let width = u64::from(spec.wide_block()).min(a.ncols()).min(a.nrows()) as u32;
     let mut x = random_block(stages, spec.seed, a.ncols(), width).await?;
-    let mut watch = Watch::new(spec.rank, spec.tol, a.frobenius2);
+    let mut watch = Watch::new(spec.rank, spec.tol, a.frobenius2).after_cancelling(a.cancelled2());
     let mut shift = 0.0;
     loop {
         let w = shifted_product(stages, a, &x, shift).await?;

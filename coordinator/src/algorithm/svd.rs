@@ -30,7 +30,7 @@ pub(super) struct RightVectors {
 pub(super) async fn svd(stages: &Stages, spec: &SvdSpec) -> Result<JobResult> {
     let ingested = ingest(stages, &spec.input).await?;
     let spec = fit_rank(spec, &ingested.matrix)?;
-    let mut a = Operand::open(stages, &ingested.matrix, spec.centering).await?;
+    let mut a = Operand::open(stages, &ingested.matrix, &spec).await?;
     let method = choose(&spec, &ingested.matrix)?;
     check_size(method, a.frobenius2)?;
     let output = factors::Output::new(stages, &spec, &ingested, method.name());

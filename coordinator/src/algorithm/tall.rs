@@ -163,14 +163,23 @@ pub(super) async fn orthonormalize(
         SmallFactorization::Orthonormalize { gram, floor },
     )
     .await?;
+    transform(stages, name, w.matrix, &factors).await
+}
+
+/// W P for the P that orthonormalizes W, or W as [`orthonormalize`] has it. W is let go otherwise.
+pub(super) async fn transform(
+    stages: &Stages,
+    name: &str,
+    w: TallMatrix,
+    factors: &SmallFactors,
+) -> Result<TallMatrix> {
     let is_orthonormal = |value: &f64| (value - 1.0).abs() <= ORTHONORMAL;
-    if factors.rank == w.matrix.ncols && factors.values.iter().all(is_orthonormal) {
-        return Ok(w.matrix);
+    if factors.rank == w.ncols && factors.values.iter().all(is_orthonormal) {
+        return Ok(w);
     }
-    let transform = factors.matrix(0)?;
-    let terms = vec![stored(w.matrix.clone(), all(transform))];
-    let plan = Combination::new(w.matrix.nrows, factors.rank, terms);
+    let terms = vec![stored(w.clone(), all(factors.matrix(0)?))];
+    let plan = Combination::new(w.nrows, factors.rank, terms);
     let made = combine(stages, name, plan).await?.matrix;
-    stages.release(w.matrix.objects());
+    stages.release(w.objects());
     Ok(made)
 }

@@ -31,22 +31,11 @@ impl Cluster {
     /// Starts a new epoch. Returns the jobs that may not have ended.
     pub(crate) async fn take_over(store: Store) -> Result<(Self, Vec<JobId>)> {
         for _ in 0..TRIES {
-            let hint = read_hint(&store).await;
-            let (mut log, replay) =
-                Log::read::<ClusterEntry>(store.clone(), LOG.to_owned(), hint.position).await?;
-            let epoch = Epoch(replay.epoch.max(hint.epoch).0 + 1);
+            let (mut log, last, jobs) = read(&store).await?;
+            let epoch = Epoch(last.0 + 1);
             log.take_over(epoch);
             match log.append(vec![ClusterEntry::EpochStarted { epoch }]).await {
-                Ok(()) => {
-                    let mut jobs = hint.live;
-                    jobs.extend(replay.entries.into_iter().filter_map(|entry| match entry {
-                        ClusterEntry::JobAccepted { job } => Some(job),
-                        ClusterEntry::EpochStarted { .. } => None,
-                    }));
-                    jobs.sort();
-                    jobs.dedup();
-                    return Ok((Self { store, log, epoch }, jobs));
-                }
+                Ok(()) => return Ok((Self { store, log, epoch }, jobs)),
                 Err(e) if matches!(e.kind, ErrorKind::Fenced | ErrorKind::Unavailable) => {}
                 Err(e) => return Err(e),
             }
@@ -115,6 +104,26 @@ impl ClusterReader {
         self.epoch = self.epoch.max(replay.epoch);
         Ok(self.epoch)
     }
+}
+
+/// Jobs that may not have ended.
+pub(crate) async fn live_jobs(store: &Store) -> Result<Vec<JobId>> {
+    read(store).await.map(|(_, _, jobs)| jobs)
+}
+
+/// The log to its end, the highest epoch, and the jobs that may not have ended.
+async fn read(store: &Store) -> Result<(Log, Epoch, Vec<JobId>)> {
+    let hint = read_hint(store).await;
+    let (log, replay) =
+        Log::read::<ClusterEntry>(store.clone(), LOG.to_owned(), hint.position).await?;
+    let mut jobs = hint.live;
+    jobs.extend(replay.entries.into_iter().filter_map(|entry| match entry {
+        ClusterEntry::JobAccepted { job } => Some(job),
+        ClusterEntry::EpochStarted { .. } => None,
+    }));
+    jobs.sort();
+    jobs.dedup();
+    Ok((log, replay.epoch.max(hint.epoch), jobs))
 }
 
 async fn read_hint(store: &Store) -> Hint {

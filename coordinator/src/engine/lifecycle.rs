@@ -109,10 +109,13 @@ impl Engine {
 
     /// Jobs whose end the log does not hold: the next coordinator has to look at them.
     pub(super) fn unsettled_jobs(&self) -> Vec<JobId> {
-        self.jobs
-            .iter()
-            .filter(|(_, job)| !job.is_settled())
-            .map(|(id, _)| id.clone())
+        let unsettled = self.jobs.iter().filter(|(_, job)| !job.is_settled());
+        let dormant = self.dormant.iter();
+        let dormant = dormant.filter(|id| !self.jobs.contains_key(id));
+        unsettled
+            .map(|(id, _)| id)
+            .chain(dormant)
+            .cloned()
             .collect()
     }
 }

@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 use crate::prune::{self, Pruned, Rule};
 use crate::scheduler::{Effect, Event, RequestId, Scheduler};
 
-pub(crate) use cluster::{Cluster, ClusterReader};
+pub(crate) use cluster::{Cluster, ClusterReader, live_jobs};
 pub(crate) use command::{Assignment, Command, EngineHandle, WorkerHello};
 pub use surroundings::Outputs;
 pub(crate) use surroundings::Surroundings;
@@ -47,6 +47,15 @@ enum Reply {
     Report(JobId, oneshot::Sender<Result<()>>),
 }
 
+/// Which jobs that have not ended a term goes on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resumption {
+    /// All of them: a cluster's.
+    All,
+    /// Those that are asked for again: somebody stopped the others, and is not here.
+    Asked,
+}
+
 /// Owner of all state.
 pub(crate) struct Engine {
     config: CoordinatorConfig,
@@ -54,6 +63,8 @@ pub(crate) struct Engine {
     cluster: Cluster,
     scheduler: Scheduler,
     jobs: BTreeMap<JobId, Job>,
+    /// Jobs that have not ended and that nobody has asked for in this term.
+    dormant: Vec<JobId>,
     replies: BTreeMap<RequestId, Reply>,
     requests: u64,
     worker_count: u64,
@@ -67,11 +78,12 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Takes the epoch and picks up every job that has not ended.
+    /// Takes the epoch and picks up the jobs that have not ended.
     pub(crate) async fn open(
         state: Store,
         config: CoordinatorConfig,
         surroundings: Surroundings,
+        resumption: Resumption,
     ) -> Result<Self> {
         let (cluster, jobs) = Cluster::take_over(state.clone()).await?;
         let (sender, commands) = mpsc::unbounded_channel();
@@ -81,6 +93,7 @@ impl Engine {
             state,
             cluster,
             jobs: BTreeMap::new(),
+            dormant: Vec::new(),
             replies: BTreeMap::new(),
             requests: 0,
             worker_count: 0,
@@ -91,8 +104,13 @@ impl Engine {
             now: 0,
             metrics: watch::Sender::default(),
         };
-        for job in jobs {
-            engine.resume_or_set_aside(job).await?;
+        match resumption {
+            Resumption::All => {
+                for job in jobs {
+                    engine.resume_or_set_aside(job).await?;
+                }
+            }
+            Resumption::Asked => engine.dormant = jobs,
         }
         tokio::spawn(engine.cluster.save_hint(engine.unsettled_jobs()));
         Ok(engine)

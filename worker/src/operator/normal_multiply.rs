@@ -159,6 +159,7 @@ fn certify(
             gram: small_matrix::write(context, "gram", &sums.gram)?,
             rounding: small_matrix::write_row(context, "rounding", &sums.rounding)?,
             row_norms2: norm_shards,
+            frobenius2: sums.column_norms2.iter().sum(),
             column_norms2: tall_matrix::write_f64(context, "column-norms2", 1, sums.column_norms2)?,
         }),
     })

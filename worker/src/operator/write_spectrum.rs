@@ -4,12 +4,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int32Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use rankmill_common::job::Overwrite;
-use rankmill_common::manifest::{MANIFEST_NAME, superseded};
 use rankmill_common::operator::{Spectrum, WriteSpectrum};
-use rankmill_common::{Error, ErrorKind, Result};
+use rankmill_common::{Error, Result};
 use rankmill_kernels::Small;
-use rankmill_store::Store;
 
 use super::small_matrix::{self, read_row, read_row_sum};
 use crate::context::TaskContext;
@@ -28,7 +25,6 @@ pub(super) fn run(context: &TaskContext, parameters: &WriteSpectrum) -> Result<S
     let squares: f64 = sigma.iter().map(|sigma| sigma * sigma).sum();
     let schema = schema();
     let batch = table(&schema, &sigma, &explained, &residuals)?;
-    check_free(context, parameters)?;
     let file = result::write(
         context,
         &parameters.output,
@@ -39,26 +35,13 @@ pub(super) fn run(context: &TaskContext, parameters: &WriteSpectrum) -> Result<S
     )?;
     Ok(Spectrum {
         file,
-        max_residual: largest(&residuals),
+        residuals,
         pve: parameters
             .next_sigma
             .map_or(0.0, |next| share(largest(&right), next * next)),
         captured_energy: share(squares, parameters.frobenius2),
         values: sigma,
     })
-}
-
-/// Errs with `AlreadyExists` where another job has finished a result that must not be replaced.
-fn check_free(context: &TaskContext, parameters: &WriteSpectrum) -> Result<()> {
-    if parameters.overwrite == Overwrite::Replace {
-        return Ok(());
-    }
-    let store = Store::open(&parameters.output)?;
-    match context.block_on(store.head(MANIFEST_NAME)) {
-        Ok(_) => Err(superseded(&parameters.output)),
-        Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
 }
 
 /// ‖A v − σ u‖² per component: what was measured, and what rounding Y = A V, of which `left`

@@ -47,7 +47,7 @@ impl Show {
             verify::check(&result, &manifest, self.verify).await?;
             let shown = match (&manifest.parameters, &manifest.convergence) {
                 (JobSpec::Svd(spec), Quality::Factors(quality)) => {
-                    let spectrum = result.spectrum().await?;
+                    let spectrum = result.spectrum(&manifest).await?;
                     if self.json {
                         json(&manifest, ("spectrum", spectrum.to_json()))
                     } else {

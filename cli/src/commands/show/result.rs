@@ -2,12 +2,11 @@
 
 use arrow::array::{Float64Array, RecordBatch, RecordBatchReader};
 use arrow::compute::concat_batches;
+use futures::future::join_all;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use rankmill_common::manifest::{MANIFEST_NAME, Manifest};
+use rankmill_common::manifest::{MANIFEST_NAME, Manifest, RESULT_FOLDERS, SPECTRUM_FOLDER};
 use rankmill_common::{Error, ErrorKind, Result};
 use rankmill_store::{Entry, Location, Store};
-
-const SPECTRUM_NAME: &str = "singular_values.parquet";
 
 /// A finished result, wherever it lies.
 #[derive(Clone, Debug)]
@@ -63,10 +62,14 @@ impl ResultFiles {
         serde_json::from_slice(&bytes).map_err(|e| self.damaged(MANIFEST_NAME, &e))
     }
 
-    /// The table of singular values.
-    pub(crate) async fn spectrum(&self) -> Result<Spectrum> {
-        let bytes = self.store.get(SPECTRUM_NAME).await?;
-        let damaged = |e: &dyn std::fmt::Display| self.damaged(SPECTRUM_NAME, e);
+    /// The table of singular values that `manifest` names.
+    pub(crate) async fn spectrum(&self, manifest: &Manifest) -> Result<Spectrum> {
+        let mut paths = manifest.files.iter().map(|file| file.path.as_str());
+        let file = paths.find(|path| path.starts_with(SPECTRUM_FOLDER));
+        let file = file
+            .ok_or_else(|| self.damaged(MANIFEST_NAME, &"it names no table of singular values"))?;
+        let bytes = self.store.get(file).await?;
+        let damaged = |e: &dyn std::fmt::Display| self.damaged(file, e);
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
             .and_then(ParquetRecordBatchReaderBuilder::build)
             .map_err(|e| damaged(&e))?;
@@ -93,12 +96,7 @@ impl ResultFiles {
     async fn unfinished(&self) -> Error {
         let place = self.display("");
         let begun = |files: Result<Vec<Entry>>| files.is_ok_and(|files| !files.is_empty());
-        let parts = [
-            self.store.list("left").await,
-            self.store.list("right").await,
-            self.store.list("scores").await,
-            self.store.list("sources").await,
-        ];
+        let parts = join_all(RESULT_FOLDERS.map(|folder| self.store.list(folder))).await;
         let message = if parts.into_iter().any(begun) {
             format!(
                 "{place} holds an unfinished result: there is no {MANIFEST_NAME}; the command that \
