@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use rankmill_common::{Error, ErrorKind};
 
-use crate::text::print;
+use crate::text::{print, tell};
 
 /// The result of a command.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
@@ -145,14 +145,21 @@ pub(crate) fn help() -> String {
 /// Says why the command failed: on stderr for people, on stdout as JSON.
 pub(crate) fn report(failure: &Failure, format: Format) -> ExitCode {
     match format {
-        Format::Json => print(&format!("{}\n", error_object(failure))),
+        Format::Json => {
+            // The failure itself decides how the command ends.
+            if let Err(error) = print(&format!("{}\n", error_object(failure))) {
+                tell(format_args!("error: {}\nerror: {error}", failure.message()));
+            }
+        }
         Format::Text => match failure {
-            Failure::Interrupted(message) => eprintln!("{message}"),
-            Failure::Usage(_) | Failure::Failed(_) => eprintln!("error: {}", failure.message()),
+            Failure::Interrupted(message) => tell(message),
+            Failure::Usage(_) | Failure::Failed(_) => {
+                tell(format_args!("error: {}", failure.message()));
+            }
         },
     }
     if let (Format::Text, Some(hint)) = (format, failure.hint()) {
-        eprintln!("hint: {hint}");
+        tell(format_args!("hint: {hint}"));
     }
     ExitCode::from(failure.code())
 }

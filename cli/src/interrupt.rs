@@ -1,12 +1,14 @@
 //! Ctrl-C and SIGTERM: the first asks, the second insists.
 
+use crate::text::tell;
+
 /// Waits for Ctrl-C or SIGTERM. From then on a second one ends the process at once: nothing is
 /// lost by that, since only what the log holds counts.
 pub(crate) async fn requested() {
     signal().await;
     tokio::spawn(async {
         signal().await;
-        eprintln!("stopped at once; the same command continues");
+        tell("stopped at once; the same command continues");
         std::process::exit(130);
     });
 }

@@ -2,6 +2,9 @@
 //!
 //! Parses the command line, runs one subcommand and ends with a documented exit code.
 
+// `text` says why, and how to write instead.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod client;
 mod commands;
 mod embedded;
@@ -82,5 +85,7 @@ fn log_to_stderr() {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would print them with the macro that panics.
+        .log_internal_errors(false)
         .init();
 }

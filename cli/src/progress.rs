@@ -8,6 +8,7 @@ use rankmill_common::status::{JobState, JobStatus, Progress as Stage};
 use rankmill_common::{ByteSize, Error};
 
 use crate::exit::Format;
+use crate::text::tell;
 
 /// Plain lines come at most this often, however short the stages are,
 const STAGE_EVERY: Duration = Duration::from_secs(1);
@@ -95,8 +96,8 @@ impl Progress {
     pub(crate) fn say(&self, line: &str) {
         match &self.shown {
             Shown::Nothing => {}
-            Shown::Bar(bar) => bar.suspend(|| eprintln!("{line}")),
-            Shown::Lines { .. } => eprintln!("{line}"),
+            Shown::Bar(bar) => bar.suspend(|| tell(line)),
+            Shown::Lines { .. } => tell(line),
         }
     }
 
@@ -134,7 +135,7 @@ impl Progress {
             Shown::Lines { last } => {
                 if last.is_none_or(|(at, said)| is_due(at.elapsed(), said == stage.stage)) {
                     *last = Some((Instant::now(), stage.stage));
-                    eprintln!("{}", line(stage, &rate, workers));
+                    tell(line(stage, &rate, workers));
                 }
             }
         }

@@ -11,6 +11,8 @@ use rankmill_common::{Error, ErrorKind, Result};
 use rankmill_coordinator::living_leader;
 use rankmill_store::{Location, Store};
 
+use crate::text::tell;
+
 const LOCK_NAME: &str = "embedded.lock";
 const LOCK_POLL: Duration = Duration::from_millis(200);
 
@@ -44,7 +46,9 @@ pub(crate) async fn open(wanted: Option<&str>) -> Result<State> {
 async fn refuse_led(store: &Store) -> Result<()> {
     let place = store.location().display("");
     let leader = living_leader(store, |leader| {
-        eprintln!("looking whether the coordinator {leader} still leads the state {place}");
+        tell(format_args!(
+            "looking whether the coordinator {leader} still leads the state {place}"
+        ));
     });
     match leader.await? {
         None => Ok(()),
@@ -117,10 +121,10 @@ async fn lock(directory: &Path) -> Result<File> {
             Err(TryLockError::WouldBlock) => {}
         }
         if !announced {
-            eprintln!(
+            tell(format_args!(
                 "waiting: another rankmill uses the state directory {} (--state names another)",
                 directory.display()
-            );
+            ));
             announced = true;
         }
         tokio::time::sleep(LOCK_POLL).await;

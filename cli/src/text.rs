@@ -1,13 +1,45 @@
 //! Text for a terminal: whole answers written at once, numbers as people read them.
+//!
+//! The only place that writes to stdout or stderr: the macros of the standard library panic where
+//! that fails.
 
+use std::fmt::Display;
 use std::io::Write;
 
+use rankmill_common::{Error, ErrorKind, Result};
+
 /// Writes a finished answer to stdout. A reader that has gone away (`| head`) is no failure.
-pub(crate) fn print(text: &str) {
+///
+/// # Errors
+///
+/// `ResourceExhausted` where stdout goes to a full disk, `Unavailable` where it takes nothing for
+/// another reason.
+pub(crate) fn print(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout
+    let written = stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush());
+    written.or_else(|error| unwritten(&error))
+}
+
+/// Says a line on stderr. Where nobody can be told, the exit code still speaks.
+pub(crate) fn tell(line: impl Display) {
+    let line = format!("{line}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// What a failure to write the answer means.
+fn unwritten(error: &std::io::Error) -> Result<()> {
+    use std::io::ErrorKind as Io;
+
+    let (kind, why) = match error.kind() {
+        Io::BrokenPipe => return Ok(()),
+        Io::StorageFull => (ErrorKind::ResourceExhausted, "the disk is full".to_owned()),
+        Io::QuotaExceeded | Io::FileTooLarge => (ErrorKind::ResourceExhausted, error.to_string()),
+        _ => (ErrorKind::Unavailable, error.to_string()),
+    };
+    let message = format!("cannot write the answer to stdout: {why}");
+    Err(Error::new(kind, message))
 }
 
 /// `1234567` as `1 234 567`.
@@ -68,6 +100,20 @@ pub(crate) fn table(header: &[(&str, Align)], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_is_not_written_is_a_failure_unless_nobody_reads() {
+        let kind = |error: std::io::ErrorKind| unwritten(&error.into()).map_err(|e| e.kind);
+        assert_eq!(kind(std::io::ErrorKind::BrokenPipe), Ok(()));
+        assert_eq!(
+            kind(std::io::ErrorKind::StorageFull),
+            Err(ErrorKind::ResourceExhausted)
+        );
+        assert_eq!(
+            kind(std::io::ErrorKind::TimedOut),
+            Err(ErrorKind::Unavailable)
+        );
+    }
 
     #[test]
     fn groups_digits_by_three() {

@@ -10,6 +10,7 @@ use tonic::transport::server::TcpIncoming;
 
 use super::block_on;
 use crate::exit::{Failure, Outcome};
+use crate::text::tell;
 use crate::{interrupt, machine};
 
 /// Accepts jobs and hands their tasks to workers. Its state store holds everything: a second
@@ -54,12 +55,14 @@ impl CoordinatorArgs {
             let state = Store::open(&self.state)?;
             let url = state.location().url();
             let name = self.advertise.unwrap_or_else(|| own_name(address));
-            eprintln!("coordinator on http://{address}, state in {url}");
+            tell(format_args!(
+                "coordinator on http://{address}, state in {url}"
+            ));
             let coordinator = Coordinator::one_of_several(state, config, name);
             coordinator
                 .serve(listener, interrupt::requested(), |role| say(&role))
                 .await?;
-            eprintln!("coordinator ended; jobs continue when one starts on the same state");
+            tell("coordinator ended; jobs continue when one starts on the same state");
             Ok(())
         })
     }
@@ -78,10 +81,10 @@ fn own_name(address: SocketAddr) -> String {
 
 fn say(role: &Role) {
     match role {
-        Role::Standby(Some(leader)) => eprintln!("standing by; {leader} leads"),
-        Role::Standby(None) => eprintln!("standing by"),
-        Role::Leader => eprintln!("leading"),
-        Role::SteppedDown(error) => eprintln!("no longer leading: {error}"),
+        Role::Standby(Some(leader)) => tell(format_args!("standing by; {leader} leads")),
+        Role::Standby(None) => tell("standing by"),
+        Role::Leader => tell("leading"),
+        Role::SteppedDown(error) => tell(format_args!("no longer leading: {error}")),
     }
 }
 

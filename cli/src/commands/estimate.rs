@@ -105,11 +105,10 @@ impl Estimate {
         let inspection = rankmill_worker::inspect(spec.input())?;
         let cost = rankmill_common::estimate::job(&spec, &inspection);
         let budget = keys.memory.unwrap_or_else(machine::default_memory);
-        print(&match format {
+        Ok(print(&match format {
             Format::Json => json(&cost, budget),
             Format::Text => text(&spec, &cost, budget),
-        });
-        Ok(())
+        })?)
     }
 }
 

@@ -11,6 +11,7 @@ use tonic_health::pb::health_client::HealthClient;
 use super::block_on;
 use crate::client;
 use crate::exit::{Failure, Outcome};
+use crate::text::print;
 
 /// How long the answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -45,8 +46,7 @@ impl Health {
             if answer.into_inner().status() != ServingStatus::Serving {
                 return Err(unavailable("a standby: it answers, but does not lead"));
             }
-            println!("ok");
-            Ok(())
+            Ok(print("ok\n")?)
         })
     }
 }

@@ -41,11 +41,10 @@ async fn submit(spec: &JobSpec, url: &str, run: &RunArgs) -> Outcome {
     let submitted = client.submit_patiently(spec, &mut progress).await;
     let submitted = submitted.map_err(|e| client::name_coordinator(e, url))?;
     if run.detach {
-        print(&match format {
+        return Ok(print(&match format {
             Format::Json => format!("{}\n", serde_json::json!({ "job_id": submitted.id })),
             Format::Text => format!("{}\n", submitted.id),
-        });
-        return Ok(());
+        })?);
     }
     progress.say(&format!("job {} at {url}", submitted.id));
     let status = tokio::select! {

@@ -7,7 +7,7 @@ use rankmill_worker::WorkerConfig;
 
 use super::block_on;
 use crate::exit::Outcome;
-use crate::text::counted;
+use crate::text::{counted, tell};
 use crate::{client, interrupt, machine};
 
 /// Leases tasks from a coordinator and runs them. SIGTERM or Ctrl-C: finishes what runs, gives
@@ -45,19 +45,19 @@ impl Worker {
                 cache_size: self.cache_size,
                 host: machine::host(),
             };
-            eprintln!(
+            tell(format_args!(
                 "worker on {}: {}, {} of memory, for {}",
                 config.host,
                 counted(config.threads as u64, "thread"),
                 config.memory,
                 self.coordinator
-            );
+            ));
             let drained = async {
                 interrupt::requested().await;
-                eprintln!("finishing what runs (again: stop at once)");
+                tell("finishing what runs (again: stop at once)");
             };
             rankmill_worker::run(channel, config, drained).await?;
-            eprintln!("worker ended");
+            tell("worker ended");
             Ok(())
         })
     }

@@ -57,7 +57,7 @@ pub(crate) async fn conclude(
             let place = place(&status.output);
             summary(&manifest, spectrum.as_ref(), &place, elapsed)
         }
-    });
+    })?;
     if format == Format::Text {
         show_profile(&manifest, profile)?;
     }
@@ -85,8 +85,7 @@ fn show_profile(manifest: &Manifest, profile: Profile) -> Outcome {
         Profile::StagesAndLimits { threads } => Some(Limits::measure(threads)?),
     };
     let table = profile::text(&manifest.timings, limits.as_ref());
-    print(&format!("\n{table}"));
-    Ok(())
+    Ok(print(&format!("\n{table}"))?)
 }
 
 fn place(url: &str) -> String {

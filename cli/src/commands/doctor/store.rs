@@ -96,11 +96,12 @@ impl StoreArgs {
             examination.run(&self).await;
             examination.clean_up().await;
             let checks = &examination.checks;
-            print(&match format {
+            let printed = print(&match format {
                 Format::Json => format!("{:#}\n", object(&place, checks)),
                 Format::Text => text(&place, checks),
             });
-            verdict(&place, checks)
+            verdict(&place, checks)?;
+            Ok(printed?)
         })
     }
 }

@@ -15,7 +15,7 @@ use rankmill_common::{Error, Result};
 use crate::exit::Outcome;
 use crate::local_file::Target;
 use crate::machine;
-use crate::text::grouped;
+use crate::text::{grouped, tell};
 use table::Table;
 
 #[derive(clap::Args)]
@@ -86,11 +86,11 @@ fn write(table: &impl Table, output: &Output) -> Result<()> {
         .build()
         .map_err(|e| Error::internal(format!("cannot start {threads} threads: {e}")))?;
     let files = pool.install(|| table::write(table, &target))?;
-    eprintln!(
+    tell(format_args!(
         "{} rows in {files} {} of {}",
         grouped(table.rows()),
         if files == 1 { "file" } else { "files" },
         output.output
-    );
+    ));
     Ok(())
 }

@@ -16,7 +16,7 @@ use rankmill_common::{Error, Result};
 
 use crate::exit::Outcome;
 use crate::local_file::Target;
-use crate::text::grouped;
+use crate::text::{grouped, tell};
 
 #[derive(clap::Args)]
 pub(crate) struct Import {
@@ -85,12 +85,12 @@ impl Import {
             }
             Format::Npy { files } => files.import(npy::import)?,
         };
-        eprintln!(
+        tell(format_args!(
             "{} rows in {}{}",
             grouped(imported.rows),
             place.display(),
             imported.note
-        );
+        ));
         Ok(())
     }
 }

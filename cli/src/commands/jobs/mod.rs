@@ -70,16 +70,16 @@ impl Jobs {
             let client = Client::new(client::dial(&self.coordinator)?);
             let here = |e| client::name_coordinator(e, &self.coordinator);
             match self.action {
-                Action::List => print(&list(&client.list().await.map_err(here)?, format)?),
+                Action::List => print(&list(&client.list().await.map_err(here)?, format)?)?,
                 Action::Show { id } => {
                     let status = client.get(&JobId::new(id)).await.map_err(here)?;
-                    print(&one(&status, format)?);
+                    print(&one(&status, format)?)?;
                 }
                 // Prunes above: it may not need a coordinator.
                 Action::Prune(_) => {}
                 Action::Cancel { id } => {
                     let status = client.cancel(&JobId::new(id)).await.map_err(here)?;
-                    print(&one(&status, format)?);
+                    print(&one(&status, format)?)?;
                 }
                 Action::Watch { id } => {
                     // The first question tells a wrong URL or id from a coordinator on its way.

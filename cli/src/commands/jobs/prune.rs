@@ -42,8 +42,7 @@ impl Prune {
             };
             Ok(pruned?)
         })?;
-        print(&answer(&pruned, rule, format));
-        Ok(())
+        Ok(print(&answer(&pruned, rule, format))?)
     }
 }
 

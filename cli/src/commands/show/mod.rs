@@ -67,9 +67,9 @@ impl Show {
                 shown
             } else {
                 shown + &self.files(&manifest)
-            });
+            })?;
             if self.profile {
-                print(&format!("\n{}", profile::text(&manifest.timings, None)));
+                print(&format!("\n{}", profile::text(&manifest.timings, None)))?;
             }
             Ok(())
         })
