@@ -77,7 +77,8 @@ impl Generate {
 }
 
 fn write(table: &impl Table, output: &Output) -> Result<()> {
-    let target = Target::new(&output.output, output.overwrite)?;
+    let target = Target::parse(&output.output)?;
+    target.check(output.overwrite)?;
     let threads = output
         .threads
         .map_or_else(machine::default_threads, |threads| threads as usize);

@@ -101,8 +101,9 @@ impl Files {
         self,
         import: impl FnOnce(&Path, &Path) -> Result<Imported>,
     ) -> Result<(PathBuf, Imported)> {
-        let place = match Target::new(&self.output, self.overwrite)? {
-            Target::File(path) => path,
+        let target = Target::parse(&self.output)?;
+        let place = match &target {
+            Target::File(path) => path.clone(),
             Target::Directory(path) => {
                 return Err(Error::invalid_input(format!(
                     "{}: the output of an import is one file that ends in .parquet",
@@ -110,6 +111,7 @@ impl Files {
                 )));
             }
         };
+        target.check(self.overwrite)?;
         let imported = import(&self.file, &place)?;
         Ok((place, imported))
     }
