@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use rankmill_common::{Error, Result};
 use rankmill_kernels::gaussian_row;
 
-use super::table::Table;
+use super::table::{MOST_ROWS, Table};
 
 const ROWS_STREAM: u32 = 0x1000;
 const REFLECTIONS_STREAM: u32 = 0x1001;
@@ -82,9 +82,10 @@ impl Law {
 
 impl DenseArgs {
     pub(super) fn table(self, seed: u64) -> Result<Dense> {
-        if self.rows == 0 || self.cols == 0 || self.cols > MOST_COLS {
+        let (rows, cols) = (1..=MOST_ROWS, 1..=MOST_COLS);
+        if !rows.contains(&self.rows) || !cols.contains(&self.cols) {
             return Err(Error::invalid_input(format!(
-                "--rows must be at least 1 and --cols between 1 and {MOST_COLS}"
+                "--rows must lie between 1 and {MOST_ROWS}, --cols between 1 and {MOST_COLS}"
             )));
         }
         let scale = 1.0 / libm::sqrt(self.rows as f64);
@@ -235,6 +236,19 @@ mod tests {
             energy += dot(&row, &row);
         }
         assert!((energy / 4.0 - 1.0).abs() < 0.05, "{energy}");
+    }
+
+    #[test]
+    fn sizes_have_bounds() {
+        for (rows, cols) in [(0, 1), (u64::MAX, 1), (1, 0), (1, MOST_COLS + 1)] {
+            let spectrum = Law::Rank(1);
+            let args = DenseArgs {
+                rows,
+                cols,
+                spectrum,
+            };
+            assert!(args.table(0).is_err(), "{rows} x {cols}");
+        }
     }
 
     #[test]

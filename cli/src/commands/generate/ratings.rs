@@ -14,7 +14,7 @@ use rankmill_common::{Error, Result};
 use rankmill_kernels::Philox;
 
 use super::permutation::{Permutation, key, mix};
-use super::table::Table;
+use super::table::{MOST_ROWS, Table};
 use super::zipf::CappedZipf;
 
 /// The largest share of the matrix that may hold entries.
@@ -59,6 +59,11 @@ impl RatingsArgs {
             return Err(Error::invalid_input(
                 "--rows, --cols and --nnz must be at least 1",
             ));
+        }
+        if self.rows.max(self.cols).max(self.nnz) > MOST_ROWS {
+            return Err(Error::invalid_input(format!(
+                "--rows, --cols and --nnz must be at most {MOST_ROWS}"
+            )));
         }
         if self.nnz as f64 > cells * DENSEST {
             return Err(Error::invalid_input(format!(

@@ -90,4 +90,14 @@ fn impossible_requests_are_refused() {
     dense.rank = 1;
     dense.zipf = f64::NAN;
     assert!(dense.table(0).is_err());
+    for rows in [MOST_ROWS + 1, i64::MAX as u64 + 2, u64::MAX] {
+        let mut many = args(1_000);
+        many.rows = rows;
+        let error = many.table(0).expect_err("too many");
+        assert!(error.message.contains("at most 281474976710656"), "{error}");
+    }
+    let mut most = args(1_000);
+    most.rows = MOST_ROWS;
+    let most = most.table(0).expect("ratings");
+    assert!((0..1_000).all(|index| most.row(index).0 < MOST_ROWS));
 }

@@ -9,7 +9,7 @@ use rankmill_common::{Error, Result};
 use rankmill_kernels::Philox;
 
 use super::permutation::{Permutation, key};
-use super::table::Table;
+use super::table::{MOST_ROWS, Table};
 
 /// Upper ends of the quadrants A = .57, B = .19, C = .19 (D = .05) in units of 2⁻³².
 const A: u32 = 2_448_131_359;
@@ -36,7 +36,7 @@ impl RmatArgs {
         let vertices = 1u64 << self.scale;
         let edges = vertices
             .checked_mul(self.edge_factor)
-            .filter(|&edges| (1..1 << 48).contains(&edges))
+            .filter(|&edges| (1..=MOST_ROWS).contains(&edges))
             .ok_or_else(|| Error::invalid_input("--edge-factor gives no edges or too many"))?;
         Ok(Rmat {
             scale: self.scale,

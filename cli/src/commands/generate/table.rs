@@ -20,6 +20,9 @@ const GROUP_BYTES: u64 = 32 << 20;
 const GROUP_ROWS: u64 = 1 << 20;
 /// Row groups of one file, where the target is a directory.
 const GROUPS_PER_FILE: u64 = 8;
+/// Rows, and values of ids, above this are refused: nobody has the disk for so many rows, and ids
+/// below it are exact in every type that they pass through.
+pub(super) const MOST_ROWS: u64 = 1 << 48;
 
 /// Rows that are functions of their number.
 pub(super) trait Table: Sync {
