@@ -11,8 +11,9 @@ use csv::{Reader, ReaderBuilder, StringRecord};
 use rankmill_common::{Error, Result};
 
 use super::Imported;
-use super::column::{CellType, Column};
+use super::column::{CellType, Column, Origin};
 use super::lines::open;
+use super::quotes::QuoteWatch;
 use super::sink::{BATCH_ROWS, Sink};
 use crate::local_file::io_failed;
 
@@ -40,13 +41,13 @@ pub(super) fn import(file: &Path, options: &CsvOptions, place: &Path) -> Result<
     let fields: Vec<_> = names
         .iter()
         .zip(&types)
-        .map(|(name, cell)| cell.field(name, true))
+        .map(|(name, (cell, _))| cell.field(name, true))
         .collect();
     let mut sink = Sink::begin(place, Arc::new(Schema::new(fields)))?;
     write_rows(&mut source, sample, &names, &types, &mut sink)?;
     let kinds = names.iter().zip(&types);
     let kinds: Vec<String> = kinds
-        .map(|(name, cell)| format!("{name} {}", word(*cell)))
+        .map(|(name, (cell, _))| format!("{name} {}", word(*cell)))
         .collect();
     Ok(Imported {
         rows: sink.finish()?,
@@ -57,18 +58,24 @@ pub(super) fn import(file: &Path, options: &CsvOptions, place: &Path) -> Result<
 /// Writes the sampled rows and all that follow.
 fn write_rows(
     source: &mut Source<'_>,
-    sample: Vec<StringRecord>,
+    sample: Vec<(u64, StringRecord)>,
     names: &[String],
-    types: &[CellType],
+    types: &[(CellType, Origin)],
     sink: &mut Sink,
 ) -> Result<()> {
-    let mut columns: Vec<Column> = types.iter().map(|&cell| Column::new(cell)).collect();
+    let columns = types.iter();
+    let mut columns: Vec<Column> = columns
+        .map(|&(cell, origin)| Column::new(cell, origin))
+        .collect();
     let mut pending = 0;
     let mut record = StringRecord::new();
     let mut sample = sample.into_iter();
     loop {
         match sample.next() {
-            Some(sampled) => record = sampled,
+            Some((line, sampled)) => {
+                source.line = line;
+                record = sampled;
+            }
             None if source.read(&mut record)? => {}
             None => break,
         }
@@ -88,23 +95,30 @@ fn take(columns: &mut [Column]) -> Vec<ArrayRef> {
 
 /// The file and its reader.
 struct Source<'a> {
-    reader: Reader<BufReader<File>>,
+    reader: Reader<QuoteWatch<BufReader<File>>>,
     path: &'a Path,
+    /// Where the last record begins.
+    line: u64,
 }
 
 impl<'a> Source<'a> {
     fn open(path: &'a Path, options: &CsvOptions) -> Result<Self> {
+        let delimiter = options.delimiter.unwrap_or(b',');
         let reader = ReaderBuilder::new()
-            .delimiter(options.delimiter.unwrap_or(b','))
+            .delimiter(delimiter)
             .has_headers(options.columns.is_empty())
-            .from_reader(open(path)?);
-        Ok(Self { reader, path })
+            .from_reader(QuoteWatch::new(open(path)?, delimiter));
+        Ok(Self {
+            reader,
+            path,
+            line: 1,
+        })
     }
 
     fn names(&mut self, options: &CsvOptions) -> Result<Vec<String>> {
         let names: Vec<String> = if options.columns.is_empty() {
-            let path = self.path;
-            let header = self.reader.headers().map_err(|e| failed(path, e))?;
+            let header = self.reader.headers().cloned();
+            let header = self.located(header)?;
             let header = header.iter();
             header.map(|name| name.trim().to_owned()).collect()
         } else {
@@ -131,15 +145,15 @@ impl<'a> Source<'a> {
     }
 
     /// The first records, for a look at their types.
-    fn sample(&mut self, width: usize) -> Result<Vec<StringRecord>> {
+    fn sample(&mut self, width: usize) -> Result<Vec<(u64, StringRecord)>> {
         let mut sample = Vec::new();
         let mut record = StringRecord::new();
         while sample.len() < SAMPLE_ROWS && self.read(&mut record)? {
             if record.len() != width {
                 let message = format!("{} cells, but {width} columns", record.len());
-                return Err(self.error(&record, &message));
+                return Err(self.error(&message));
             }
-            sample.push(record.clone());
+            sample.push((self.line, record.clone()));
         }
         if sample.is_empty() {
             let message = format!("{} holds no rows", self.path.display());
@@ -149,30 +163,43 @@ impl<'a> Source<'a> {
     }
 
     fn read(&mut self, record: &mut StringRecord) -> Result<bool> {
-        let path = self.path;
-        self.reader.read_record(record).map_err(|e| failed(path, e))
+        let read = self.reader.read_record(record);
+        self.located(read)
+    }
+
+    /// What came of reading a record, with the line where the record begins.
+    fn located<T>(&mut self, read: csv::Result<T>) -> Result<T> {
+        let line = self.reader.get_mut().next_record();
+        self.line = line.unwrap_or(self.line);
+        read.map_err(|e| failed(self.path, self.line, e))
     }
 
     fn push(&self, record: &StringRecord, names: &[String], columns: &mut [Column]) -> Result<()> {
         for ((column, cell), name) in columns.iter_mut().zip(record).zip(names) {
-            column.push(cell.trim()).map_err(|what| {
+            column.push(cell).map_err(|what| {
                 let message = format!(
-                    "column {name}: {what}, as its type was named or the first {SAMPLE_ROWS} rows \
-                     had it; --type {name}=float takes numbers, --type {name}=text takes any"
+                    "column {name}: {what}; the type was named or is that of the first \
+                     {SAMPLE_ROWS} rows: --type {name}=text keeps every cell as it is, --type \
+                     {name}=float takes any number"
                 );
-                self.error(record, &message)
+                self.error(&message)
             })?;
         }
         Ok(())
     }
 
-    fn error(&self, record: &StringRecord, what: &str) -> Error {
-        let line = record.position().map_or(0, csv::Position::line);
-        Error::invalid_input(format!("{}, line {line}: {what}", self.path.display()))
+    /// An error about the last record.
+    fn error(&self, what: &str) -> Error {
+        let (path, line) = (self.path.display(), self.line);
+        Error::invalid_input(format!("{path}, line {line}: {what}"))
     }
 }
 
-fn types(names: &[String], sample: &[StringRecord], options: &CsvOptions) -> Result<Vec<CellType>> {
+fn types(
+    names: &[String],
+    sample: &[(u64, StringRecord)],
+    options: &CsvOptions,
+) -> Result<Vec<(CellType, Origin)>> {
     if let Some((name, _)) = options.types.iter().find(|(name, _)| !names.contains(name)) {
         return Err(Error::invalid_input(format!(
             "--type {name}: there is no such column, only {}",
@@ -182,25 +209,24 @@ fn types(names: &[String], sample: &[StringRecord], options: &CsvOptions) -> Res
     let typed = names.iter().enumerate().map(|(index, name)| {
         let named = options.types.iter().find(|(named, _)| named == name);
         let inferred = || {
-            let cells = sample.iter().filter_map(|record| record.get(index));
-            CellType::of(cells.map(str::trim))
+            let cells = sample.iter().filter_map(|(_, record)| record.get(index));
+            (CellType::of(cells), Origin::Inferred)
         };
-        named.map_or_else(inferred, |(_, cell)| *cell)
+        named.map_or_else(inferred, |(_, cell)| (*cell, Origin::Named))
     });
     Ok(typed.collect())
 }
 
-fn failed(path: &Path, error: csv::Error) -> Error {
-    let line = error.position().map(csv::Position::line);
-    let place = match line {
-        Some(line) => format!("{}, line {line}", path.display()),
-        None => path.display().to_string(),
-    };
+fn failed(path: &Path, line: u64, error: csv::Error) -> Error {
+    let place = format!("{}, line {line}", path.display());
     #[allow(
         clippy::wildcard_enum_match_arm,
         reason = "the library's enum is not exhaustive"
     )]
     match error.into_kind() {
+        csv::ErrorKind::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+            Error::invalid_input(format!("{}, {e}", path.display()))
+        }
         csv::ErrorKind::Io(e) => io_failed(path, &e),
         csv::ErrorKind::Utf8 { .. } => Error::invalid_input(format!("{place}: is not UTF-8")),
         csv::ErrorKind::UnequalLengths {
@@ -213,7 +239,7 @@ fn failed(path: &Path, error: csv::Error) -> Error {
 fn delimiter(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
         b"tab" | b"\\t" => Ok(b'\t'),
-        &[byte] if byte.is_ascii() && byte != b'"' => Ok(byte),
+        &[byte] if byte.is_ascii() && !b"\"\r\n".contains(&byte) => Ok(byte),
         _ => Err(format!("{text:?} is no delimiter: one character, or `tab`")),
     }
 }
@@ -295,9 +321,60 @@ mod tests {
             message.contains("line 3: 1 cells, but 2 columns"),
             "{message}"
         );
+        let message = refused("a,b\r\n1,2\r\n\r\n1\r\n", &none);
+        assert!(message.contains("line 4: 1 cells"), "{message}");
+        let typed = CsvOptions {
+            types: vec![("b".to_owned(), CellType::Int)],
+            ..CsvOptions::default()
+        };
+        let message = refused("a,b\r\n1,2\r\n1,x\r\n1,3\r\n", &typed);
+        assert!(message.contains("line 3: column b"), "{message}");
         assert!(refused("a,a\n1,2\n", &none).contains("two columns"));
         assert!(refused("a,b\n", &none).contains("no rows"));
         assert!(refused("a,\n1,2\n", &none).contains("no name"));
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_is_an_error() {
+        let none = CsvOptions::default();
+        let message = refused("a,b\n1,\"x\n2,y\n3,z\n", &none);
+        assert!(
+            message.contains("a.csv, line 2: a quote opens"),
+            "{message}"
+        );
+        let message = refused("a,\"b\n1,x\n", &none);
+        assert!(
+            message.contains("a.csv, line 1: a quote opens"),
+            "{message}"
+        );
+        let closed = import_text("a,b\n1,5\" disk\n2,\"x\ny\"", &none);
+        assert_eq!(closed.expect("imported").rows, 2);
+    }
+
+    #[test]
+    fn ids_after_the_sample_do_not_merge() {
+        let mut late = "a,b\n".to_owned();
+        late.push_str(&"7,2\n".repeat(SAMPLE_ROWS));
+        late.push_str("007,2\n");
+        let message = refused(&late, &CsvOptions::default());
+        assert!(
+            message.contains("line 1002: column a: \"007\" as a number is 7"),
+            "{message}"
+        );
+        assert!(message.contains("--type a=text"), "{message}");
+        let options = CsvOptions {
+            types: vec![("a".to_owned(), CellType::Int)],
+            ..CsvOptions::default()
+        };
+        assert!(import_text(&late, &options).is_ok());
+    }
+
+    #[test]
+    fn a_line_end_is_no_delimiter() {
+        for text in ["\n", "\r", "\"", "ab", ""] {
+            assert!(delimiter(text).is_err(), "{text:?}");
+        }
+        assert_eq!(delimiter(";"), Ok(b';'));
     }
 
     #[test]

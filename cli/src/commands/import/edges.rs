@@ -9,7 +9,7 @@ use arrow::datatypes::Schema;
 use rankmill_common::Result;
 
 use super::Imported;
-use super::column::{CellType, Column};
+use super::column::{CellType, Column, Origin};
 use super::lines::Lines;
 use super::sink::{BATCH_ROWS, Sink};
 
@@ -64,7 +64,7 @@ fn read<R: BufRead>(
                 Ok(types) => types,
                 Err(what) => return Err(lines.error(what)),
             };
-            columns = types.iter().map(|&cell| Column::new(cell)).collect();
+            columns = types.iter().map(|&cell| column(cell)).collect();
         }
         if let Err(what) = push(line, &mut columns) {
             return Err(lines.error(what));
@@ -103,6 +103,15 @@ fn types_of(line: &str, text_ids: bool) -> Result<Vec<CellType>, String> {
     }
 }
 
+/// Ids are what the first edge shows; a weight is whatever can be read as a number.
+fn column(cell_type: CellType) -> Column {
+    let origin = match cell_type {
+        CellType::Float => Origin::Named,
+        CellType::Int | CellType::Text => Origin::Inferred,
+    };
+    Column::new(cell_type, origin)
+}
+
 fn push(line: &str, columns: &mut [Column]) -> Result<(), String> {
     let expected = columns.len();
     let mut cells = split(line);
@@ -112,6 +121,9 @@ fn push(line: &str, columns: &mut [Column]) -> Result<(), String> {
                 "{name} is missing: earlier lines have {expected} words"
             ));
         };
+        if cell.is_empty() {
+            return Err(format!("{name} is missing"));
+        }
         column.push(cell).map_err(|what| match name {
             "weight" => format!("weight {what}"),
             _ => format!("{name} {what}; --text-ids keeps ids as text"),
@@ -125,9 +137,14 @@ fn push(line: &str, columns: &mut [Column]) -> Result<(), String> {
     }
 }
 
+/// The words of a line. Blanks or one comma separate them: between two commas there is an empty
+/// one. A comma may end the line.
 fn split(line: &str) -> impl Iterator<Item = &str> {
-    line.split(|c: char| c.is_whitespace() || c == ',')
-        .filter(|cell| !cell.is_empty())
+    let line = line.strip_suffix(',').unwrap_or(line);
+    line.split(',').flat_map(|part| {
+        let mut words = part.split_whitespace();
+        std::iter::once(words.next().unwrap_or_default()).chain(words)
+    })
 }
 
 #[cfg(test)]
@@ -151,13 +168,15 @@ mod tests {
         assert_eq!(columns.len(), 2);
         assert_eq!(columns[0].data_type(), &DataType::Int64);
         assert_eq!(columns[0].len(), 2);
+        let columns = parse("007 2\n7 x\n", false).expect("edges");
+        assert_eq!(columns[0].data_type(), &DataType::Utf8);
         let columns = parse("1 2\n", true).expect("edges");
         assert_eq!(columns[0].data_type(), &DataType::Utf8);
     }
 
     #[test]
     fn names_and_weights_are_read() {
-        let columns = parse("a b 1\nb,c,0.5\n", false).expect("edges");
+        let columns = parse("a b 1\nb,c,0.5\nc , d,\t+2\nd e 007,\n", false).expect("edges");
         assert_eq!(columns[1].data_type(), &DataType::Utf8);
         assert_eq!(columns[2].data_type(), &DataType::Float64);
     }
@@ -174,6 +193,14 @@ mod tests {
             ("1 2\n\n1 2 3\n", "line 3: \"3\" is one word too many"),
             ("source,target\n1,2\n", "line 2: ids are integers here"),
             ("1 2 3\n1 2 x\n", "line 2: weight \"x\" is not a number"),
+            ("1,2\n1,,5\n", "line 2: dst is missing"),
+            ("1,,5\n", "line 1: dst is missing"),
+            (",1,5\n", "line 1: src is missing"),
+            ("1,2,3\n1,2,\n", "line 2: weight is missing"),
+            ("1,2,3\n1, ,3\n", "line 2: dst is missing"),
+            ("7 1\n007 1\n", "line 2: src \"007\" as a number is 7"),
+            ("7 1\n7 +1\n", "line 2: dst \"+1\" as a number is 1"),
+            ("7 1\n7 -0\n", "--text-ids keeps ids as text"),
         ] {
             let error = parse(text, false).expect_err(part);
             assert!(error.message.contains(part), "{part}: {error}");

@@ -8,6 +8,7 @@ mod edges;
 mod lines;
 mod mtx;
 mod npy;
+mod quotes;
 mod sink;
 
 use std::path::{Path, PathBuf};
