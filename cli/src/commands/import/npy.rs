@@ -109,7 +109,12 @@ impl<'a> Source<'a> {
     fn open(path: &'a Path) -> Result<Self> {
         let mut reader = open(path)?;
         let header = read_header(&mut reader)
-            .map_err(|e| io_failed(path, &e))?
+            .or_else(|e| match e.kind() {
+                std::io::ErrorKind::UnexpectedEof => {
+                    Ok(Err("the file ends within its header".to_owned()))
+                }
+                _ => Err(io_failed(path, &e)),
+            })?
             .map_err(|what| Error::invalid_input(format!("{}: {what}", path.display())))?;
         Ok(Self {
             reader,
@@ -189,6 +194,12 @@ fn parse_header(text: &str) -> Parsed {
         Some("'<f8'") => Number::Float64,
         Some("'<i4'") => Number::Int32,
         Some("'<i8'") => Number::Int64,
+        Some(records) if records.starts_with('[') => {
+            return Err(format!(
+                "elements of type {records} are records: save \
+                 numpy.lib.recfunctions.structured_to_unstructured(a) instead"
+            ));
+        }
         Some(other) => {
             return Err(format!(
                 "elements of type {other} are not supported: convert with a.astype('f4')"
@@ -225,16 +236,31 @@ fn parse_header(text: &str) -> Parsed {
     }
 }
 
-/// The text behind a key: up to the next comma, or the closing parenthesis of a tuple.
+/// The text behind a key: up to the comma or brace that ends the value.
 fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(&format!("'{key}'"))?;
     let rest = rest.trim_start().strip_prefix(':')?.trim_start();
-    let end = if rest.starts_with('(') {
-        rest.find(')')? + 1
-    } else {
-        rest.find([',', '}'])?
-    };
-    Some(rest[..end].trim())
+    Some(rest[..end_of_value(rest)?].trim())
+}
+
+/// Where a Python value ends that a dictionary goes on behind: at the first comma or brace outside
+/// of its own brackets and strings.
+fn end_of_value(text: &str) -> Option<usize> {
+    let (mut depth, mut quote) = (0u32, None);
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match (quote, character) {
+            (Some(_), '\\') => _ = characters.next(),
+            (Some(open), _) if character == open => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(character),
+            (None, ',' | '}') if depth == 0 => return Some(at),
+            (None, '(' | '[' | '{') => depth += 1,
+            (None, ')' | ']' | '}') => depth = depth.checked_sub(1)?,
+            (None, _) => {}
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -292,6 +318,18 @@ mod tests {
             ),
             (file(&header("'<f4'", "False", "(6,)"), &[]), "not [6]"),
             (file(&header("'<f4'", "False", "(0, 2)"), &[]), "not [0, 2]"),
+            (
+                file(
+                    &header("[('a', '<f4'), ('b]', '<i4', (2,))]", "False", "(3,)"),
+                    &[],
+                ),
+                "type [('a', '<f4'), ('b]', '<i4', (2,))] are records",
+            ),
+            (
+                file(&good, &[])[..40].to_vec(),
+                "a.npy: the file ends within its header",
+            ),
+            (file(&good, &[])[..9].to_vec(), "ends within its header"),
             (file(&good, &[0; 23]), "ends between row 0 and 3"),
             (file(&good, &[0; 25]), "goes on"),
         ] {
