@@ -170,6 +170,24 @@ mod tests {
     }
 
     #[test]
+    fn every_key_that_is_allowed_is_read() {
+        // No key takes a date: who reads one refuses it, who ignores it does not.
+        for (kind, name) in [
+            (JobKind::Svd, "svd"),
+            (JobKind::PageRank, "pagerank"),
+            (JobKind::Ppr, "ppr"),
+            (JobKind::PprIndex, "ppr-index"),
+        ] {
+            for key in known_keys(kind).into_iter().filter(|key| key != "job") {
+                for key in [key.replace('-', "_"), key] {
+                    let text = format!("job = '{name}'\n{key} = 1979-05-27");
+                    assert!(JobFile::parse(&text).is_err(), "{key} of {name} is ignored");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_list_of_inputs_is_fine() {
         let file = JobFile::parse("job = 'svd'\ninput = ['a', 'b']").expect("a job");
         assert_eq!(svd(file).input, ["a", "b"]);

@@ -13,7 +13,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) keys: RunKeys,
     /// Print the job's id and return; with --coordinator
-    #[arg(long, requires = "coordinator")]
+    #[arg(long)]
     pub(crate) detach: bool,
     /// One JSON object on stdout, no progress
     #[arg(long)]
@@ -41,6 +41,7 @@ pub(crate) struct RunKeys {
     /// Write every matrix before the next task reads it, instead of behind it: a run here that is
     /// killed repeats a second or two less of its work, and every run takes longer
     #[arg(long, conflicts_with = "coordinator")]
+    #[serde(alias = "write-through")]
     pub(crate) write_through: bool,
     /// Submit to this coordinator instead of running here, e.g. http://host:7070; several
     /// with commas: whichever leads
@@ -104,12 +105,17 @@ impl RunArgs {
         Self { keys, ..self }
     }
 
-    /// Refuses flags that would be ignored.
+    /// Refuses flags that would be ignored, once a job file's keys are among them.
     pub(crate) fn check(&self) -> Outcome {
         if self.keys.threads == Some(0) {
             return Err(Failure::usage("--threads must be at least 1"));
         }
         let Some(coordinator) = &self.keys.coordinator else {
+            if self.detach {
+                return Err(Failure::usage(
+                    "--detach needs a --coordinator: a run here ends with its command",
+                ));
+            }
             return Ok(());
         };
         let ours = [
@@ -158,6 +164,21 @@ mod tests {
         let merged = flags.or(file).keys;
         assert_eq!(merged.threads, Some(2));
         assert_eq!(merged.memory, Some(ByteSize(1 << 30)));
+    }
+
+    #[test]
+    fn who_detaches_leaves_the_job_to_a_coordinator() {
+        let detached = RunArgs {
+            detach: true,
+            ..RunArgs::default()
+        };
+        let refused = detached.clone().check();
+        assert!(matches!(refused, Err(Failure::Usage(text)) if text.contains("--coordinator")));
+        let file = RunKeys {
+            coordinator: Some("http://host:7070".to_owned()),
+            ..RunKeys::default()
+        };
+        assert!(detached.or(file).check().is_ok());
     }
 
     #[test]
