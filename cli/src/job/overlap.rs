@@ -1,5 +1,7 @@
 //! Refuses an output that would become part of the input, or the other way round.
 
+use std::path::PathBuf;
+
 use rankmill_common::{Error, Result};
 use rankmill_store::Location;
 
@@ -34,9 +36,10 @@ fn takes_in(input: &Location, output: &Location) -> bool {
     if !base.contains(output) {
         return false;
     }
+    let depth = base.display("").trim_end_matches('/').len();
     let below = |place: &Location| -> Vec<String> {
-        let rest = place.url()[base.url().len()..].to_owned();
-        let parts = rest.split('/').filter(|part| !part.is_empty());
+        let shown = place.display("");
+        let parts = shown[depth..].split('/').filter(|part| !part.is_empty());
         parts.map(str::to_owned).collect()
     };
     let (pattern, output) = (below(input), below(output));
@@ -47,10 +50,14 @@ fn takes_in(input: &Location, output: &Location) -> bool {
             .all(|(pattern, name)| matches(pattern.as_bytes(), name.as_bytes()))
 }
 
-/// The folders of a glob before its first wildcard; a path without one as it is.
+/// The folders of a glob before its first wildcard; a path without one as it is, and a path that
+/// exists, whatever its name: who reads it takes it for no glob either.
 pub(super) fn fixed_part(place: &Location) -> Location {
     let mut fixed = place.clone();
-    while is_glob(&fixed.url()) {
+    if local(place).is_some_and(|path| path.exists()) {
+        return fixed;
+    }
+    while is_glob(&fixed) {
         let folder = fixed.split_last().0;
         if folder == fixed {
             break;
@@ -60,15 +67,20 @@ pub(super) fn fixed_part(place: &Location) -> Location {
     fixed
 }
 
-pub(super) fn is_glob(text: &str) -> bool {
-    text.contains(['*', '?', '['])
+/// The path of a local place, without the slash at its end that makes a file look like a folder.
+pub(super) fn local(place: &Location) -> Option<PathBuf> {
+    let path = place.local_path("")?;
+    Some(path.components().collect())
 }
 
-/// Whether one folder name fits a pattern of `*` and `?`. A bracket may stand for anything: this
-/// check would rather refuse.
+fn is_glob(place: &Location) -> bool {
+    place.display("").contains(['*', '?'])
+}
+
+/// Whether one folder name fits a pattern of `*` and `?`.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     match (pattern.split_first(), name.split_first()) {
-        (None, None) | (Some((b'[', _)), _) => true,
+        (None, None) => true,
         (Some((b'*', rest)), None) => matches(rest, name),
         (Some((b'*', rest)), Some((_, tail))) => matches(rest, name) || matches(pattern, tail),
         (Some((b'?', rest)), Some((_, tail))) => matches(rest, tail),
@@ -97,6 +109,34 @@ mod tests {
         ] {
             assert_eq!(check(input, output), Ok(()), "{input} {output}");
         }
+    }
+
+    #[test]
+    fn a_path_that_exists_is_no_glob() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::create_dir(place("in*")).expect("made");
+        for name in ["g[1].parquet", "g*.parquet"] {
+            std::fs::write(place(name), b"x").expect("written");
+            assert_eq!(check(&place(name), &place("gl")), Ok(()), "{name}");
+            assert_eq!(check(&place(name), &place("gx.parquet")), Ok(()), "{name}");
+        }
+        let inside = check(&place("in*"), &place("in*/out")).expect_err("inside");
+        assert!(inside.message.contains("inside the input"), "{inside}");
+        assert_eq!(check(&place("in*"), &place("inner")), Ok(()));
+    }
+
+    #[test]
+    fn a_bracket_is_a_letter() {
+        assert_eq!(check("/data/g[1].parquet", "/data/g1"), Ok(()));
+        assert_eq!(check("/data/g[1]*", "/data/g1"), Ok(()));
+        assert!(check("/data/g[1]*", "/data/g[1]x").is_err());
+    }
+
+    #[test]
+    fn a_percent_sign_hides_no_wildcard() {
+        assert!(check("/data/50%/?", "/data/50%/x").is_err());
+        assert_eq!(check("/data/50%/?", "/data/50%/xy"), Ok(()));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use rankmill_common::job::JobSpec;
 use rankmill_common::{Error, Result};
 use rankmill_store::Location;
 
-use super::overlap::{fixed_part, is_glob};
+use super::overlap::{fixed_part, local};
 
 /// Entries of a folder that are compared with a name that is not there.
 const MOST_NAMES: usize = 1000;
@@ -20,17 +20,9 @@ const MOST_NAMES: usize = 1000;
 pub(crate) fn check_local_inputs(spec: &JobSpec) -> Result<()> {
     for url in spec.paths() {
         let place = Location::parse(url)?;
-        let Some(path) = place.local_path("") else {
-            continue;
-        };
-        let wanted = if is_glob(url) && !path.exists() {
-            fixed_part(&place).local_path("").unwrap_or(path)
-        } else {
-            path
-        };
-        // A trailing slash would make a file look like a folder.
-        let wanted: std::path::PathBuf = wanted.components().collect();
-        if !wanted.exists() {
+        if let Some(wanted) = local(&fixed_part(&place))
+            && !wanted.exists()
+        {
             return Err(missing(&wanted));
         }
     }
