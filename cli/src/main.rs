@@ -14,6 +14,7 @@ mod job;
 mod local_file;
 mod machine;
 mod outcome;
+mod place;
 mod profile;
 mod progress;
 mod state;

@@ -6,6 +6,7 @@ use rankmill_store::Location;
 
 use super::overlap::refuse_overlap;
 use crate::exit::{Failure, Outcome};
+use crate::place;
 
 /// Inputs and output of a job.
 pub(super) struct Places {
@@ -21,7 +22,7 @@ impl Places {
                 "-o OUT is missing: where should the result go?",
             ));
         };
-        let output = Location::parse(output)?;
+        let output = place::parse(output)?;
         let inputs = locations(inputs)?;
         refuse_overlap(&inputs, &output)?;
         Ok(Self {
@@ -39,5 +40,5 @@ impl Places {
 }
 
 fn locations(paths: &[String]) -> Result<Vec<Location>, Error> {
-    paths.iter().map(|path| Location::parse(path)).collect()
+    paths.iter().map(|path| place::parse(path)).collect()
 }

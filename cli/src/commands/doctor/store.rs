@@ -14,6 +14,7 @@ use serde_json::json;
 use super::race;
 use crate::commands::block_on;
 use crate::exit::{Failure, Format, Outcome};
+use crate::place;
 use crate::progress::seconds;
 use crate::text::print;
 
@@ -87,7 +88,7 @@ impl StoreArgs {
         let format = Format::json_if(self.json);
         block_on(async {
             let folder = format!("rankmill-doctor-{}", uuid::Uuid::new_v4().simple());
-            let place = Location::parse(&self.place)?;
+            let place = place::parse(&self.place)?;
             let store = Store::open(&place.join(&folder).url())?;
             let mut examination = Examination {
                 store,
