@@ -38,6 +38,9 @@ const PIPE_BYTES: usize = 1 << 20;
 /// How long coordinator and worker may take to put their affairs in order at the end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a coordinator whose calls fail may take to say why.
+const CLOSING: Duration = Duration::from_secs(3);
+
 /// Runs `spec` here and waits for its end.
 pub(crate) async fn run(
     spec: &JobSpec,
@@ -67,7 +70,10 @@ pub(crate) async fn run(
 
     let client = Client::new(channel);
     let outcome = tokio::select! {
-        status = follow(&client, &state.store, spec, note, progress) => status.map_err(Failure::from),
+        status = follow(&client, &state.store, spec, note, progress) => match status {
+            Ok(status) => Ok(status),
+            Err(error) => Err(cause(error, &mut serving).await.into()),
+        },
         ended = &mut serving => Err(early_end("coordinator", ended).into()),
         ended = &mut working => Err(early_end("worker", ended.unwrap_or_else(broke_off)).into()),
         () = interrupt::requested() => Err(stopped()),
@@ -93,6 +99,20 @@ pub(crate) async fn run(
     // The log holds what counts: whoever does not end in time is left behind.
     let _ = tokio::time::timeout(PATIENCE, wind_down).await;
     outcome
+}
+
+/// Why calls failed: where the coordinator ends at the same time, what ended it.
+async fn cause(
+    error: Error,
+    serving: &mut (impl FusedFuture<Output = Result<()>> + Unpin),
+) -> Error {
+    if error.kind != ErrorKind::Unavailable || serving.is_terminated() {
+        return error;
+    }
+    match tokio::time::timeout(CLOSING, serving).await {
+        Ok(Err(cause)) => early_end("coordinator", Err(cause)),
+        Ok(Ok(())) | Err(_) => error,
+    }
 }
 
 /// Outputs of the worker, as the coordinator sees them.
@@ -213,6 +233,8 @@ async fn told(mut stop: watch::Receiver<bool>) {
 fn early_end(who: &str, ended: Result<()>) -> Error {
     match ended {
         Ok(()) => Error::internal(format!("the {who} ended before the job did")),
+        Err(error) if error.kind == ErrorKind::Fenced => error
+            .context("another rankmill uses the same state: give each run a --state of its own"),
         Err(error) => error,
     }
 }

@@ -63,8 +63,11 @@ pub(crate) async fn publish(store: &Store, spec: &JobSpec, manifest: &Manifest) 
             }
         },
     }
-    // The result is visible; files that nobody names cost only space.
-    let _ = sweep(store, manifest).await;
+    // The result is visible; files that nobody names cost only space, and whoever reads a folder
+    // instead of the manifest.
+    if let Err(error) = sweep(store, manifest).await {
+        tracing::warn!(%error, "files of an earlier result could not be removed");
+    }
     Ok(())
 }
 

@@ -11,13 +11,16 @@ use tokio::sync::watch;
 use crate::engine::EngineHandle;
 use crate::metrics::Metrics;
 
-/// How long a call waits for a coordinator that starts.
+/// How long a call waits for a coordinator that starts, where another may lead already.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// The same where there is no other: as long as a store takes that is slow and a log that is long.
+const LONG_PATIENCE: Duration = Duration::from_secs(600);
 
 /// The place of the leader's engine, empty in a standby. Clones are the same seat.
 #[derive(Clone, Debug)]
 pub(crate) struct Seat {
     occupant: watch::Sender<Occupant>,
+    patience: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -38,6 +41,15 @@ impl Seat {
     pub(crate) fn new() -> Self {
         Self {
             occupant: watch::Sender::new(Occupant::Starting),
+            patience: PATIENCE,
+        }
+    }
+
+    /// The same of one that has no standby: whoever calls has nowhere else to go.
+    pub(crate) fn alone() -> Self {
+        Self {
+            patience: LONG_PATIENCE,
+            ..Self::new()
         }
     }
 
@@ -68,7 +80,7 @@ impl Seat {
         let mut occupants = self.occupant.subscribe();
         let known = occupants.wait_for(|occupant| !matches!(occupant, Occupant::Starting));
         // In vain or not, what there is now is the answer.
-        let _ = tokio::time::timeout(PATIENCE, known).await;
+        let _ = tokio::time::timeout(self.patience, known).await;
         self.engine_now()
     }
 

@@ -114,7 +114,10 @@ impl Coordinator {
         IO::ConnectInfo: Clone + Send + Sync + 'static,
         E: Into<Box<dyn StdError + Send + Sync>> + Send + 'static,
     {
-        let seat = Seat::new();
+        let seat = match self.succession {
+            Succession::Alone => Seat::alone(),
+            Succession::OneOf { .. } => Seat::new(),
+        };
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let server = tonic::transport::Server::builder()
             .accept_http1(true)

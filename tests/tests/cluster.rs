@@ -54,6 +54,20 @@ fn a_run_here_leaves_a_state_that_is_led_alone() {
 }
 
 #[test]
+fn a_job_that_succeeded_is_not_called_failed_where_its_result_cannot_be_read() {
+    let mut scene = Scene::start(Shape::default());
+    scene.succeeds(0);
+    let mut jobs = std::fs::read_dir(scene.cluster.state().join("jobs")).expect("jobs");
+    let id = jobs.next().expect("a job").expect("a folder").file_name();
+    let id = id.to_string_lossy();
+    let watch = ["jobs", "watch", &id, "--coordinator", &scene.cluster.url()];
+    std::fs::remove_file(scene.job.out.join("_manifest.json")).expect("removed");
+    let said = scene.bench.succeed(watch).stderr;
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("has succeeded, but"), "{said}");
+}
+
+#[test]
 fn a_worker_is_killed_in_the_middle_of_a_stage() {
     let mut scene = Scene::start(Shape::default());
     for (worker, percent) in [(0, 10), (1, 50)] {

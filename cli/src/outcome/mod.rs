@@ -7,7 +7,7 @@ use rankmill_common::job::JobSpec;
 use rankmill_common::job::svd::Convergence;
 use rankmill_common::manifest::{Manifest, Quality};
 use rankmill_common::status::{JobState, JobStatus};
-use rankmill_common::{Error, ErrorKind};
+use rankmill_common::{Error, ErrorKind, Result};
 use rankmill_store::Location;
 use rankmill_worker::Limits;
 
@@ -40,11 +40,9 @@ pub(crate) async fn conclude(
             return Err(status.error.unwrap_or_else(unknown).into());
         }
     }
-    let result = ResultFiles::open(&status.output)?;
-    let manifest = result.manifest().await?;
-    let spectrum = match &manifest.convergence {
-        Quality::Factors(_) => Some(result.spectrum(&manifest).await?),
-        Quality::Scores(_) | Quality::Personal(_) | Quality::Index(_) => None,
+    let (manifest, spectrum) = match read(&status.output).await {
+        Ok(read) => read,
+        Err(error) => return unread(&status, &error, progress, format),
     };
     // Who only watched cannot say how long it took.
     let elapsed = spec.map(|_| progress.elapsed().as_secs_f64());
@@ -75,6 +73,33 @@ pub(crate) async fn conclude(
         )));
     }
     progress.say(&format!("warning: {message}"));
+    Ok(())
+}
+
+async fn read(output: &str) -> Result<(Manifest, Option<Spectrum>)> {
+    let result = ResultFiles::open(output)?;
+    let manifest = result.manifest().await?;
+    let spectrum = match &manifest.convergence {
+        Quality::Factors(_) => Some(result.spectrum(&manifest).await?),
+        Quality::Scores(_) | Quality::Personal(_) | Quality::Index(_) => None,
+    };
+    Ok((manifest, spectrum))
+}
+
+/// The job has succeeded, whether or not its result can be read from here.
+fn unread(status: &JobStatus, error: &Error, progress: &Progress, format: Format) -> Outcome {
+    print(&match format {
+        Format::Json => {
+            let (id, state, output) = (&status.id, status.state, &status.output);
+            let answer = serde_json::json!({ "job_id": id, "state": state, "output": output });
+            format!("{answer}\n")
+        }
+        Format::Text => format!("result     {}\n", place(&status.output)),
+    })?;
+    progress.say(&format!(
+        "warning: job {} has succeeded, but its result cannot be read from here: {error}",
+        status.id
+    ));
     Ok(())
 }
 

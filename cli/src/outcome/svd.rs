@@ -14,9 +14,14 @@ const TOP_VALUES: usize = 5;
 pub(super) fn not_converged(spec: &SvdSpec, quality: &ConvergenceSummary) -> String {
     let energy =
         energy_shortfall(spec, quality).map_or_else(String::new, |what| format!(": {what}"));
+    let advice = if quality.reads < spec.max_reads {
+        "products in 32 bits do not resolve more, whatever --max-reads; --method gram works in 64"
+    } else {
+        "more --max-reads or a looser --tol helps"
+    };
     format!(
         "not converged after {}{energy}; the largest residual is {:.1e} of σ₁, see `rankmill show` \
-         (more --max-reads or a looser --tol helps)",
+         ({advice})",
         counted(u64::from(quality.reads), "read"),
         quality.max_residual
     )

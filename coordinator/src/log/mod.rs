@@ -10,6 +10,7 @@ mod entry;
 mod history;
 
 use bytes::Bytes;
+use futures::future::join_all;
 use rankmill_common::{Digest, Epoch, Error, ErrorKind, Result};
 use rankmill_store::{Created, Store};
 use serde::de::DeserializeOwned;
@@ -20,6 +21,9 @@ pub use history::{Committed, JobHistory, StageRecord};
 
 /// Version of the encoding of slots and entries.
 const LOG_VERSION: u32 = 1;
+
+/// Slots that are asked for at a time, once as many were there: a remote store takes its time for each.
+const MOST_AHEAD: usize = 32;
 
 /// What one slot holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -84,16 +88,22 @@ impl Log {
             entries: Vec::new(),
             epoch: Epoch::default(),
         };
+        let mut ahead = 1;
         loop {
-            match log.store.get(&log.key(log.next)).await {
-                Ok(bytes) => {
-                    let slot: Slot<E> = log.accept(&bytes)?;
-                    replay.epoch = replay.epoch.max(slot.epoch);
-                    replay.entries.extend(slot.entries);
+            let keys: Vec<_> = (log.next..).take(ahead).map(|seq| log.key(seq)).collect();
+            let slots = join_all(keys.iter().map(|key| log.store.get(key))).await;
+            for slot in slots {
+                match slot {
+                    Ok(bytes) => {
+                        let slot: Slot<E> = log.accept(&bytes)?;
+                        replay.epoch = replay.epoch.max(slot.epoch);
+                        replay.entries.extend(slot.entries);
+                    }
+                    Err(e) if e.kind == ErrorKind::NotFound => return Ok((log, replay)),
+                    Err(e) => return Err(e),
                 }
-                Err(e) if e.kind == ErrorKind::NotFound => return Ok((log, replay)),
-                Err(e) => return Err(e),
             }
+            ahead = (2 * ahead).min(MOST_AHEAD);
         }
     }
 
@@ -227,6 +237,18 @@ mod tests {
         let (_, replay) = open("replays").await;
         assert_eq!(replay.entries, [1, 2, 3]);
         assert_eq!(replay.epoch, Epoch(1));
+    }
+
+    #[tokio::test]
+    async fn a_long_log_is_read_to_its_end_and_no_further() {
+        let (mut log, _) = open("long").await;
+        log.take_over(Epoch(1));
+        for slot in 0..100 {
+            log.append(vec![slot]).await.expect("append");
+            let (read, replay) = open("long").await;
+            assert_eq!(read.position().next, u64::from(slot) + 1);
+            assert!(replay.entries.into_iter().eq(0..=slot));
+        }
     }
 
     #[tokio::test]

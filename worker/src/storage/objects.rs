@@ -284,7 +284,16 @@ pub(super) fn disk_error(path: &Path, error: &io::Error) -> Error {
         let message = format!("{place}: the disk is full; free some space or choose another place");
         return Error::new(ErrorKind::ResourceExhausted, message);
     }
-    Error::new(ErrorKind::Unavailable, format!("{place}: {error}"))
+    let refused = matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    );
+    let kind = if refused {
+        ErrorKind::InvalidInput
+    } else {
+        ErrorKind::Unavailable
+    };
+    Error::new(kind, format!("{place}: {error}"))
 }
 
 /// A lock whose data no panic can leave half changed.

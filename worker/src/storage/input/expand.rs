@@ -69,12 +69,6 @@ fn expand_local(text: &str, path: &Path) -> Result<Vec<String>> {
 fn expand_remote(context: &TaskContext, text: &str) -> Result<Vec<String>> {
     let location = Location::parse(text)?;
     let url = location.url();
-    if is_pattern(&url) {
-        let (base, pattern) = split_pattern(&url);
-        let files = list(context, &base)?;
-        let below = files.iter().filter(|file| is_selected(&pattern, file));
-        return Ok(below.map(|file| format!("{base}/{file}")).collect());
-    }
     let head = match Store::open_object(&url) {
         Ok((store, name)) if !name.is_empty() => context.block_on(store.head(&name)),
         Ok(_) => Err(Error::new(ErrorKind::NotFound, "a bucket is no file")),
@@ -82,6 +76,12 @@ fn expand_remote(context: &TaskContext, text: &str) -> Result<Vec<String>> {
     };
     match head {
         Ok(_) => Ok(vec![url]),
+        Err(error) if error.kind == ErrorKind::NotFound && is_pattern(&url) => {
+            let (base, pattern) = split_pattern(&url);
+            let files = list(context, &base)?;
+            let below = files.iter().filter(|file| is_selected(&pattern, file));
+            Ok(below.map(|file| format!("{base}/{file}")).collect())
+        }
         Err(error) if error.kind == ErrorKind::NotFound => {
             let files = list(context, &url)?;
             let below = files.iter().filter(|file| is_visible_parquet(file));
