@@ -62,26 +62,28 @@ pub struct BlockSums {
     pub dangling: f64,
 }
 
-/// Terms of a chunk and chunks of a sum, in units of rounding.
+/// Terms of a chunk at most, in units of rounding: chunks' sums are added up without loss.
 const CHUNKED_SUM: f64 = 16384.0;
-/// What rounding of out-strengths may cost, in the same units.
-const STRENGTHS: f64 = 64.0;
+/// What rounding of out-strengths may cost, in the same units: sums of columns are compensated.
+const STRENGTHS: f64 = 4.0;
 
 impl BlockSums {
     /// Sums of a step over all rows, from those of the blocks in their order; the step spread
     /// `spread` of dangling mass.
     pub fn total<'a>(spread: f64, blocks: impl IntoIterator<Item = &'a Self>) -> Self {
-        // The sum of dangling mass is rounded in chunks, the strengths entry by entry.
-        let mut total = Self {
-            rounding: (CHUNKED_SUM * spread + STRENGTHS) * f64::EPSILON,
-            ..Self::default()
-        };
+        let mut total = Self::default();
+        let mut count = 0.0;
         for block in blocks {
+            count += 1.0;
             total.change += block.change;
             total.rounding += block.rounding;
             total.mass += block.mass;
             total.dangling += block.dangling;
         }
+        // Sums over vertices are rounded within chunks and from block to block, and so are those of
+        // strengths where several tasks take them, of a block each at least.
+        let sums = (CHUNKED_SUM + count) * (spread + total.change);
+        total.rounding += (sums + STRENGTHS + count) * f64::EPSILON;
         total
     }
 }
@@ -94,5 +96,27 @@ impl PageRankStep {
     pub(super) fn memory(&self) -> u64 {
         let blocks: u64 = self.blocks.iter().map(|block| block.object.size).sum();
         TASK_OVERHEAD + STEP_VERTEX_BYTES * self.vertices + blocks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sums(change: f64, rounding: f64) -> BlockSums {
+        BlockSums {
+            change,
+            rounding,
+            mass: 1.0,
+            dangling: 0.0,
+        }
+    }
+
+    #[test]
+    fn every_block_may_round_a_sum() {
+        let rounding =
+            |blocks: usize| BlockSums::total(0.25, &vec![sums(0.0, 0.0); blocks]).rounding;
+        let each = (rounding(2048) - rounding(1024)) / 1024.0;
+        assert!(each >= 1.25 * f64::EPSILON * 0.999, "{each}");
     }
 }

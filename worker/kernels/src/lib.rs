@@ -6,6 +6,7 @@
 //! partial sums are folded in index order; dense factorizations run sequentially.
 
 pub mod block;
+mod compensated;
 pub mod dense;
 pub mod eigen_top;
 pub mod graph;
@@ -19,6 +20,7 @@ pub mod sparse;
 pub mod tall;
 
 pub use block::{BlockError, Centering, Certified, MatrixBlock, Mean, Scratch};
+pub use compensated::Compensated;
 pub use dense::DenseBlock;
 pub use eigen_top::leading_eigenpairs;
 pub use panel::Panel;

@@ -176,7 +176,7 @@ fn page_rank(dense: &Dense, damping: f64, sinks: Sinks, steps: usize) -> (Vec<f6
         } else {
             dangling
         };
-        sums = StepSums::default();
+        let mut parts = Vec::new();
         let mut first = 0;
         for block in stored.blocks() {
             let rows = first..first + block.nrows;
@@ -188,9 +188,10 @@ fn page_rank(dense: &Dense, damping: f64, sinks: Sinks, steps: usize) -> (Vec<f6
                 inverse: &inverse[rows.clone()],
                 scaled: &scaled,
             };
-            let part = page_rank_step(&block, &step, &mut x[rows.clone()], &mut next_scaled[rows]);
-            sums.add(&part);
+            let x = &mut x[rows.clone()];
+            parts.push(page_rank_step(&block, &step, x, &mut next_scaled[rows]));
         }
+        sums = StepSums::total(&parts);
         std::mem::swap(&mut scaled, &mut next_scaled);
         dangling = sums.dangling;
     }

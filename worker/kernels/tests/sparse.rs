@@ -5,7 +5,9 @@
 mod support;
 
 use proptest::prelude::*;
-use rankmill_kernels::{BlockError, Centering, Columns, MatrixBlock, Mean, Panel, Scratch, small};
+use rankmill_kernels::{
+    BlockError, Centering, Columns, MatrixBlock, Mean, Panel, Scratch, Segment, SparseBlock, small,
+};
 use support::*;
 
 /// What each test checks a block with.
@@ -150,6 +152,13 @@ proptest! {
         let expected = times(&transposed(&case.dense, n), &case.dense, n);
         assert_close(&rows_of_f64(&gram, n, n), &expected, 1e-13);
 
+        let (mut exact, mut lost) = (vec![0.0; n], vec![0.0; n]);
+        block.compensated_column_sums(&mut exact, &mut lost);
+        for (j, (sum, lost)) in exact.iter().zip(&lost).enumerate() {
+            // Of numbers whose sum is exact in f64, nothing is lost.
+            let expected: f64 = case.dense.iter().map(|row| row[j]).sum();
+            prop_assert!((sum + lost - expected).abs() < 1e-14 * (1.0 + expected.abs()));
+        }
         let mut sums = vec![1.0; n];
         block.column_sums(&mut sums);
         for j in 0..n {
@@ -299,4 +308,35 @@ fn validation_names_what_is_wrong() {
     );
     block.segments[0].columns = Columns::U16(&[]);
     assert!(block.segments[0].columns.is_empty());
+}
+
+#[test]
+fn small_weights_of_a_hub_are_summed_whatever_the_large_one() {
+    // Added to the large one by itself, each of the small ones is rounded away.
+    let (large, small, count) = (2.0f32.powi(30), 0.49 * 2.0f32.powi(-22), 100_000);
+    let offsets: Vec<i32> = (0..=count).collect();
+    let columns = vec![0u32; count as usize];
+    let mut values = vec![small; count as usize];
+    values[0] = large;
+    let block = |rows: std::ops::Range<usize>| SparseBlock {
+        nrows: rows.len(),
+        ncols: 1,
+        segments: vec![Segment {
+            first_column: 0,
+            width: 1,
+            offsets: &offsets[rows.start..=rows.end],
+            columns: Columns::U32(&columns),
+            values: Some(&values),
+        }],
+    };
+    let (mut sums, mut lost) = ([0.0], [0.0]);
+    for rows in [0..30_000, 30_000..100_000] {
+        block(rows).compensated_column_sums(&mut sums, &mut lost);
+    }
+    let exact = f64::from(large) + f64::from(count - 1) * f64::from(small);
+    assert!(
+        (sums[0] - exact).abs() <= f64::EPSILON * exact,
+        "{} {exact}",
+        sums[0]
+    );
 }

@@ -5,6 +5,7 @@
 //! addition.
 
 use super::{ROUNDOFF, edges, row_chunks, take};
+use crate::compensated::Compensated;
 use crate::simd::{LocalColumn, SegmentRows, Weights, vectorized};
 use crate::sparse::{SegmentVisitor, SparseBlock, visit};
 use rayon::prelude::*;
@@ -41,12 +42,16 @@ pub struct StepSums {
 }
 
 impl StepSums {
-    /// Adds the rows that follow.
-    pub fn add(&mut self, next: &Self) {
-        self.change += next.change;
-        self.rounding += next.rounding;
-        self.mass += next.mass;
-        self.dangling += next.dangling;
+    /// Sums over rows that follow one another. Compensated: the rows of each are few, but there may be
+    /// any number of them.
+    pub fn total(parts: &[Self]) -> Self {
+        let over = |part: fn(&Self) -> f64| parts.iter().map(part).collect::<Compensated>().value();
+        Self {
+            change: over(|sums| sums.change),
+            rounding: over(|sums| sums.rounding),
+            mass: over(|sums| sums.mass),
+            dangling: over(|sums| sums.dangling),
+        }
     }
 }
 
@@ -77,7 +82,7 @@ pub fn scale(x: &[f64], inverse: &[f64], scaled: &mut [f64]) -> f64 {
             dangling
         })
         .collect();
-    sums.iter().sum()
+    sums.into_iter().collect::<Compensated>().value()
 }
 
 /// One step on the rows of a block: `x` (the block's own vertices) becomes the next x, and
@@ -121,11 +126,7 @@ pub fn page_rank_step(
             sums
         })
         .collect();
-    let mut total = StepSums::default();
-    for part in &sums {
-        total.add(part);
-    }
-    total
+    StepSums::total(&sums)
 }
 
 struct Chunk<'a> {

@@ -158,6 +158,16 @@ impl SparseBlock<'_> {
         self.segments.iter().map(Segment::nnz).sum()
     }
 
+    /// `sums` += 1ᵀA, one per column, compensated: `lost` has what `sums` lack (zeros at first) and
+    /// goes with them from block to block. However long the columns, sums of positive values are off
+    /// by little more than one unit roundoff.
+    ///
+    /// # Panics
+    /// If there is not one entry per column.
+    pub fn compensated_column_sums(&self, sums: &mut [f64], lost: &mut [f64]) {
+        norms::add_compensated(self, sums, lost);
+    }
+
     /// Checks what the products rely on: offsets, counts, index ranges, segment ranges.
     ///
     /// Products of a block that does not pass may panic; they never read out of bounds. Whether

@@ -1,6 +1,7 @@
 //! Sums and squared norms of rows, columns and the whole block, in f64.
 
 use super::{SegmentVisitor, SparseBlock, visit};
+use crate::compensated;
 use crate::reduce::ordered_sum;
 use crate::simd::{LocalColumn, SegmentRows, Weights};
 use crate::tall::squared_norm;
@@ -42,6 +43,46 @@ impl<F: Fn(f64) -> f64> SegmentVisitor for AddToColumns<'_, F> {
         let (columns, weights) = rows.all();
         for (column, weight) in columns.iter().zip(weights.each()) {
             self.sums[column.index()] += (self.term)(f64::from(weight));
+        }
+    }
+}
+
+/// The same of the values themselves, compensated: `lost` has what `out` lacks of the sums (zeros at
+/// first) and goes from block to block with it.
+pub(super) fn add_compensated(block: &SparseBlock, out: &mut [f64], lost: &mut [f64]) {
+    assert_eq!(out.len(), block.ncols, "one entry per column");
+    assert_eq!(lost.len(), block.ncols, "one entry per column");
+    let (mut out, mut lost) = (out, lost);
+    let mut covered = 0;
+    let mut owned = Vec::new();
+    for segment in &block.segments {
+        let skipped = segment.first_column - covered;
+        let [sums, lost] = [&mut out, &mut lost].map(|rest| {
+            let (_, tail) = std::mem::take(rest).split_at_mut(skipped);
+            let (columns, tail) = tail.split_at_mut(segment.width);
+            *rest = tail;
+            columns
+        });
+        covered = segment.first_column + segment.width;
+        owned.push((segment, AddCompensated { sums, lost }));
+    }
+    owned
+        .into_par_iter()
+        .for_each(|(segment, add)| visit(segment, 0..block.nrows, add));
+}
+
+struct AddCompensated<'a> {
+    sums: &'a mut [f64],
+    lost: &'a mut [f64],
+}
+
+impl SegmentVisitor for AddCompensated<'_> {
+    fn visit<C: LocalColumn, W: Weights>(self, rows: SegmentRows<C, W>) {
+        let (columns, weights) = rows.all();
+        for (column, weight) in columns.iter().zip(weights.each()) {
+            let column = column.index();
+            let (sum, lost) = (&mut self.sums[column], &mut self.lost[column]);
+            compensated::add(sum, lost, f64::from(weight));
         }
     }
 }

@@ -3,10 +3,11 @@
 
 use rankmill_common::job::graph::Dangling;
 use rankmill_common::matrix::{BlockFormat, Precision, TallMatrix};
+use rankmill_common::operator::ColumnSums;
 use rankmill_common::operator::page_rank_step::{BlockSums, PageRankStep, PageRankStepped};
 
-use crate::operator::page_rank_step;
 use crate::operator::support::{Bench, Rows, transposed};
+use crate::operator::{column_sums, page_rank_step};
 
 const VERTICES: usize = 40;
 
@@ -148,4 +149,26 @@ fn several_steps_need_all_rows() {
         ..case.template.clone()
     };
     assert!(page_rank_step::run(&case.bench.context, &operator).is_err());
+}
+
+#[test]
+fn out_strengths_keep_weights_that_a_large_one_would_swallow() {
+    const EDGES: usize = 20_000;
+    let (large, small) = (
+        f64::from(1u32 << 30),
+        f64::from(0.49f32 / (1u32 << 22) as f32),
+    );
+    let weight = |edge| if edge == 0 { large } else { small };
+    let weights: Rows = (0..EDGES).map(|edge| vec![weight(edge)]).collect();
+    let bench = Bench::new();
+    let operator = ColumnSums {
+        format: BlockFormat::Sparse,
+        blocks: bench.wide_blocks(&weights, 7000),
+        ncols: 1,
+    };
+    let context = bench.attempt("strengths");
+    let parts = column_sums::run(&context, &operator).expect("sums");
+    let sum = bench.read_tall(&parts.sums)[0][0];
+    let exact = large + (EDGES - 1) as f64 * small;
+    assert!((sum - exact).abs() <= f64::EPSILON * exact, "{sum} {exact}");
 }
