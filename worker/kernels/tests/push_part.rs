@@ -153,14 +153,14 @@ fn round(
         let graph = OutEdges::new(&blocks);
         let mut workspace = PartWorkspace::new(part.clone(), case.dense.weights.len());
         // What another source left behind must not show.
-        workspace.arrive(part.start as u32, 0.5, 1.0);
+        workspace.arrive(part.start as u32, 0.5);
         workspace.clear();
         for &entry in state {
             workspace.restore(entry);
         }
         for &(vertex, mass) in &before.on_the_way {
             if part.contains(&(vertex as usize)) {
-                workspace.arrive(vertex, mass, before.left);
+                workspace.arrive(vertex, mass);
             }
         }
         let push = PartPush {
@@ -225,5 +225,28 @@ proptest! {
             prop_assert!(next.left <= between.left * (0.25 + 0.75 * case.damping) + 1e-12);
             between = next;
         }
+    }
+}
+
+#[test]
+fn rounding_of_shares_is_counted_once_however_many_seeds_there_are() {
+    let dense = Dense {
+        weights: vec![vec![0.0; 3000]; 3000],
+        binary: true,
+    };
+    let rows = Rows::of(&dense, 0..3000);
+    let blocks = [rows.block()];
+    let graph = OutEdges::new(&blocks);
+    let rounding = |seeds: usize| {
+        let mut workspace = PartWorkspace::new(0..3000, 3000);
+        for vertex in 0..seeds as u32 {
+            workspace.start(vertex, 1.0 / seeds as f64, seeds);
+        }
+        workspace.sums(&graph).rounding
+    };
+    assert_eq!(rounding(1), 0.0);
+    for seeds in [2, 3000] {
+        let counted = rounding(seeds);
+        assert!((3.0..5.0).contains(&counted), "{seeds}: {counted}");
     }
 }

@@ -17,6 +17,7 @@ use rankmill_common::job::ppr::{OnMissingSource, Seeds};
 use rankmill_common::operator::find_sources::{FindSources, FoundSources};
 use rankmill_common::table::{IdShard, IdTable, IdType};
 use rankmill_common::{Error, Result};
+use rankmill_kernels::Compensated;
 
 use crate::context::TaskContext;
 use crate::ids::column::IdColumn;
@@ -142,7 +143,7 @@ impl Find<'_> {
             }
         }
         for list in &mut lists {
-            normalize(list);
+            *list = shares(std::mem::take(list));
         }
         let kept: Vec<u32> = (0..)
             .zip(&lists)
@@ -285,21 +286,20 @@ impl Find<'_> {
     }
 }
 
-/// Adds up the shares of a vertex and scales all to a sum of one.
-fn normalize(list: &mut Vec<(u32, f64)>) {
-    // Stable: shares of one vertex are added in the order of the file.
-    list.sort_by_key(|&(vertex, _)| vertex);
-    list.dedup_by(|next, kept| {
-        let same = next.0 == kept.0;
-        if same {
-            kept.1 += next.1;
-        }
-        same
-    });
-    let total: f64 = list.iter().map(|&(_, weight)| weight).sum();
-    for (_, weight) in list {
-        *weight /= total;
-    }
+/// Adds up the weights of each vertex and divides them by the sum of all. However many there are, a
+/// share is off by the three roundings that bounds count (`rankmill_kernels::graph`).
+fn shares(mut weights: Vec<(u32, f64)>) -> Vec<(u32, f64)> {
+    // Stable: weights of one vertex are added in the order of the file.
+    weights.sort_by_key(|&(vertex, _)| vertex);
+    let sum = |rows: &[(u32, f64)]| {
+        let weights = rows.iter().map(|&(_, weight)| weight);
+        weights.collect::<Compensated>().value()
+    };
+    let total = sum(&weights);
+    let vertices = weights.chunk_by(|a, b| a.0 == b.0);
+    vertices
+        .map(|rows| (rows[0].0, sum(rows) / total))
+        .collect()
 }
 
 fn places_in_range(ids: &ArrayRef, count: u64) -> Result<Vec<Option<u32>>> {
@@ -368,9 +368,22 @@ mod tests {
 
     #[test]
     fn shares_of_a_vertex_add_up_to_their_part_of_one() {
-        let mut list = vec![(7, 1.0), (3, 2.0), (7, 1.0)];
-        normalize(&mut list);
-        assert_eq!(list, [(3, 0.5), (7, 0.5)]);
+        let list = vec![(7, 1.0), (3, 2.0), (7, 1.0)];
+        assert_eq!(shares(list), [(3, 0.5), (7, 0.5)]);
+    }
+
+    #[test]
+    fn shares_are_exact_however_many_small_ones_there_are() {
+        // Each of the small ones is lost in the sum if it is added to the large one by itself.
+        let (large, small, count) = (f64::from(1u32 << 30), 0.49 / f64::from(1u32 << 22), 100_000);
+        let total = large + f64::from(count) * small;
+        let alone = (1..=count).map(|vertex| (vertex, small));
+        let found = shares([(0, large)].into_iter().chain(alone).collect());
+        assert!((found[0].1 - large / total).abs() <= f64::EPSILON);
+        let together = (1..=count).map(|_| (0, small));
+        let rows = [(0, large), (1, large)].into_iter().chain(together);
+        let found = shares(rows.collect());
+        assert!((found[0].1 - total / (total + large)).abs() <= f64::EPSILON);
     }
 
     #[test]

@@ -370,7 +370,7 @@ fn unit(strengths: &[f64]) -> f64 {
 }
 
 /// Operations that a term of a step goes through at most: the sums of a row and of its out-strength,
-/// those over vertices, and two dozen products and sums.
+/// those over vertices, those behind the share of a seed, and two dozen products and sums.
 fn terms(views: &[SparseBlock<'_>], strengths: &[f64], dangling: Dangling) -> Terms {
     let weighted = |view: &SparseBlock<'_>| view.segments.iter().any(|s| s.values.is_some());
     let mut longest = 0;
@@ -385,7 +385,8 @@ fn terms(views: &[SparseBlock<'_>], strengths: &[f64], dangling: Dangling) -> Te
     } else {
         0
     };
-    let row = row_terms(longest as usize) + column as usize + 24;
+    let others = graph::SHARE_ROUNDINGS as usize + 24;
+    let row = row_terms(longest as usize) + column as usize + others;
     Terms {
         row,
         column: row + graph::sequential_terms(views),

@@ -164,9 +164,10 @@ impl Part<'_> {
             false => Err(Error::internal(format!("vertex {vertex} of another part"))),
         };
         if self.found.starts {
-            for &(vertex, share) in self.sources.seeds(turn.source as usize) {
+            let seeds = self.sources.seeds(turn.source as usize);
+            for &(vertex, share) in seeds {
                 if own(vertex) {
-                    workspace.arrive(vertex, share, turn.left);
+                    workspace.start(vertex, share, seeds.len());
                 }
             }
         }
@@ -188,7 +189,7 @@ impl Part<'_> {
             .flat_map(|frontier| frontier.of(source))
         {
             for (&vertex, &mass) in slices.indices(0).iter().zip(slices.scores(1)) {
-                workspace.arrive(check(vertex)?, mass, turn.left);
+                workspace.arrive(check(vertex)?, mass);
             }
         }
         Ok(())

@@ -43,6 +43,19 @@ const CHUNK_ROWS: usize = 1 << 12;
 /// Unit roundoff of f64.
 const ROUNDOFF: f64 = f64::EPSILON / 2.0;
 
+/// Roundings that the share of a seed has behind it where there are several: of its own weights'
+/// sum, of the sum of all, of their quotient, and one to spare.
+pub const SHARE_ROUNDINGS: u32 = 4;
+
+/// What rounding of the shares of so many seeds may have moved, in units of [`ROUNDOFF`] of their
+/// sum: a single one has a share of exactly one.
+fn share_rounding(seeds: usize) -> f64 {
+    match seeds {
+        0 | 1 => 0.0,
+        _ => f64::from(SHARE_ROUNDINGS),
+    }
+}
+
 /// The rows of a graph's block.
 ///
 /// # Panics

@@ -10,8 +10,8 @@
 
 use std::collections::VecDeque;
 
-use super::ROUNDOFF;
 use super::top::{Ranked, Top};
+use super::{ROUNDOFF, share_rounding};
 use crate::sparse::{Columns, Segment, SparseBlock};
 use rayon::prelude::*;
 
@@ -272,7 +272,7 @@ impl Workspace {
         }
         self.touched.clear();
         self.queue.clear();
-        (self.edges, self.rounding, self.left) = (0, 0.0, 1.0);
+        (self.edges, self.rounding, self.left) = (0, share_rounding(seeds.len()), 1.0);
         for &(vertex, share) in seeds {
             self.touch(vertex);
             self.residual[vertex as usize] += share;
@@ -381,7 +381,9 @@ impl Workspace {
                 self.receive(graph, seed, flow * share, threshold);
             }
             self.edges += seeds.len() as u64;
-            self.rounding += seeds.len() as f64 * (self.left + 2.0 * mass);
+            // As below; the flow is rounded by the damping and by its product with a share.
+            self.rounding += seeds.len() as f64 * self.left;
+            self.rounding += (3.0 + share_rounding(seeds.len())) * mass;
             return;
         }
         self.edges += span.len() as u64;

@@ -10,11 +10,13 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::push::OutEdges;
+use super::share_rounding;
 use super::top::{Ranked, Top};
 use crate::sparse::Columns;
 
-/// Roundings of a flow besides those of its receivers: damping, strength, weight, and one to spare.
-const FLOW: f64 = 4.0;
+/// Roundings of a flow besides those of its receivers and its vertex's strength: damping, strength,
+/// weight, and two to spare.
+const FLOW: f64 = 5.0;
 
 /// The smallest positive number.
 const SMALLEST: f64 = f64::from_bits(1);
@@ -132,12 +134,24 @@ impl PartWorkspace {
         self.residual[row as usize] = entry.residual;
     }
 
-    /// Takes mass that arrives at a vertex of the part; `left` bounds ‖r‖₁.
-    pub fn arrive(&mut self, vertex: u32, mass: f64, left: f64) {
+    /// Takes mass that arrives at a vertex of the part.
+    pub fn arrive(&mut self, vertex: u32, mass: f64) {
         let row = self.row_of(vertex);
         self.touch(row);
-        self.residual[row as usize] += mass;
-        self.rounding += left;
+        let residual = &mut self.residual[row as usize];
+        if *residual == 0.0 {
+            // Nothing to be rounded: else many seeds would cost what only sums of them do.
+            *residual = mass;
+            return;
+        }
+        *residual += mass;
+        self.rounding += *residual;
+    }
+
+    /// Lets walks start at a vertex of the part, one of so many `seeds`, with its share of them.
+    pub fn start(&mut self, vertex: u32, share: f64, seeds: usize) {
+        self.arrive(vertex, share);
+        self.rounding += share_rounding(seeds) * share;
     }
 
     /// The residual per edge of the vertices that have any; zero where none has.
@@ -273,9 +287,12 @@ impl PartWorkspace {
             span.len()
         };
         self.edges += receivers as u64;
-        // Every receiver's sum is rounded; none exceeds what is left.
-        self.rounding += (receivers as f64 + FLOW) * push.left;
+        // Every receiver's sum is rounded; none exceeds what is left. A strength is a sum of as many
+        // terms as there are edges with weights.
+        let terms = segment.values.map_or(0, |_| span.len());
+        self.rounding += receivers as f64 * push.left + (FLOW + terms as f64) * mass;
         if span.is_empty() {
+            self.rounding += share_rounding(receivers) * mass;
             for &(seed, share) in push.seeds {
                 self.deliver(graph, seed, flow * share, push.threshold);
             }
@@ -307,7 +324,7 @@ impl PartWorkspace {
     fn keep(&mut self, row: u32, mass: f64) {
         let reserve = &mut self.reserve[row as usize];
         *reserve += mass;
-        self.rounding += *reserve;
+        self.rounding += *reserve + 2.0 * mass;
     }
 
     #[inline]
