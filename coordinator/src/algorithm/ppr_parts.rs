@@ -237,9 +237,11 @@ impl<'a> Batch<'a> {
         let terms = (sums.positive + sums.untouched + sums.receivers) as f64;
         let rounding = (source.rounding + 2.0 * terms * source.left) * ROUNDOFF;
         source.residual = source.left + rounding;
-        let exhausted = source.edges >= self.max_edges
-            || self.rounds >= self.spec.max_iterations
-            || rounding >= self.spec.tol;
+        // What was rounded stays; what is left still falls, and with it the bound, until it is no
+        // more than that.
+        let hopeless = source.rounding * ROUNDOFF >= self.spec.tol && source.left <= rounding;
+        let exhausted =
+            source.edges >= self.max_edges || self.rounds >= self.spec.max_iterations || hopeless;
         if source.residual <= self.spec.tol || exhausted {
             source.progress = Progress::Enough;
         }

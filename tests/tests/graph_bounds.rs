@@ -1,0 +1,141 @@
+//! What bounds of jobs on graphs say where rounding is most of what is left: long sums of weights
+//! that lie far apart, tolerances below what f64 can prove.
+
+use std::path::PathBuf;
+
+use rankmill_tests::graph::PersonalFiles;
+use rankmill_tests::input::{column, write_parquet};
+use rankmill_tests::program::Bench;
+
+/// Weights that vanish when they are added to the first one by one.
+const LARGE: f64 = 1_073_741_824.0;
+const SMALL: f64 = 0.49 / 4_194_304.0;
+
+struct Case {
+    bench: Bench,
+}
+
+impl Case {
+    fn new(edges: Vec<(i64, i64, f64)>) -> Self {
+        let bench = Bench::new();
+        let weights: Vec<Option<f64>> = edges.iter().map(|edge| Some(edge.2)).collect();
+        let columns = vec![
+            (
+                "src",
+                column(edges.iter().map(|edge| edge.0).collect::<Vec<_>>()),
+            ),
+            (
+                "dst",
+                column(edges.iter().map(|edge| edge.1).collect::<Vec<_>>()),
+            ),
+            ("weight", column(weights)),
+        ];
+        write_parquet(&bench.path("edges.parquet"), columns, 1 << 20);
+        Self { bench }
+    }
+
+    /// Vertex 0 and an edge to each of `leaves` others, with none back.
+    fn star(leaves: i64) -> Self {
+        Self::new((1..=leaves).map(|leaf| (0, leaf, 1.0)).collect())
+    }
+
+    /// Seeds at all leaves of a star: the large weight at the first, small ones at the others.
+    fn seeds(&self, leaves: i64) -> String {
+        let weight = |leaf| Some(if leaf == 1 { LARGE } else { SMALL });
+        let columns = vec![
+            ("source", column(vec![0i64; leaves as usize])),
+            ("vertex", column((1..=leaves).collect::<Vec<_>>())),
+            (
+                "weight",
+                column((1..=leaves).map(weight).collect::<Vec<_>>()),
+            ),
+        ];
+        let path = write_parquet(&self.bench.path("seeds.parquet"), columns, 1 << 20);
+        path.display().to_string()
+    }
+
+    fn arguments(&self, job: &str, flags: &[&str]) -> Vec<String> {
+        let path = |name: &str| self.bench.path(name).display().to_string();
+        let (edges, out) = (path("edges.parquet"), path("out"));
+        let mut arguments = vec![job, &edges, "-o", &out, "--overwrite"];
+        arguments.extend(flags);
+        arguments.into_iter().map(str::to_owned).collect()
+    }
+
+    fn out(&self) -> PathBuf {
+        self.bench.path("out")
+    }
+
+    fn ppr(&self, flags: &[&str]) -> PersonalFiles {
+        self.bench.succeed(self.arguments("ppr", flags));
+        PersonalFiles::read(&self.out())
+    }
+
+    /// The flag with which push goes in parts.
+    fn in_parts(&self, flags: &[&str]) -> String {
+        let flags = [flags, &["--method", "push", "--task-memory", "1MiB"]].concat();
+        let (_, text) = self.bench.fail(self.arguments("ppr", &flags));
+        let least = text.split_once("give --task-memory ");
+        let least = least.and_then(|(_, least)| least.split_whitespace().next());
+        least
+            .unwrap_or_else(|| panic!("no refusal: {text}"))
+            .to_owned()
+    }
+}
+
+#[test]
+fn shares_of_seeds_are_within_the_bound_that_is_reported() {
+    const LEAVES: i64 = 20_000;
+    let case = Case::star(LEAVES);
+    let seeds = case.seeds(LEAVES);
+    // Where seeds keep what they have, scores are their shares.
+    let flags = ["--seeds", &seeds, "--dangling", "self-loop"];
+    let small = f64::from(SMALL as f32);
+    let total = LARGE + (LEAVES - 1) as f64 * small;
+    let parts = case.in_parts(&flags);
+    for method in [
+        &["--method", "push"][..],
+        &["--method", "power"],
+        &["--method", "push", "--task-memory", &parts],
+    ] {
+        let all = [&flags[..], method, &["--tol", "1e-13", "--top-k", "20000"]].concat();
+        let result = case.ppr(&all);
+        let residual = result.manifest["convergence"]["max_residual"].as_f64();
+        let scores = &result.answers["0"].targets;
+        let off = |(target, score): &(String, f64)| {
+            let weight = if target == "1" { LARGE } else { small };
+            (score - weight / total).abs()
+        };
+        // Push may not have come to seeds of small weights.
+        let absent = (LEAVES as usize - scores.len()) as f64 * small / total;
+        let distance = absent + scores.iter().map(off).sum::<f64>();
+        // What the exact shares are themselves rounded by.
+        let slack = 2.0 * f64::EPSILON;
+        assert!(
+            residual.is_some_and(|residual| distance <= residual + slack && residual < 1e-4),
+            "{method:?}: {distance:e} is not within {residual:?}"
+        );
+    }
+}
+
+#[test]
+fn push_in_parts_goes_on_until_rounding_is_what_is_left() {
+    const LEAVES: i64 = 20_000;
+    let there = (1..=LEAVES).map(|leaf| (0, leaf, 1.0));
+    let back = (1..=LEAVES).map(|leaf| (leaf, 0, 1.0));
+    let case = Case::new(there.chain(back).collect());
+    let flags = ["--sources", "0"];
+    let parts = case.in_parts(&flags);
+    let residual = |tol: &str| {
+        let push = ["--method", "push", "--task-memory", &parts, "--tol", tol];
+        let all = [&flags[..], &push].concat();
+        let result = case.ppr(&all);
+        let quality = &result.manifest["convergence"];
+        let method = quality["method"].as_str().unwrap_or_default();
+        assert!(method.contains("parts"), "{quality}");
+        quality["max_residual"].as_f64().expect("a bound")
+    };
+    let (loose, tight) = (residual("1e-6"), residual("1e-13"));
+    assert!(loose <= 1e-6);
+    assert!((1e-13..1e-8).contains(&tight), "{tight:e}");
+}
