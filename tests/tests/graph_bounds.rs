@@ -1,9 +1,9 @@
 //! What bounds of jobs on graphs say where rounding is most of what is left: long sums of weights
-//! that lie far apart, tolerances below what f64 can prove.
+//! that lie far apart, tolerances below what f64 can prove, damping close to one.
 
 use std::path::PathBuf;
 
-use rankmill_tests::graph::PersonalFiles;
+use rankmill_tests::graph::{PersonalFiles, ScoreFiles};
 use rankmill_tests::input::{column, write_parquet};
 use rankmill_tests::program::Bench;
 
@@ -64,6 +64,11 @@ impl Case {
 
     fn out(&self) -> PathBuf {
         self.bench.path("out")
+    }
+
+    fn page_rank(&self, flags: &[&str]) -> ScoreFiles {
+        self.bench.succeed(self.arguments("pagerank", flags));
+        ScoreFiles::read(&self.out())
     }
 
     fn ppr(&self, flags: &[&str]) -> PersonalFiles {
@@ -138,4 +143,43 @@ fn push_in_parts_goes_on_until_rounding_is_what_is_left() {
     let (loose, tight) = (residual("1e-6"), residual("1e-13"));
     assert!(loose <= 1e-6);
     assert!((1e-13..1e-8).contains(&tight), "{tight:e}");
+}
+
+/// A ring with a chord: walks mix slowly.
+fn ring() -> Case {
+    let around = (0..60).map(|vertex| (vertex, (vertex + 1) % 60, 1.0));
+    Case::new(around.chain([(0, 2, 0.3)]).collect())
+}
+
+#[test]
+fn pagerank_stops_where_rounding_hides_its_tolerance() {
+    let case = ring();
+    let quality = |tol: &str, more: &[&str]| {
+        let flags = [&["--weight", "weight", "--tol", tol], more].concat();
+        case.page_rank(&flags).manifest["convergence"].clone()
+    };
+    let hopeless = quality("1e-16", &[]);
+    assert_eq!(hopeless["converged"], false);
+    assert!(hopeless["iterations"].as_u64() < Some(400), "{hopeless}");
+    assert!(hopeless["residual"].as_f64() < Some(1e-11), "{hopeless}");
+    let met = quality("1e-10", &[]);
+    assert_eq!(met["converged"], true, "{met}");
+}
+
+#[test]
+fn no_bound_is_larger_than_two_distributions_may_be_apart() {
+    let case = ring();
+    let few = ["--damping", "0.9999", "--max-iterations", "2"];
+    let sensible = |residual: Option<f64>| {
+        assert!(
+            residual.is_some_and(|residual| residual > 0.1 && residual < 2.1),
+            "{residual:?}"
+        );
+    };
+    let ranks = case.page_rank(&[&few[..], &["--weight", "weight"]].concat());
+    sensible(ranks.manifest["convergence"]["residual"].as_f64());
+    let power = ["--sources", "0", "--method", "power"];
+    let result = case.ppr(&[&few[..], &power].concat());
+    sensible(result.manifest["convergence"]["max_residual"].as_f64());
+    sensible(Some(result.answers["0"].residual));
 }

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::TASK_OVERHEAD;
-use crate::job::graph::Dangling;
+use crate::job::graph::{Dangling, error_bound};
 use crate::matrix::{BlockFormat, BlockRef, Shard, TallMatrix};
 
 /// Parameters of `page_rank_step`.
@@ -86,6 +86,21 @@ impl BlockSums {
         total.rounding += (sums + STRENGTHS + count) * f64::EPSILON;
         total
     }
+
+    /// Bound of ‖x − x*‖₁.
+    pub fn bound(&self, damping: f64) -> f64 {
+        // x and x* are not negative, and x* sums to one: they are no farther apart than that.
+        let farthest = 1.0 + self.mass * (1.0 + CHUNKED_SUM * f64::EPSILON) + self.rounding;
+        error_bound(damping, self.change, self.rounding).min(farthest)
+    }
+
+    /// Whether no further step is of use: the bound is met, or rounding alone exceeds it and is
+    /// most of what there is.
+    pub fn is_final(&self, damping: f64, tol: f64) -> bool {
+        let hopeless =
+            error_bound(damping, 0.0, self.rounding) > tol && self.change <= self.rounding;
+        self.bound(damping) <= tol || hopeless
+    }
 }
 
 /// Bytes per vertex of the graph: x, two scaled copies of it, the inverse strengths, and a reading
@@ -103,6 +118,8 @@ impl PageRankStep {
 mod tests {
     use super::*;
 
+    const DAMPING: f64 = 0.85;
+
     fn sums(change: f64, rounding: f64) -> BlockSums {
         BlockSums {
             change,
@@ -110,6 +127,23 @@ mod tests {
             mass: 1.0,
             dangling: 0.0,
         }
+    }
+
+    #[test]
+    fn it_is_final_once_rounding_is_what_is_left() {
+        let last = |change, tol| sums(change, 1e-12).is_final(DAMPING, tol);
+        assert!(last(1e-13, 1e-9), "met");
+        assert!(last(1e-13, 1e-13), "hopeless");
+        assert!(!last(1e-6, 1e-13), "more steps would tell");
+        assert!(!last(1e-6, 1e-9));
+    }
+
+    #[test]
+    fn two_distributions_are_no_farther_apart_than_two() {
+        let bound = sums(1.9, 1e-12).bound(0.9999);
+        assert!((2.0..2.0 + 1e-9).contains(&bound), "{bound}");
+        let plain = error_bound(DAMPING, 1e-3, 1e-12);
+        assert_eq!(sums(1e-3, 1e-12).bound(DAMPING), plain);
     }
 
     #[test]

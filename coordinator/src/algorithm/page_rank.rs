@@ -1,10 +1,10 @@
 //! PageRank by power iteration, until the error is proven to be small (Page, Brin, Motwani &
-//! Winograd 1999; the bound is that of a contraction, see `error_bound`).
+//! Winograd 1999; the bound is that of a contraction, see `error_bound`), or until rounding keeps it
+//! from being.
 
 use rankmill_common::estimate::parts;
 use rankmill_common::input::Orientation;
 use rankmill_common::job::PageRankSpec;
-use rankmill_common::job::graph::error_bound;
 use rankmill_common::manifest::{Quality, ScoresSummary};
 use rankmill_common::matrix::{BlockRef, Precision, TallMatrix};
 use rankmill_common::operator::page_rank_step::BlockSums;
@@ -22,6 +22,8 @@ const STEPS: u32 = 16;
 struct Iterate {
     scores: TallMatrix,
     dangling: f64,
+    /// Whether no further step is of use.
+    last: bool,
     summary: ScoresSummary,
 }
 
@@ -37,7 +39,7 @@ pub(super) async fn page_rank(stages: &Stages, spec: &PageRankSpec) -> Result<Jo
             stages.release(x.scores.objects());
         }
         stages.note(format!("error at most {:.1e}", next.summary.residual));
-        if next.summary.converged || next.summary.iterations >= spec.max_iterations {
+        if next.last || next.summary.iterations >= spec.max_iterations {
             break next;
         }
         x = Some(next);
@@ -105,7 +107,7 @@ fn assemble(
         ));
     }
     let total = BlockSums::total(spread, parts.iter().flat_map(|part| &part.sums));
-    let residual = error_bound(spec.damping, total.change, total.rounding);
+    let residual = total.bound(spec.damping);
     let summary = ScoresSummary {
         converged: residual <= spec.tol,
         iterations: taken + parts.iter().map(|part| part.steps).max().unwrap_or(0),
@@ -115,6 +117,7 @@ fn assemble(
     };
     Ok(Iterate {
         dangling: total.dangling,
+        last: total.is_final(spec.damping, spec.tol),
         scores: TallMatrix {
             nrows: vertices,
             ncols: 1,

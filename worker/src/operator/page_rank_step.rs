@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use rankmill_common::job::graph::{Dangling, error_bound};
+use rankmill_common::job::graph::Dangling;
 use rankmill_common::matrix::RowRange;
 use rankmill_common::operator::page_rank_step::{BlockSums, PageRankStep, PageRankStepped};
 use rankmill_common::{Error, Result};
@@ -54,7 +54,7 @@ pub(crate) fn run(context: &TaskContext, operator: &PageRankStep) -> Result<Page
         steps += 1;
         let total = BlockSums::total(spread, &sums);
         dangling = total.dangling;
-        if error_bound(operator.damping, total.change, total.rounding) <= operator.tol {
+        if total.is_final(operator.damping, operator.tol) {
             break;
         }
     }

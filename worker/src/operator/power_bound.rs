@@ -17,6 +17,15 @@ const SINGLE_ROUNDOFF: f64 = f32::EPSILON as f64 / 2.0;
 /// Roundings between an estimate and the score that is written.
 const LAST_ROUNDINGS: f64 = 4.0;
 
+/// How far apart two distributions are at most.
+pub(super) const FARTHEST: f64 = 2.0;
+
+/// How far scores whose sizes sum to `norm` are from any distribution at most: as [`FARTHEST`], but
+/// for rounding and for scores below zero, which rounding of increments may leave.
+pub(super) fn farthest(norm: f64) -> f64 {
+    1.0 + norm * (1.0 + 2.0 * LAST_ROUNDINGS * ROUNDOFF)
+}
+
 /// What rounding does to a step on some graph.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rounding {
@@ -146,6 +155,12 @@ mod tests {
         rounding.add_step(&mut errors, 1.0, 1.0, 1.0);
         let hopeless = |residual, tol| rounding.is_hopeless(&errors, residual, 1.0, tol);
         assert!(hopeless(1e-14, 1e-12) && !hopeless(1e-3, 1e-12) && !hopeless(1e-14, 1e-9));
+    }
+
+    #[test]
+    fn scores_that_sum_to_one_are_within_two() {
+        assert!((FARTHEST..FARTHEST + 1e-14).contains(&farthest(1.0)));
+        assert!(farthest(f64::NAN).is_nan() && f64::INFINITY.min(farthest(f64::NAN)).is_infinite());
     }
 
     #[test]

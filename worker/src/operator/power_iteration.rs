@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use super::chebyshev::{Chebyshev, Outlook};
 use super::personal::{Answer, Sources, Work};
-use super::power_bound::{Errors, Rounding, Terms};
+use super::power_bound::{self, Errors, Rounding, Terms};
 use crate::context::TaskContext;
 use crate::storage::order::Order;
 
@@ -336,7 +336,10 @@ impl<'a> Power<'a> {
             gamma: &columns.gamma,
         };
         let best = A::best_of_columns(solution, &indices, limit + 1, &place);
-        for ((column, residual), mut best) in done.into_iter().zip(best) {
+        for ((column, mut residual), mut best) in done.into_iter().zip(best) {
+            if residual > power_bound::FARTHEST {
+                residual = residual.min(power_bound::farthest(solution.norm(column)));
+            }
             let reached = columns.reached[column];
             let closed =
                 columns.closed[column] && reached <= limit as u64 && reached == best.len() as u64;

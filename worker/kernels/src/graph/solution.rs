@@ -2,6 +2,7 @@
 
 use super::power::{Kept, stored_scale};
 use super::top::{Ranked, Top};
+use crate::compensated::Compensated;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -30,6 +31,13 @@ impl<A: Kept> Solution<'_, A> {
         let place = row * self.width + column;
         let estimate = self.estimate[place].widen() + self.left[place].widen();
         estimate / stored_scale(self.inverse[row]) / self.gamma[column]
+    }
+
+    /// Σ|score| of a column.
+    pub fn norm(&self, column: usize) -> f64 {
+        let rows = self.estimate.len() / self.width;
+        let scores = (0..rows).map(|row| self.score(row, column).abs());
+        scores.collect::<Compensated>().value()
     }
 }
 
