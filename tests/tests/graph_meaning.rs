@@ -390,7 +390,7 @@ fn parameters_that_make_no_sense_are_refused() {
         "ppr",
         &["--sources", "one"],
         INVALID_INPUT,
-        &["\"one\"", "Int64"],
+        &["\"one\"", "int64"],
     );
     case.refuse("ppr", &[], USAGE, &["--sources"]);
     let uniform = [
@@ -402,6 +402,13 @@ fn parameters_that_make_no_sense_are_refused() {
         "uniform",
     ];
     case.refuse("ppr", &uniform, INVALID_INPUT, &["--method power"]);
+    let texts = case.table("texts.parquet", vec![("id", column(vec!["1", "2"]))]);
+    case.refuse(
+        "ppr",
+        &["--sources", &texts],
+        INVALID_INPUT,
+        &["of type string, the graph of type int64"],
+    );
     case.refuse(
         "ppr",
         &["--sources", "/no/such.parquet"],

@@ -11,7 +11,7 @@ use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, StringArray
 use arrow::array::{Float64Array, PrimitiveArray};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::compute::{cast, take};
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::util::display::array_value_to_string;
 use rankmill_common::job::ppr::{OnMissingSource, Seeds};
 use rankmill_common::operator::find_sources::{FindSources, FoundSources};
@@ -23,6 +23,7 @@ use crate::context::TaskContext;
 use crate::ids::column::IdColumn;
 use crate::ids::sorted::{SortedIds, Visitor, visit};
 use crate::ids::{stored_type, with_integer_type};
+use crate::storage::input::type_name;
 use crate::storage::ipc::{IpcFile, write_batch};
 use crate::storage::order::Order;
 
@@ -93,7 +94,7 @@ fn parse(ids: &[String], id_type: IdType) -> Result<ArrayRef> {
                 return Err(Error::invalid_input(format!(
                     "source {:?} is no id of this graph: its ids are of type {}",
                     ids[wrong],
-                    numbers.data_type()
+                    type_name(numbers.data_type())
                 )));
             }
             numbers
@@ -173,7 +174,9 @@ impl Find<'_> {
             return cast(ids, &wanted).map_err(|e| internal(&e));
         }
         Err(Error::invalid_input(format!(
-            "sources have ids of type {found}, the graph of type {wanted}: cast one of them"
+            "sources have ids of type {}, the graph of type {}: cast one of them",
+            as_read(found),
+            as_read(&wanted)
         )))
     }
 
@@ -302,6 +305,19 @@ fn shares(mut weights: Vec<(u32, f64)>) -> Vec<(u32, f64)> {
         .collect()
 }
 
+/// The name of the type that a column had in its file, by the type that its ids are kept in.
+fn as_read(stored: &DataType) -> String {
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "the rest are kept as they are"
+    )]
+    match stored {
+        DataType::LargeUtf8 => type_name(&DataType::Utf8View),
+        DataType::LargeBinary => type_name(&DataType::BinaryView),
+        other => type_name(other),
+    }
+}
+
 fn places_in_range(ids: &ArrayRef, count: u64) -> Result<Vec<Option<u32>>> {
     with_integer_type!(ids.data_type(), T => {
         let place = |id: Option<_>| {
@@ -384,6 +400,14 @@ mod tests {
         let rows = [(0, large), (1, large)].into_iter().chain(together);
         let found = shares(rows.collect());
         assert!((found[0].1 - total / (total + large)).abs() <= f64::EPSILON);
+    }
+
+    #[test]
+    fn types_are_named_as_their_files_have_them() {
+        let name = |id_type| as_read(&stored_type(id_type));
+        assert_eq!(name(IdType::Utf8), "string");
+        assert_eq!(name(IdType::Binary), "binary");
+        assert_eq!(name(IdType::Int64), "int64");
     }
 
     #[test]
