@@ -1,5 +1,6 @@
 //! The cost of jobs on graphs.
 
+use super::iterations::Iterations;
 use super::parts::{self, BlockSize, WalkParts};
 use super::{Estimate, PROCESS_BYTES, ShapeKnowledge, Sorting, StageEstimate, distinct, ingest};
 use crate::input::{EdgeDirection, Ids, InputSpec, Layout};
@@ -12,9 +13,6 @@ use crate::operator::walk_part::start_bytes;
 use crate::operator::{Inspection, TASK_OVERHEAD};
 use crate::table::IdRange;
 
-/// Iterations to the default tolerance on directed graphs, which contract faster than damping
-/// alone does.
-const TYPICAL_ITERATIONS: u64 = 20;
 /// Rounds of push in parts to loose tolerances.
 const TYPICAL_ROUNDS: u64 = 30;
 /// Bytes of a stored edge: a 32-bit column.
@@ -101,7 +99,7 @@ impl Size {
 /// Estimates PageRank from its input's footers.
 pub fn page_rank(spec: &PageRankSpec, inspection: &Inspection) -> Estimate {
     let size = Size::of(&spec.input, inspection);
-    let steps = TYPICAL_ITERATIONS.min(u64::from(spec.max_iterations));
+    let steps = Iterations::new(spec.damping, spec.tol, spec.max_iterations);
     let mut stages = ingest(inspection, Sorting::Twice, size.bytes);
     let blocks = size.blocks();
     let least = parts::step_memory(&blocks);
@@ -111,15 +109,18 @@ pub fn page_rank(spec: &PageRankSpec, inspection: &Inspection) -> Estimate {
     let tasks = size.bytes.div_ceil(held.max(1)).max(1);
     stages.push(StageEstimate {
         name: match tasks {
-            1 => "read edges: one step".into(),
-            tasks => format!("read edges: one step in {tasks} parts"),
+            1 => format!("read edges: one of at most {} steps", steps.most),
+            tasks => format!(
+                "read edges: one of at most {} steps, in {tasks} parts",
+                steps.most
+            ),
         },
-        times: steps,
+        times: steps.typical,
         memory: PROCESS_BYTES + least.besides + held,
         bytes_read: size.bytes + 8 * size.vertices,
         scratch: 8 * size.vertices,
     });
-    size.estimate("power", steps + 1, stages, 16 * size.vertices)
+    size.estimate("power", steps.typical + 1, stages, 16 * size.vertices)
 }
 
 /// Estimates personalized PageRank from its input's footers.
@@ -170,16 +171,19 @@ fn named(what: &str, spec: &PprSpec, held: u64) -> String {
     }
 }
 
+/// What a read of edges is for.
+fn a_block(steps: &Iterations) -> String {
+    format!("one of at most {} steps of a block", steps.most)
+}
+
 /// Power iteration on blocks of sources.
 fn power(spec: &PprSpec, size: &Size, sources: u64) -> (String, StageEstimate) {
     let width = block_width(spec, sources, |width| iterated(spec, size, width));
+    let steps = Iterations::new(spec.damping, spec.tol, spec.max_iterations);
+    let what = format!("read edges: {}", a_block(&steps));
     let stage = StageEstimate {
-        name: named(
-            "read edges: a block of sources",
-            spec,
-            iterated(spec, size, width),
-        ),
-        times: sources.div_ceil(u64::from(width)) * TYPICAL_ITERATIONS,
+        name: named(&what, spec, iterated(spec, size, width)),
+        times: sources.div_ceil(u64::from(width)) * steps.typical,
         memory: PROCESS_BYTES + iterated(spec, size, width),
         bytes_read: size.bytes,
         scratch: 0,
@@ -195,8 +199,9 @@ fn auto(spec: &PprSpec, size: &Size, sources: u64) -> (String, StageEstimate) {
     if TASK_OVERHEAD + held > spec.task_memory.0 {
         return push(spec, size, sources);
     }
+    let steps = Iterations::new(spec.damping, spec.tol, spec.max_iterations);
     let stage = StageEstimate {
-        name: "push from a source, or read edges: a block of sources".into(),
+        name: format!("push from a source, or read edges: {}", a_block(&steps)),
         memory: PROCESS_BYTES + held,
         ..power(spec, size, sources).1
     };
@@ -386,6 +391,32 @@ mod tests {
             |rows, tol, dangling| ppr(&spec(rows / 16, tol, dangling), &edges(rows)).method;
         assert_eq!(method(1 << 20, 1e-4, Dangling::Restart), "auto");
         assert_eq!(method(1 << 30, 1e-1, Dangling::Uniform), "power");
+    }
+
+    #[test]
+    fn damping_and_tolerance_bound_the_reads() {
+        let reads = |damping, tol, max_iterations| {
+            let spec = PprSpec {
+                damping,
+                max_iterations,
+                method: PprMethod::Power,
+                seeds: Seeds::Ids {
+                    ids: vec!["7".into()],
+                },
+                ..spec(1 << 20, tol, Dangling::Restart)
+            };
+            let last = ppr(&spec, &edges(1 << 24)).stages.pop().expect("a stage");
+            (last.times, last.name)
+        };
+        // 2·0.5ᵏ/0.5 ≤ 0.01 from k = 9 on.
+        let (times, name) = reads(0.5, 1e-2, 1000);
+        assert_eq!(times, 9, "{name}");
+        assert!(name.contains("at most 9 steps"), "{name}");
+        let (times, name) = reads(0.99, 1e-6, 5000);
+        assert_eq!(times, 20, "{name}");
+        // ln(0.5e-8)/ln 0.99 = 1901.8…
+        assert!(name.contains("at most 1902 steps"), "{name}");
+        assert_eq!(reads(0.99, 1e-6, 7).0, 7);
     }
 
     #[test]

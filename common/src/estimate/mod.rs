@@ -4,6 +4,7 @@
 //! ids are distinct, so for triplets with a dictionary the shape is bounded from above.
 
 mod graph;
+mod iterations;
 pub mod parts;
 mod svd;
 
