@@ -29,7 +29,7 @@ pub(crate) fn translate(place: &str, error: &object_store::Error) -> Error {
     if let Some(reason) = refused_by_the_system(error) {
         return Error::new(
             ErrorKind::InvalidInput,
-            format!("{place}: {reason}; choose another place or make it writable"),
+            format!("{place}: {reason}, or choose another place"),
         );
     }
     let answer = Answer::of(error);
@@ -148,9 +148,11 @@ fn is_disk_full(error: &object_store::Error) -> bool {
 fn refused_by_the_system(error: &object_store::Error) -> Option<&'static str> {
     io_kinds(error).find_map(|kind| {
         if kind == std::io::ErrorKind::ReadOnlyFilesystem {
-            Some("the file system is mounted read-only")
+            Some("the file system is mounted read-only; mount it otherwise")
         } else if kind == std::io::ErrorKind::PermissionDenied {
-            Some("permission denied")
+            Some("permission denied; grant it")
+        } else if kind == std::io::ErrorKind::NotADirectory {
+            Some("a file lies where a folder is needed; remove it")
         } else {
             None
         }

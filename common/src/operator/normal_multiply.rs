@@ -62,7 +62,8 @@ pub struct Certificate {
     pub row_norms2: Vec<Shard>,
     /// This task's part of the squared norms of the columns of A (centred if A is), ncols × 1.
     pub column_norms2: TallMatrix,
-    /// Their sum.
+    /// Their sum; zero in logs of builds that did not take it.
+    #[serde(default)]
     pub frobenius2: f64,
 }
 

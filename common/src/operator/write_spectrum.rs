@@ -45,7 +45,8 @@ pub struct Spectrum {
     pub file: WrittenFile,
     /// Singular values, descending.
     pub values: Vec<f64>,
-    /// Residual of each over σ₁.
+    /// Residual of each over σ₁; none in logs of builds that did not report them.
+    #[serde(default)]
     pub residuals: Vec<f64>,
     /// Per-vector error: the largest |σ² − ‖Aᵀu‖²| over σ²_{k+1}.
     pub pve: f64,
