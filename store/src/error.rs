@@ -151,8 +151,6 @@ fn refused_by_the_system(error: &object_store::Error) -> Option<&'static str> {
             Some("the file system is mounted read-only; mount it otherwise")
         } else if kind == std::io::ErrorKind::PermissionDenied {
             Some("permission denied; grant it")
-        } else if kind == std::io::ErrorKind::NotADirectory {
-            Some("a file lies where a folder is needed; remove it")
         } else {
             None
         }

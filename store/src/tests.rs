@@ -157,14 +157,3 @@ async fn local_files_are_called_what_their_keys_are() -> Result<()> {
     assert_eq!(listed, keys);
     Ok(())
 }
-
-#[tokio::test]
-async fn a_file_in_the_place_of_a_folder_is_named() {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("taken"), b"x").expect("written");
-    let store = Store::open(&folder.path().display().to_string()).expect("a store");
-    let put = store.put("taken/part", bytes::Bytes::new()).await;
-    let error = put.expect_err("a file is in the way");
-    assert_eq!(error.kind, ErrorKind::InvalidInput);
-    assert!(error.message.contains("remove it"), "{error}");
-}

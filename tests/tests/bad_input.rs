@@ -217,6 +217,19 @@ fn an_output_among_the_state_is_refused() {
 }
 
 #[test]
+fn a_file_where_a_result_has_a_folder_is_named_and_stays() {
+    let case = Case::good();
+    let file = case.out().join("singular_values.parquet");
+    std::fs::create_dir(case.out()).expect("made");
+    std::fs::write(&file, b"mine").expect("written");
+    let (code, message) = case.bench.fail(case.arguments(&["--overwrite"]));
+    assert_eq!(code, INVALID_INPUT, "{message}");
+    assert!(message.contains("is a file"), "{message}");
+    assert_eq!(files_below(&case.out()), 1);
+    assert_eq!(std::fs::read(&file).expect("there"), b"mine");
+}
+
+#[test]
 fn negative_values_have_no_tf_idf() {
     for transform in ["tfidf", "bm25", "log1p"] {
         Case::with(7, Some(-2.0)).refuses(&["--transform", transform], &[transform, "negative"]);

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rankmill_common::job::{JobSpec, Overwrite};
-use rankmill_common::manifest::MANIFEST_NAME;
+use rankmill_common::manifest::{MANIFEST_NAME, SPECTRUM_FOLDER};
 use rankmill_common::status::JobStatus;
 use rankmill_common::{Error, ErrorKind, JobId, Result};
 use rankmill_store::Location;
@@ -186,6 +186,13 @@ impl Engine {
     async fn check_output(&self, spec: &JobSpec) -> Result<()> {
         let output = spec.output();
         let store = (self.surroundings.output)(&output.url)?;
+        if matches!(spec, JobSpec::Svd(_)) && store.head(SPECTRUM_FOLDER).await.is_ok() {
+            return Err(Error::invalid_input(format!(
+                "{} is a file, and a result has a folder of this name: remove it, or choose \
+                 another output",
+                store.location().display(SPECTRUM_FOLDER)
+            )));
+        }
         match store.head(MANIFEST_NAME).await {
             Ok(_) if output.overwrite == Overwrite::Refuse => Err(Error::new(
                 ErrorKind::AlreadyExists,
