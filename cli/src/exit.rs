@@ -112,11 +112,7 @@ impl Failure {
                 "give more with --memory or free some disk; `rankmill estimate` says how much",
                 "--memory",
             ),
-            ErrorKind::NotConverged => (
-                "raise --max-reads, or --max-iterations of a graph, or loosen --tol; the result is \
-                 written with its stated error",
-                "--max-reads",
-            ),
+            ErrorKind::NotConverged => ("the result is written, with its stated error", "written"),
             ErrorKind::Internal => (
                 "this is a defect in rankmill; RANKMILL_LOG=debug shows more",
                 "RANKMILL_LOG",

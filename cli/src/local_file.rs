@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use parquet::errors::ParquetError;
 use rankmill_common::{Error, ErrorKind, Result};
-use rankmill_store::Location;
+use rankmill_store::{Location, disk_fault};
 
 /// How names of drafts begin and end: hidden, and no longer than a file system allows, however
 /// long the name is that the file will have.
@@ -230,14 +230,9 @@ impl Drop for Draft {
 
 /// A failure to read or write `path`.
 pub(crate) fn io_failed(path: &Path, error: &std::io::Error) -> Error {
-    use std::io::ErrorKind as Io;
-
     let place = path.display();
-    if error.kind() == Io::StorageFull {
-        let message = format!("{place}: the disk is full");
-        return Error::new(ErrorKind::ResourceExhausted, message);
-    }
-    Error::invalid_input(format!("{place}: {error}"))
+    disk_fault(&place, error.kind())
+        .unwrap_or_else(|| Error::invalid_input(format!("{place}: {error}")))
 }
 
 /// A failure to write Parquet into `path`.

@@ -11,6 +11,7 @@ use rankmill_common::{Error, ErrorKind, Result};
 use rankmill_coordinator::living_leader;
 use rankmill_store::{Location, Store};
 
+use crate::place;
 use crate::text::tell;
 
 const LOCK_NAME: &str = "embedded.lock";
@@ -83,7 +84,7 @@ fn choose(wanted: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> Re
         .map(str::to_owned)
         .or_else(|| variable("RANKMILL_STATE"))
     {
-        return Ok(Location::parse(&place)?.url());
+        return Ok(place::parse(&place)?.url());
     }
     let cache = variable("XDG_CACHE_HOME")
         .map(PathBuf::from)

@@ -4,6 +4,7 @@
 //! may hold signatures and tokens.
 
 use std::error::Error as StdError;
+use std::fmt::Display;
 
 use rankmill_common::{Error, ErrorKind};
 
@@ -20,17 +21,8 @@ const CREDENTIALS: &str =
 /// `error` about `place`.
 pub(crate) fn translate(place: &str, error: &object_store::Error) -> Error {
     use object_store::Error as Store;
-    if is_disk_full(error) {
-        return Error::new(
-            ErrorKind::ResourceExhausted,
-            format!("{place}: the disk is full; free some space or choose another place"),
-        );
-    }
-    if let Some(reason) = refused_by_the_system(error) {
-        return Error::new(
-            ErrorKind::InvalidInput,
-            format!("{place}: {reason}, or choose another place"),
-        );
+    if let Some(fault) = io_kinds(error).find_map(|kind| disk_fault(place, kind)) {
+        return fault;
     }
     let answer = Answer::of(error);
     let said = answer.to_string();
@@ -129,7 +121,7 @@ impl Answer {
     }
 }
 
-impl std::fmt::Display for Answer {
+impl Display for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (&self.code, self.status) {
             (Some(code), Some(status)) => write!(f, " ({status} {code})"),
@@ -140,21 +132,27 @@ impl std::fmt::Display for Answer {
     }
 }
 
-fn is_disk_full(error: &object_store::Error) -> bool {
-    io_kinds(error).any(|kind| kind == std::io::ErrorKind::StorageFull)
-}
-
-/// What the operating system holds against a local path for good.
-fn refused_by_the_system(error: &object_store::Error) -> Option<&'static str> {
-    io_kinds(error).find_map(|kind| {
-        if kind == std::io::ErrorKind::ReadOnlyFilesystem {
-            Some("the file system is mounted read-only; mount it otherwise")
-        } else if kind == std::io::ErrorKind::PermissionDenied {
-            Some("permission denied; grant it")
-        } else {
-            None
-        }
-    })
+/// What the operating system holds against a local place until somebody mends it: to try again is
+/// of no use.
+pub fn disk_fault(place: impl Display, kind: std::io::ErrorKind) -> Option<Error> {
+    use std::io::ErrorKind as Io;
+    let full = (
+        ErrorKind::ResourceExhausted,
+        "the disk is full; free some space",
+    );
+    let refused = |reason| (ErrorKind::InvalidInput, reason);
+    let faults = [
+        (Io::StorageFull, full),
+        (Io::QuotaExceeded, full),
+        (
+            Io::ReadOnlyFilesystem,
+            refused("the file system is mounted read-only; mount it otherwise"),
+        ),
+        (Io::PermissionDenied, refused("permission denied; grant it")),
+    ];
+    let (_, (kind, reason)) = faults.into_iter().find(|(fault, _)| *fault == kind)?;
+    let message = format!("{place}: {reason} or choose another place");
+    Some(Error::new(kind, message))
 }
 
 fn io_kinds(error: &object_store::Error) -> impl Iterator<Item = std::io::ErrorKind> + '_ {

@@ -32,6 +32,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use rankmill_common::{Error, ErrorKind, Result};
 
 pub use create::Created;
+pub use error::disk_fault;
 pub use location::{Location, local_url};
 pub use profile::StoreProfiles;
 

@@ -7,7 +7,7 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float64Type, UInt32Type};
 use serde_json::Value;
 
-use crate::input::{column, id_text, write_parquet};
+use crate::input::{IntoColumn, column, id_text, write_parquet};
 use crate::program::{Bench, workspace};
 use crate::reference::locate;
 use crate::result::read_table;
@@ -300,4 +300,73 @@ fn files(folder: &Path, manifest: &Value, prefix: &str) -> Vec<PathBuf> {
 fn doubles(table: &arrow::record_batch::RecordBatch, name: &str) -> Vec<f64> {
     let column = table.column_by_name(name).expect("a column");
     column.as_primitive::<Float64Type>().values().to_vec()
+}
+
+/// A graph of a test's own, and jobs on it.
+pub struct GraphCase {
+    /// Where it lies, and its results.
+    pub bench: Bench,
+    /// The file of its edges: `src`, `dst` and `weight`.
+    pub edges: PathBuf,
+}
+
+impl GraphCase {
+    /// Writes the edges, in row groups of `group` rows.
+    pub fn new<I: IntoColumn, J: IntoColumn>(
+        (src, dst): (I, J),
+        weight: Vec<Option<f64>>,
+        group: usize,
+    ) -> Self {
+        let bench = Bench::new();
+        let edges = bench.path("edges.parquet");
+        let columns = vec![
+            ("src", column(src)),
+            ("dst", column(dst)),
+            ("weight", column(weight)),
+        ];
+        write_parquet(&edges, columns, group);
+        Self { bench, edges }
+    }
+
+    /// A command line of `job` that writes to [`Self::out`].
+    pub fn arguments(&self, job: &str, flags: &[&str]) -> Vec<String> {
+        let edges = self.edges.display().to_string();
+        let out = self.out().display().to_string();
+        let mut arguments = vec![job, &edges, "-o", &out];
+        arguments.extend(flags);
+        arguments.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Where results go.
+    pub fn out(&self) -> PathBuf {
+        self.bench.path("out")
+    }
+
+    /// Runs PageRank, which has to succeed.
+    pub fn page_rank(&self, flags: &[&str]) -> ScoreFiles {
+        self.bench.succeed(self.arguments("pagerank", flags));
+        ScoreFiles::read(&self.out())
+    }
+
+    /// Runs personalized PageRank, which has to succeed.
+    pub fn ppr(&self, flags: &[&str]) -> PersonalFiles {
+        self.bench.succeed(self.arguments("ppr", flags));
+        PersonalFiles::read(&self.out())
+    }
+
+    /// Runs `job`, which has to fail with `code`, name all `parts` and leave no result.
+    pub fn refuse(&self, job: &str, flags: &[&str], code: i32, parts: &[&str]) {
+        let (found, message) = self.bench.fail(self.arguments(job, flags));
+        assert_eq!(found, code, "{flags:?}: {message}");
+        for part in parts {
+            assert!(message.contains(part), "{flags:?}: {part} in {message}");
+        }
+        assert!(!self.out().join("_manifest.json").exists());
+    }
+
+    /// Writes a table of sources or seeds; returns its path.
+    pub fn table(&self, name: &str, columns: Vec<(&str, arrow::array::ArrayRef)>) -> String {
+        let path = write_parquet(&self.bench.path(name), columns, 10);
+        path.display().to_string()
+    }
 }

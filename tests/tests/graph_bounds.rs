@@ -1,109 +1,71 @@
 //! What bounds of jobs on graphs say where rounding is most of what is left: long sums of weights
 //! that lie far apart, tolerances below what f64 can prove, damping close to one.
 
-use std::path::PathBuf;
-
-use rankmill_tests::graph::{PersonalFiles, ScoreFiles};
-use rankmill_tests::input::{column, write_parquet};
-use rankmill_tests::program::Bench;
+use rankmill_tests::graph::GraphCase;
+use rankmill_tests::input::column;
 
 /// Weights that vanish when they are added to the first one by one.
 const LARGE: f64 = 1_073_741_824.0;
 const SMALL: f64 = 0.49 / 4_194_304.0;
 
-struct Case {
-    bench: Bench,
+fn graph(edges: Vec<(i64, i64, f64)>) -> GraphCase {
+    let src: Vec<_> = edges.iter().map(|edge| edge.0).collect();
+    let dst: Vec<_> = edges.iter().map(|edge| edge.1).collect();
+    let weight = edges.iter().map(|edge| Some(edge.2)).collect();
+    GraphCase::new((src, dst), weight, 1 << 20)
 }
 
-impl Case {
-    fn new(edges: Vec<(i64, i64, f64)>) -> Self {
-        let bench = Bench::new();
-        let weights: Vec<Option<f64>> = edges.iter().map(|edge| Some(edge.2)).collect();
-        let columns = vec![
-            (
-                "src",
-                column(edges.iter().map(|edge| edge.0).collect::<Vec<_>>()),
-            ),
-            (
-                "dst",
-                column(edges.iter().map(|edge| edge.1).collect::<Vec<_>>()),
-            ),
-            ("weight", column(weights)),
-        ];
-        write_parquet(&bench.path("edges.parquet"), columns, 1 << 20);
-        Self { bench }
-    }
+/// Vertex 0 and an edge to each of `leaves` others, with none back.
+fn star(leaves: i64) -> GraphCase {
+    graph((1..=leaves).map(|leaf| (0, leaf, 1.0)).collect())
+}
 
-    /// Vertex 0 and an edge to each of `leaves` others, with none back.
-    fn star(leaves: i64) -> Self {
-        Self::new((1..=leaves).map(|leaf| (0, leaf, 1.0)).collect())
-    }
+/// Seeds at all leaves of a star: the large weight at the first, small ones at the others.
+fn seeds(case: &GraphCase, leaves: i64) -> String {
+    let weight = |leaf| Some(if leaf == 1 { LARGE } else { SMALL });
+    let columns = vec![
+        ("source", column(vec![0i64; leaves as usize])),
+        ("vertex", column((1..=leaves).collect::<Vec<_>>())),
+        (
+            "weight",
+            column((1..=leaves).map(weight).collect::<Vec<_>>()),
+        ),
+    ];
+    case.table("seeds", columns)
+}
 
-    /// Seeds at all leaves of a star: the large weight at the first, small ones at the others.
-    fn seeds(&self, leaves: i64) -> String {
-        let weight = |leaf| Some(if leaf == 1 { LARGE } else { SMALL });
-        let columns = vec![
-            ("source", column(vec![0i64; leaves as usize])),
-            ("vertex", column((1..=leaves).collect::<Vec<_>>())),
-            (
-                "weight",
-                column((1..=leaves).map(weight).collect::<Vec<_>>()),
-            ),
-        ];
-        let path = write_parquet(&self.bench.path("seeds.parquet"), columns, 1 << 20);
-        path.display().to_string()
-    }
-
-    fn arguments(&self, job: &str, flags: &[&str]) -> Vec<String> {
-        let path = |name: &str| self.bench.path(name).display().to_string();
-        let (edges, out) = (path("edges.parquet"), path("out"));
-        let mut arguments = vec![job, &edges, "-o", &out, "--overwrite"];
-        arguments.extend(flags);
-        arguments.into_iter().map(str::to_owned).collect()
-    }
-
-    fn out(&self) -> PathBuf {
-        self.bench.path("out")
-    }
-
-    fn page_rank(&self, flags: &[&str]) -> ScoreFiles {
-        self.bench.succeed(self.arguments("pagerank", flags));
-        ScoreFiles::read(&self.out())
-    }
-
-    fn ppr(&self, flags: &[&str]) -> PersonalFiles {
-        self.bench.succeed(self.arguments("ppr", flags));
-        PersonalFiles::read(&self.out())
-    }
-
-    /// The flag with which push goes in parts.
-    fn in_parts(&self, flags: &[&str]) -> String {
-        let flags = [flags, &["--method", "push", "--task-memory", "1MiB"]].concat();
-        let (_, text) = self.bench.fail(self.arguments("ppr", &flags));
-        let least = text.split_once("give --task-memory ");
-        let least = least.and_then(|(_, least)| least.split_whitespace().next());
-        least
-            .unwrap_or_else(|| panic!("no refusal: {text}"))
-            .to_owned()
-    }
+/// The flag with which push goes in parts.
+fn in_parts(case: &GraphCase, flags: &[&str]) -> String {
+    let flags = [flags, &["--method", "push", "--task-memory", "1MiB"]].concat();
+    let (_, text) = case.bench.fail(case.arguments("ppr", &flags));
+    let least = text.split_once("give --task-memory ");
+    let least = least.and_then(|(_, least)| least.split_whitespace().next());
+    least
+        .unwrap_or_else(|| panic!("no refusal: {text}"))
+        .to_owned()
 }
 
 #[test]
 fn shares_of_seeds_are_within_the_bound_that_is_reported() {
     const LEAVES: i64 = 20_000;
-    let case = Case::star(LEAVES);
-    let seeds = case.seeds(LEAVES);
+    let case = star(LEAVES);
+    let seeds = seeds(&case, LEAVES);
     // Where seeds keep what they have, scores are their shares.
     let flags = ["--seeds", &seeds, "--dangling", "self-loop"];
     let small = f64::from(SMALL as f32);
     let total = LARGE + (LEAVES - 1) as f64 * small;
-    let parts = case.in_parts(&flags);
+    let parts = in_parts(&case, &flags);
     for method in [
         &["--method", "push"][..],
         &["--method", "power"],
         &["--method", "push", "--task-memory", &parts],
     ] {
-        let all = [&flags[..], method, &["--tol", "1e-13", "--top-k", "20000"]].concat();
+        let all = [
+            &flags[..],
+            method,
+            &["--tol", "1e-13", "--top-k", "20000", "--overwrite"],
+        ]
+        .concat();
         let result = case.ppr(&all);
         let residual = result.manifest["convergence"]["max_residual"].as_f64();
         let scores = &result.answers["0"].targets;
@@ -128,12 +90,12 @@ fn push_in_parts_goes_on_until_rounding_is_what_is_left() {
     const LEAVES: i64 = 20_000;
     let there = (1..=LEAVES).map(|leaf| (0, leaf, 1.0));
     let back = (1..=LEAVES).map(|leaf| (leaf, 0, 1.0));
-    let case = Case::new(there.chain(back).collect());
+    let case = graph(there.chain(back).collect());
     let flags = ["--sources", "0"];
-    let parts = case.in_parts(&flags);
+    let parts = in_parts(&case, &flags);
     let residual = |tol: &str| {
         let push = ["--method", "push", "--task-memory", &parts, "--tol", tol];
-        let all = [&flags[..], &push].concat();
+        let all = [&flags[..], &push, &["--overwrite"]].concat();
         let result = case.ppr(&all);
         let quality = &result.manifest["convergence"];
         let method = quality["method"].as_str().unwrap_or_default();
@@ -146,16 +108,16 @@ fn push_in_parts_goes_on_until_rounding_is_what_is_left() {
 }
 
 /// A ring with a chord: walks mix slowly.
-fn ring() -> Case {
+fn ring() -> GraphCase {
     let around = (0..60).map(|vertex| (vertex, (vertex + 1) % 60, 1.0));
-    Case::new(around.chain([(0, 2, 0.3)]).collect())
+    graph(around.chain([(0, 2, 0.3)]).collect())
 }
 
 #[test]
 fn pagerank_stops_where_rounding_hides_its_tolerance() {
     let case = ring();
     let quality = |tol: &str, more: &[&str]| {
-        let flags = [&["--weight", "weight", "--tol", tol], more].concat();
+        let flags = [&["--weight", "weight", "--tol", tol, "--overwrite"], more].concat();
         case.page_rank(&flags).manifest["convergence"].clone()
     };
     let hopeless = quality("1e-16", &[]);
@@ -178,7 +140,7 @@ fn no_bound_is_larger_than_two_distributions_may_be_apart() {
     };
     let ranks = case.page_rank(&[&few[..], &["--weight", "weight"]].concat());
     sensible(ranks.manifest["convergence"]["residual"].as_f64());
-    let power = ["--sources", "0", "--method", "power"];
+    let power = ["--sources", "0", "--method", "power", "--overwrite"];
     let result = case.ppr(&[&few[..], &power].concat());
     sensible(result.manifest["convergence"]["max_residual"].as_f64());
     sensible(Some(result.answers["0"].residual));

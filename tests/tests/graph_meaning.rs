@@ -1,95 +1,40 @@
 //! What jobs on graphs mean and what they refuse: ids, edges, sources, seeds, bad input.
 
-use std::path::PathBuf;
-
 use arrow::datatypes::DataType;
-use rankmill_tests::graph::{PersonalFiles, ScoreFiles};
-use rankmill_tests::input::{IntoColumn, column, write_parquet};
+use rankmill_tests::graph::{GraphCase, PersonalFiles};
+use rankmill_tests::input::{IntoColumn, column};
 use rankmill_tests::program::{Bench, workspace};
 
 const USAGE: i32 = 2;
 const INVALID_INPUT: i32 = 3;
 
-struct Case {
-    bench: Bench,
-    edges: PathBuf,
+fn graph<I: IntoColumn, J: IntoColumn>(src: I, dst: J, weight: Vec<Option<f64>>) -> GraphCase {
+    GraphCase::new((src, dst), weight, 2)
 }
 
-impl Case {
-    fn new<I: IntoColumn, J: IntoColumn>(src: I, dst: J, weight: Vec<Option<f64>>) -> Self {
-        let bench = Bench::new();
-        let edges = bench.path("edges.parquet");
-        let columns = vec![
-            ("src", column(src)),
-            ("dst", column(dst)),
-            ("weight", column(weight)),
-        ];
-        write_parquet(&edges, columns, 2);
-        Self { bench, edges }
-    }
-
-    /// 1 → 2 → 3, twice 3 → 1, and 4 → 4.
-    fn small() -> Self {
-        Self::new(
-            vec![1i64, 2, 3, 3, 4],
-            vec![2i64, 3, 1, 1, 4],
-            vec![Some(1.0); 5],
-        )
-    }
-
-    fn arguments(&self, job: &str, flags: &[&str]) -> Vec<String> {
-        let (edges, out) = (
-            self.edges.display().to_string(),
-            self.out().display().to_string(),
-        );
-        let mut arguments = vec![job, &edges, "-o", &out];
-        arguments.extend(flags);
-        arguments.into_iter().map(str::to_owned).collect()
-    }
-
-    fn out(&self) -> PathBuf {
-        self.bench.path("out")
-    }
-
-    fn page_rank(&self, flags: &[&str]) -> ScoreFiles {
-        self.bench.succeed(self.arguments("pagerank", flags));
-        ScoreFiles::read(&self.out())
-    }
-
-    fn ppr(&self, flags: &[&str]) -> PersonalFiles {
-        self.bench.succeed(self.arguments("ppr", flags));
-        PersonalFiles::read(&self.out())
-    }
-
-    fn refuse(&self, job: &str, flags: &[&str], code: i32, parts: &[&str]) {
-        let (found, message) = self.bench.fail(self.arguments(job, flags));
-        assert_eq!(found, code, "{flags:?}: {message}");
-        for part in parts {
-            assert!(message.contains(part), "{flags:?}: {part} in {message}");
-        }
-        assert!(!self.out().join("_manifest.json").exists());
-    }
-
-    fn table(&self, name: &str, columns: Vec<(&str, arrow::array::ArrayRef)>) -> String {
-        let path = write_parquet(&self.bench.path(name), columns, 10);
-        path.display().to_string()
-    }
+/// 1 → 2 → 3, twice 3 → 1, and 4 → 4.
+fn small() -> GraphCase {
+    graph(
+        vec![1i64, 2, 3, 3, 4],
+        vec![2i64, 3, 1, 1, 4],
+        vec![Some(1.0); 5],
+    )
 }
 
 #[test]
 fn ids_come_back_in_their_own_type_and_order() {
-    let text = Case::new(vec!["b", "ä", "a"], vec!["a", "b", "z"], vec![Some(1.0); 3]);
+    let text = graph(vec!["b", "ä", "a"], vec!["a", "b", "z"], vec![Some(1.0); 3]);
     let result = text.page_rank(&[]);
     assert_eq!(result.id_type, DataType::Utf8);
     assert_eq!(result.order, ["a", "b", "z", "ä"]);
     let bytes = |ids: [&'static [u8]; 2]| ids.to_vec();
-    let binary = Case::new(
+    let binary = graph(
         bytes([&[0, 255], &[7]]),
         bytes([&[7], &[0, 255]]),
         vec![Some(1.0); 2],
     );
     assert_eq!(binary.page_rank(&[]).id_type, DataType::Binary);
-    let narrow = Case::new(vec![5i32, -3], vec![-3i32, 5], vec![Some(1.0); 2]);
+    let narrow = graph(vec![5i32, -3], vec![-3i32, 5], vec![Some(1.0); 2]);
     let result = narrow.page_rank(&[]);
     assert_eq!(
         (result.id_type, result.order),
@@ -99,20 +44,20 @@ fn ids_come_back_in_their_own_type_and_order() {
 
 #[test]
 fn dense_ids_count_vertices_that_no_edge_names() {
-    let case = Case::new(vec![0i64, 4], vec![4i64, 0], vec![Some(1.0); 2]);
+    let case = graph(vec![0i64, 4], vec![4i64, 0], vec![Some(1.0); 2]);
     let result = case.page_rank(&["--ids", "dense", "--vertices", "7"]);
     assert_eq!(result.order, ["0", "1", "2", "3", "4", "5", "6"]);
     // Dangling mass is spread over all seven; three isolated ones share what restarts bring.
     assert!((result.scores["1"] - result.scores["6"]).abs() < 1e-15);
     assert!((result.scores.values().sum::<f64>() - 1.0).abs() < 1e-14);
-    let keys = Case::new(vec![0i64, 4], vec![4i64, 0], vec![Some(1.0); 2]);
+    let keys = graph(vec![0i64, 4], vec![4i64, 0], vec![Some(1.0); 2]);
     assert_eq!(keys.page_rank(&[]).order, ["0", "4"]);
 }
 
 #[test]
 fn parallel_edges_merge_as_they_are_told_to() {
     let case = || {
-        Case::new(vec![1i64, 1, 1, 2, 3], vec![2i64, 2, 3, 1, 1], {
+        graph(vec![1i64, 1, 1, 2, 3], vec![2i64, 2, 3, 1, 1], {
             [1.0, 3.0, 2.0, 1.0, 1.0].map(Some).to_vec()
         })
     };
@@ -142,7 +87,7 @@ fn parallel_edges_merge_as_they_are_told_to() {
 
 #[test]
 fn an_undirected_edge_is_followed_both_ways() {
-    let case = Case::new(vec![1i64, 2], vec![2i64, 3], vec![Some(1.0); 2]);
+    let case = graph(vec![1i64, 2], vec![2i64, 3], vec![Some(1.0); 2]);
     let result = case.page_rank(&["--undirected", "--tol", "1e-10"]);
     assert_eq!(result.manifest["matrix"]["nnz"], 4);
     assert!((result.scores["1"] - result.scores["3"]).abs() < 1e-10);
@@ -151,13 +96,13 @@ fn an_undirected_edge_is_followed_both_ways() {
 
 #[test]
 fn a_loop_keeps_its_walks_and_a_sink_sends_them_home() {
-    let result = Case::small().ppr(&["--sources", "4,1", "--tol", "1e-10"]);
+    let result = small().ppr(&["--sources", "4,1", "--tol", "1e-10"]);
     assert_eq!(result.answers["4"].targets.len(), 1);
     assert!((result.answers["4"].targets[0].1 - 1.0).abs() < 1e-9);
     assert!(result.answers["4"].proven && result.answers["1"].proven);
     assert_eq!(result.order, ["1", "4"]);
     for method in ["power", "push"] {
-        let case = Case::new(vec![1i64], vec![2i64], vec![Some(1.0)]);
+        let case = graph(vec![1i64], vec![2i64], vec![Some(1.0)]);
         let result = case.ppr(&["--sources", "1", "--method", method, "--tol", "1e-10"]);
         // 1 : 2 = 1 : 0.85, as every walk that ends at 2 starts anew at 1.
         let expected = [1.0 / 1.85, 0.85 / 1.85];
@@ -171,7 +116,7 @@ fn a_loop_keeps_its_walks_and_a_sink_sends_them_home() {
 /// of 3 is too small for what power iteration moves, but it belongs to the best.
 #[test]
 fn a_set_is_not_proven_while_a_score_is_rounded_to_zero() {
-    let case = Case::new(
+    let case = graph(
         vec![1i64, 4, 1, 2, 2, 3],
         vec![4i64, 1, 2, 2, 3, 3],
         [1.0, 1.0, 1e-30, 1.0, 1e-30, 1.0].map(Some).to_vec(),
@@ -187,7 +132,7 @@ fn a_set_is_not_proven_while_a_score_is_rounded_to_zero() {
 
 #[test]
 fn sources_come_from_files_and_missing_ones_are_named_or_left_out() {
-    let case = Case::small();
+    let case = small();
     let some: Vec<i64> = vec![3, 99, 1, 3];
     let file = case.table("some.parquet", vec![("user", column(some))]);
     case.refuse(
@@ -207,7 +152,7 @@ fn sources_come_from_files_and_missing_ones_are_named_or_left_out() {
         "many.parquet",
         vec![("user", column(many.clone())), ("n", column(many))],
     );
-    let case = Case::small();
+    let case = small();
     case.refuse(
         "ppr",
         &["--sources", &file],
@@ -247,7 +192,7 @@ fn a_tighter_tolerance_than_rounding_allows_gives_what_rounding_allows() {
 
 #[test]
 fn sources_that_power_iteration_leaves_are_pushed() {
-    let case = Case::new(vec![1i64, 2, 3], vec![2i64, 3, 1], vec![Some(1.0); 3]);
+    let case = graph(vec![1i64, 2, 3], vec![2i64, 3, 1], vec![Some(1.0); 3]);
     let flags = "--sources 1,2,3 --damping 0.99 --tol 1e-8 --method auto";
     let flags: Vec<&str> = flags.split(' ').collect();
     let result = case.ppr(&flags);
@@ -261,7 +206,7 @@ fn sources_that_power_iteration_leaves_are_pushed() {
 
 #[test]
 fn sources_may_begin_with_a_minus_sign() {
-    let case = Case::new(vec![-5i64, 7], vec![7i64, -5], vec![Some(1.0); 2]);
+    let case = graph(vec![-5i64, 7], vec![7i64, -5], vec![Some(1.0); 2]);
     let result = case.ppr(&["--sources", "-5,7"]);
     let sources: Vec<_> = result.answers.keys().map(String::as_str).collect();
     assert_eq!(sources, ["-5", "7"]);
@@ -269,7 +214,7 @@ fn sources_may_begin_with_a_minus_sign() {
 
 #[test]
 fn a_seed_table_names_its_own_sources() {
-    let case = Case::small();
+    let case = small();
     let seeds = case.table(
         "seeds.parquet",
         vec![
@@ -279,7 +224,7 @@ fn a_seed_table_names_its_own_sources() {
         ],
     );
     for method in ["power", "push"] {
-        let case = Case::small();
+        let case = small();
         let result = case.ppr(&["--seeds", &seeds, "--method", method, "--tol", "1e-9"]);
         assert_eq!(result.order, ["ann", "zoë"]);
         let ann: std::collections::BTreeMap<_, _> =
@@ -321,29 +266,29 @@ fn bad_edges_are_refused_with_their_place() {
         (None, "null"),
     ] {
         let weights = vec![Some(1.0), Some(1.0), weight];
-        let case = Case::new(vec![1i64, 2, 3], vec![2i64, 3, 1], weights);
+        let case = graph(vec![1i64, 2, 3], vec![2i64, 3, 1], weights);
         let parts = ["row group 1, row 0", "\"weight\"", part];
         case.refuse("pagerank", &["--weight", "weight"], INVALID_INPUT, &parts);
     }
-    let skipped = Case::new(
+    let skipped = graph(
         vec![1i64, 2],
         vec![2i64, 1],
         vec![Some(f64::NAN), Some(1.0)],
     );
     let result = skipped.page_rank(&["--weight", "weight", "--on-bad-row", "skip"]);
     assert_eq!(result.manifest["matrix"]["skipped_rows"], 1);
-    let nothing = Case::new(vec![1i64], vec![2i64], vec![None]);
+    let nothing = graph(vec![1i64], vec![2i64], vec![None]);
     let flags = ["--weight", "weight", "--on-bad-row", "skip"];
     nothing.refuse("pagerank", &flags, INVALID_INPUT, &["no edges"]);
-    let twice = Case::new(
+    let twice = graph(
         vec!["mill", "a", "mill", "b"],
         vec!["a", "weir", "a", "a"],
         vec![Some(1.0); 4],
     );
     let flags = ["--duplicates", "error"];
     twice.refuse("pagerank", &flags, INVALID_INPUT, &["from mill to a"]);
-    let huge = Case::new(vec![-5i64, 7], vec![70i64, -5], vec![Some(1.0), Some(3e38)]);
-    let both = Case::new(
+    let huge = graph(vec![-5i64, 7], vec![70i64, -5], vec![Some(1.0), Some(3e38)]);
+    let both = graph(
         vec![-5i64, -5, 7],
         vec![70i64, 70, -5],
         vec![Some(3e38), Some(3e38), Some(1.0)],
@@ -351,11 +296,11 @@ fn bad_edges_are_refused_with_their_place() {
     huge.page_rank(&["--weight", "weight"]);
     let parts = ["from -5 to 70", "32-bit"];
     both.refuse("pagerank", &["--weight", "weight"], INVALID_INPUT, &parts);
-    let mixed = Case::new(vec!["a", "b"], vec![1i64, 2], vec![Some(1.0); 2]);
+    let mixed = graph(vec!["a", "b"], vec![1i64, 2], vec![Some(1.0); 2]);
     mixed.refuse("pagerank", &[], INVALID_INPUT, &["\"dst\"", "one type"]);
-    let empty = Case::new(Vec::<i64>::new(), Vec::<i64>::new(), Vec::new());
+    let empty = graph(Vec::<i64>::new(), Vec::<i64>::new(), Vec::new());
     empty.refuse("pagerank", &[], INVALID_INPUT, &["no rows"]);
-    Case::small().refuse(
+    small().refuse(
         "pagerank",
         &["--src", "from"],
         INVALID_INPUT,
@@ -365,7 +310,7 @@ fn bad_edges_are_refused_with_their_place() {
 
 #[test]
 fn parameters_that_make_no_sense_are_refused() {
-    let case = Case::small();
+    let case = small();
     for damping in ["0", "1", "-0.5", "1.5", "nan"] {
         case.refuse(
             "pagerank",
@@ -419,7 +364,7 @@ fn parameters_that_make_no_sense_are_refused() {
 
 #[test]
 fn too_few_iterations_are_said_and_strict_makes_them_an_error() {
-    let case = Case::new(vec![1i64, 2, 3], vec![2i64, 3, 2], vec![Some(1.0); 3]);
+    let case = graph(vec![1i64, 2, 3], vec![2i64, 3, 2], vec![Some(1.0); 3]);
     let result = case.page_rank(&["--max-iterations", "3"]);
     let quality = &result.manifest["convergence"];
     assert_eq!(
@@ -446,7 +391,7 @@ fn too_few_iterations_are_said_and_strict_makes_them_an_error() {
 
 #[test]
 fn results_and_costs_are_shown() {
-    let case = Case::small();
+    let case = small();
     let json = case.bench.succeed(case.arguments("pagerank", &["--json"]));
     let answer: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
     assert_eq!(answer["manifest"]["convergence"]["converged"], true);

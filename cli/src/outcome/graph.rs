@@ -1,6 +1,7 @@
 //! The answer to a job on a graph.
 
 use rankmill_common::ByteSize;
+use rankmill_common::job::PageRankSpec;
 use rankmill_common::manifest::{IndexSummary, MatrixSummary, PersonalSummary, ScoresSummary};
 
 use super::taken;
@@ -81,10 +82,14 @@ pub(super) fn index_summary(
 }
 
 /// Why PageRank is not as good as it was asked to be.
-pub(super) fn scores_not_converged(quality: &ScoresSummary) -> String {
+pub(super) fn scores_not_converged(spec: &PageRankSpec, quality: &ScoresSummary) -> String {
+    let advice = if quality.iterations < spec.max_iterations {
+        "rounding keeps it from being less: a looser --tol helps"
+    } else {
+        "more --max-iterations or a looser --tol helps"
+    };
     format!(
-        "not converged after {}; the error is at most {:.1e} (more --max-iterations or a looser \
-         --tol helps)",
+        "not converged after {}; the error is at most {:.1e} ({advice})",
         counted(u64::from(quality.iterations), "iteration"),
         quality.residual
     )

@@ -148,9 +148,13 @@ fn summary(
 fn not_converged(manifest: &Manifest) -> String {
     match (&manifest.parameters, &manifest.convergence) {
         (JobSpec::Svd(spec), Quality::Factors(quality)) => svd::not_converged(spec, quality),
-        (_, Quality::Scores(quality)) => graph::scores_not_converged(quality),
+        (JobSpec::PageRank(spec), Quality::Scores(quality)) => {
+            graph::scores_not_converged(spec, quality)
+        }
         (_, Quality::Personal(quality)) => graph::personal_not_converged(quality),
-        (_, Quality::Factors(_) | Quality::Index(_)) => "not converged".to_owned(),
+        (_, Quality::Factors(_) | Quality::Scores(_) | Quality::Index(_)) => {
+            "not converged".to_owned()
+        }
     }
 }
 

@@ -10,14 +10,20 @@ use crate::text::{counted, grouped};
 /// Singular values that the summary shows.
 const TOP_VALUES: usize = 5;
 
+/// Share of the energy that vectors rounded to f32 may lose.
+const ROUNDING: f64 = 1e-6;
+
 /// Why the result is not as good as it was asked to be.
 pub(super) fn not_converged(spec: &SvdSpec, quality: &ConvergenceSummary) -> String {
     let energy =
         energy_shortfall(spec, quality).map_or_else(String::new, |what| format!(": {what}"));
-    let advice = if quality.reads < spec.max_reads {
-        "products in 32 bits do not resolve more, whatever --max-reads; --method gram works in 64"
-    } else {
-        "more --max-reads or a looser --tol helps"
+    let stopped = quality.reads < spec.max_reads;
+    let advice = match quality.method.as_str() {
+        "sketch" => "the other methods read A more than once",
+        "gram" => "sums in 64 bits do not resolve more",
+        "subspace" if stopped => "--method lanczos goes by residuals as well",
+        _ if stopped => "products in 32 bits do not resolve more; --method gram works in 64",
+        _ => "more --max-reads or a looser --tol helps",
     };
     format!(
         "not converged after {}{energy}; the largest residual is {:.1e} of σ₁, see `rankmill show` \
@@ -30,7 +36,9 @@ pub(super) fn not_converged(spec: &SvdSpec, quality: &ConvergenceSummary) -> Str
 /// What is missing of the energy that was asked for.
 pub(super) fn energy_shortfall(spec: &SvdSpec, quality: &ConvergenceSummary) -> Option<String> {
     match spec.rank {
-        Rank::Energy { fraction, at_most } if quality.captured_energy < fraction => {
+        Rank::Energy { fraction, at_most }
+            if quality.captured_energy < fraction * (1.0 - ROUNDING) =>
+        {
             let more = if quality.components >= at_most {
                 " (-k allows more)"
             } else {

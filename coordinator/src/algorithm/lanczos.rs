@@ -246,7 +246,9 @@ impl Basis {
         self.starts += 1;
         self.recurs = false;
         let before = self.columns();
-        self.append(stages, again).await?;
+        if !self.append(stages, again).await? {
+            return Err(Error::internal("random columns lie in the span of a basis"));
+        }
         self.random += (self.columns() - before) as usize;
         Ok(())
     }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use rankmill_common::{Digest, Error, ErrorKind, ObjectRef, Result};
-use rankmill_store::Store;
+use rankmill_store::{Store, disk_fault};
 use tokio::runtime::Handle;
 
 use super::cache::Cache;
@@ -277,23 +277,8 @@ pub(super) fn digest_of(bytes: &[u8]) -> Digest {
 /// An error of the local disk.
 pub(super) fn disk_error(path: &Path, error: &io::Error) -> Error {
     let place = path.display();
-    if matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    ) {
-        let message = format!("{place}: the disk is full; free some space or choose another place");
-        return Error::new(ErrorKind::ResourceExhausted, message);
-    }
-    let refused = matches!(
-        error.kind(),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-    );
-    let kind = if refused {
-        ErrorKind::InvalidInput
-    } else {
-        ErrorKind::Unavailable
-    };
-    Error::new(kind, format!("{place}: {error}"))
+    disk_fault(&place, error.kind())
+        .unwrap_or_else(|| Error::new(ErrorKind::Unavailable, format!("{place}: {error}")))
 }
 
 /// A lock whose data no panic can leave half changed.

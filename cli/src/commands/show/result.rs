@@ -6,7 +6,9 @@ use futures::future::join_all;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rankmill_common::manifest::{MANIFEST_NAME, Manifest, RESULT_FOLDERS, SPECTRUM_FOLDER};
 use rankmill_common::{Error, ErrorKind, Result};
-use rankmill_store::{Entry, Location, Store};
+use rankmill_store::{Entry, Store};
+
+use crate::place;
 
 /// A finished result, wherever it lies.
 #[derive(Clone, Debug)]
@@ -38,7 +40,7 @@ impl Spectrum {
 impl ResultFiles {
     /// Opens the result below `output`, a path or a URL. Makes no directory.
     pub(crate) fn open(output: &str) -> Result<Self> {
-        let place = Location::parse(output)?;
+        let place = place::parse(output)?;
         if place.local_path("").is_some_and(|path| !path.is_dir()) {
             return Err(Error::new(
                 ErrorKind::NotFound,
