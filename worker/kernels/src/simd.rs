@@ -9,6 +9,8 @@
 //! bytemuck, and one bounds check per nonzero costs less than the gathered cache lines.
 
 mod prefetch;
+#[cfg(test)]
+mod tests;
 mod widening;
 
 pub(crate) use prefetch::prefetch;
@@ -191,50 +193,27 @@ macro_rules! with_tiling {
     };
 }
 
-/// A floating-point type and its vectors.
+use {with_const, with_tiling};
+
+/// The precision of a product's sums.
 pub(crate) trait Float: Pod + Send + Sync {
-    type Vector<S: Simd>: Pod;
-
-    fn of(value: f32) -> Self;
-
-    fn splat<S: Simd>(simd: S, value: f32) -> Self::Vector<S>;
-    fn mul_add<S: Simd>(
-        simd: S,
-        a: Self::Vector<S>,
-        b: Self::Vector<S>,
-        c: Self::Vector<S>,
-    ) -> Self::Vector<S>;
-
     /// What [`Gather`] does.
     fn gather<S: Simd, C: LocalColumn, W: Weights>(simd: S, gather: Gather<'_, C, W, Self>);
+
+    /// What [`Scatter`] does.
+    fn scatter<S: Simd, C: LocalColumn, W: Weights>(simd: S, scatter: Scatter<'_, C, W, Self>);
 }
 
 impl Float for f32 {
-    type Vector<S: Simd> = S::f32s;
-
-    #[inline(always)]
-    fn of(value: f32) -> Self {
-        value
-    }
-
-    #[inline(always)]
-    fn splat<S: Simd>(simd: S, value: f32) -> S::f32s {
-        simd.splat_f32s(value)
-    }
-
-    #[inline(always)]
-    fn mul_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
-        simd.mul_add_f32s(a, b, c)
-    }
-
     #[inline(always)]
     fn gather<S: Simd, C: LocalColumn, W: Weights>(simd: S, gather: Gather<'_, C, W, Self>) {
         let x: &[S::f32s] = bytemuck::cast_slice(gather.x);
         let y: &mut [S::f32s] = bytemuck::cast_slice_mut(gather.y);
         let rows = gather.rows;
-        let stride = gather.stride * size_of::<f32>() / size_of::<S::f32s>();
+        let stride = gather.stride / S::F32_LANES;
         for_each_tile(
             stride,
+            MAX_TILE,
             #[inline(always)]
             |from, width| {
                 with_tiling!(width, stride, N, WHOLE => gather_rows::<S, C, W, N, WHOLE>(
@@ -243,36 +222,35 @@ impl Float for f32 {
             },
         );
     }
+
+    #[inline(always)]
+    fn scatter<S: Simd, C: LocalColumn, W: Weights>(simd: S, scatter: Scatter<'_, C, W, Self>) {
+        let y: &[S::f32s] = bytemuck::cast_slice(scatter.y);
+        let z: &mut [S::f32s] = bytemuck::cast_slice_mut(scatter.z);
+        let lanes = S::F32_LANES;
+        let (y_stride, z_stride) = (scatter.y_stride / lanes, scatter.z_stride / lanes);
+        for_each_tile(
+            z_stride,
+            MAX_TILE,
+            #[inline(always)]
+            |from, width| {
+                let y_from = scatter.y_from / lanes + from;
+                with_tiling!(width, z_stride, N, WHOLE => scatter_rows::<S, C, W, N, WHOLE>(
+                    simd,
+                    &scatter.rows,
+                    (y, y_stride, y_from),
+                    z,
+                    Tiling { stride: z_stride, from },
+                ));
+            },
+        );
+    }
 }
 
-impl Float for f64 {
-    type Vector<S: Simd> = S::f64s;
-
-    #[inline(always)]
-    fn of(value: f32) -> Self {
-        f64::from(value)
-    }
-
-    #[inline(always)]
-    fn splat<S: Simd>(simd: S, value: f32) -> S::f64s {
-        simd.splat_f64s(f64::from(value))
-    }
-
-    #[inline(always)]
-    fn mul_add<S: Simd>(simd: S, a: S::f64s, b: S::f64s, c: S::f64s) -> S::f64s {
-        simd.mul_add_f64s(a, b, c)
-    }
-
-    #[inline(always)]
-    fn gather<S: Simd, C: LocalColumn, W: Weights>(_: S, mut gather: Gather<'_, C, W, Self>) {
-        widening::gather(&mut gather);
-    }
-}
-
-/// Cuts a row of `vectors` into tiles of at most [`MAX_TILE`], as even as can be.
+/// Cuts a row of `vectors` into tiles of at most `most`, as even as can be.
 #[inline(always)]
-fn for_each_tile(vectors: usize, mut visit: impl FnMut(usize, usize)) {
-    let tiles = vectors.div_ceil(MAX_TILE).max(1);
+fn for_each_tile(vectors: usize, most: usize, mut visit: impl FnMut(usize, usize)) {
+    let tiles = vectors.div_ceil(most).max(1);
     let (short, longer) = (vectors / tiles, vectors % tiles);
     let mut from = 0;
     for tile in 0..tiles {
@@ -390,7 +368,7 @@ fn gather_rows<S: Simd, C: LocalColumn, W: Weights, const N: usize, const WHOLE:
 /// the segment's columns) has `z_stride`. All are multiples of 16.
 pub(crate) struct Scatter<'a, C, W, T> {
     pub(crate) rows: SegmentRows<'a, C, W>,
-    pub(crate) y: &'a [T],
+    pub(crate) y: &'a [f32],
     pub(crate) y_stride: usize,
     pub(crate) y_from: usize,
     pub(crate) z: &'a mut [T],
@@ -409,29 +387,16 @@ impl<C: LocalColumn, W: Weights, T: Float> WithSimd for Scatter<'_, C, W, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
-        let y: &[T::Vector<S>] = bytemuck::cast_slice(self.y);
-        let z: &mut [T::Vector<S>] = bytemuck::cast_slice_mut(self.z);
-        let (y_stride, z_stride) = (self.y_stride / lanes, self.z_stride / lanes);
-        for_each_tile(
-            z_stride,
-            #[inline(always)]
-            |from, width| {
-                let y_from = self.y_from / lanes + from;
-                with_tiling!(width, z_stride, N, WHOLE => scatter::<S, C, W, T, N, WHOLE>(
-                    simd, &self.rows, (y, y_stride, y_from), z, Tiling { stride: z_stride, from }
-                ));
-            },
-        );
+        T::scatter(simd, self);
     }
 }
 
 #[inline(always)]
-fn scatter<S: Simd, C: LocalColumn, W: Weights, T: Float, const N: usize, const WHOLE: bool>(
+fn scatter_rows<S: Simd, C: LocalColumn, W: Weights, const N: usize, const WHOLE: bool>(
     simd: S,
     rows: &SegmentRows<C, W>,
-    (y, y_stride, y_from): (&[T::Vector<S>], usize, usize),
-    z: &mut [T::Vector<S>],
+    (y, y_stride, y_from): (&[S::f32s], usize, usize),
+    z: &mut [S::f32s],
     tiling: Tiling<N, WHOLE>,
 ) {
     for (row, y) in y.chunks_exact(y_stride).enumerate() {
@@ -442,10 +407,10 @@ fn scatter<S: Simd, C: LocalColumn, W: Weights, T: Float, const N: usize, const 
             if let Some(column) = ahead.get(k) {
                 tiling.prefetch(z, column.index());
             }
-            let value = T::splat(simd, weight);
+            let value = simd.splat_f32s(weight);
             let z = tiling.get_mut(z, column.index());
             for (z, &y) in z.iter_mut().zip(&y) {
-                *z = T::mul_add(simd, value, y, *z);
+                *z = simd.mul_add_f32s(value, y, *z);
             }
         }
     }

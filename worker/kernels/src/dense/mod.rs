@@ -13,7 +13,7 @@ mod norms;
 use crate::block::{BlockError, Centering, Certified, MatrixBlock, Mean, Scratch, check_product};
 use crate::panel::Panel;
 use crate::reduce::CHUNK_ROWS;
-use crate::simd::{Float, vectorized};
+use crate::simd::vectorized;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -101,7 +101,7 @@ fn center<T: FromWide>(rows: &[f32], n: usize, mean: Option<&[f64]>, out: &mut [
             }),
             None => pairs.for_each(|(out, row)| {
                 for (out, &entry) in out.iter_mut().zip(row) {
-                    *out = T::of(entry);
+                    *out = T::narrow(f64::from(entry));
                 }
             }),
         },
@@ -109,7 +109,7 @@ fn center<T: FromWide>(rows: &[f32], n: usize, mean: Option<&[f64]>, out: &mut [
 }
 
 /// A precision that f64 rounds to.
-pub(crate) trait FromWide: Float {
+pub(crate) trait FromWide: bytemuck::Pod + Send + Sync {
     fn narrow(wide: f64) -> Self;
 }
 

@@ -58,12 +58,18 @@ pub(super) fn certified_normal_multiply(
             .zip(lost)
             .for_each(|(sum, lost)| *sum += lost);
         // Z belongs to the Y that is kept: what certifies U must be the product with that U.
-        pad(rounded, l, stride, exact);
+        let kept: &[f32] = if l == stride {
+            rounded
+        } else {
+            let wide = &mut bytemuck::cast_slice_mut(exact)[..rows.len() * stride];
+            pad(rounded, l, stride, wide);
+            wide
+        };
         if let Some(owned) = &mut owned {
-            scatter_panel(block, &rows, exact, stride, &mut owned.tiles);
+            scatter_panel(block, &rows, kept, stride, &mut owned.tiles);
         }
         if let Some(sums) = &mut column_sums {
-            add_column_sums(exact, stride, sums, |entry| entry);
+            add_column_sums(kept, stride, sums);
         }
     }
     if let Some(owned) = owned {

@@ -7,7 +7,6 @@ use super::{SparseBlock, padded};
 use crate::block::{Mean, Scratch, scratch_slice};
 use crate::panel::Panel;
 use crate::reduce::{CHUNK_ROWS, ordered_sum};
-use crate::simd::Float;
 use std::ops::Range;
 
 /// Bytes of Y per panel: within the last-level cache, since every owner of a piece of Z reads it.
@@ -56,7 +55,7 @@ pub(super) fn normal_multiply(
         gather_panel(block, rows.clone(), x, &init, y);
         scatter_panel(block, &rows, y, stride, &mut owned.tiles);
         if let Some(sums) = &mut sums {
-            add_column_sums(y, stride, sums, f64::from);
+            add_column_sums(y, stride, sums);
         }
     }
     owned.store();
@@ -64,17 +63,12 @@ pub(super) fn normal_multiply(
 }
 
 /// sums += 1ᵀY for `y` of `stride` columns, the first of which are summed, in fixed chunks.
-pub(super) fn add_column_sums<T: Float>(
-    y: &[T],
-    stride: usize,
-    sums: &mut [f64],
-    widen: impl Fn(T) -> f64 + Sync,
-) {
-    let chunks: Vec<&[T]> = y.chunks(CHUNK_ROWS * stride.max(1)).collect();
+pub(super) fn add_column_sums(y: &[f32], stride: usize, sums: &mut [f64]) {
+    let chunks: Vec<&[f32]> = y.chunks(CHUNK_ROWS * stride.max(1)).collect();
     let part = ordered_sum(chunks.len(), sums.len(), |chunk, part| {
         for row in chunks[chunk].chunks_exact(stride) {
             for (part, &entry) in part.iter_mut().zip(row) {
-                *part += widen(entry);
+                *part += f64::from(entry);
             }
         }
     });

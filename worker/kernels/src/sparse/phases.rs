@@ -2,7 +2,7 @@
 
 use super::tiles::ZTile;
 use super::{SparseBlock, visit};
-use crate::simd::{Float, Gather, LocalColumn, Scatter, SegmentRows, Weights, vectorized};
+use crate::simd::{Float, Gather, LocalColumn, Scatter, SegmentRows, Weights};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -24,8 +24,8 @@ fn rows_per_task(x: &[f32]) -> usize {
     }
 }
 
-/// Writes `x` (n×l) as n×`stride` in precision `T`, the columns past l being zero.
-pub(super) fn pad<T: Float>(x: &[f32], l: usize, stride: usize, padded: &mut [T]) {
+/// Writes `x` (n×l) as n×`stride`, the columns past l being zero.
+pub(super) fn pad(x: &[f32], l: usize, stride: usize, padded: &mut [f32]) {
     if l == 0 {
         return;
     }
@@ -33,17 +33,10 @@ pub(super) fn pad<T: Float>(x: &[f32], l: usize, stride: usize, padded: &mut [T]
         .par_chunks_mut(PAD_ROWS * stride)
         .zip(x.par_chunks(PAD_ROWS * l));
     chunks.for_each(|(padded, x)| {
-        vectorized(
-            #[inline(always)]
-            || {
-                for (padded, x) in padded.chunks_exact_mut(stride).zip(x.chunks_exact(l)) {
-                    for (padded, &x) in padded.iter_mut().zip(x) {
-                        *padded = T::of(x);
-                    }
-                    padded[l..].fill(T::zeroed());
-                }
-            },
-        );
+        for (padded, x) in padded.chunks_exact_mut(stride).zip(x.chunks_exact(l)) {
+            padded[..l].copy_from_slice(x);
+            padded[l..].fill(0.0);
+        }
     });
 }
 
@@ -113,7 +106,7 @@ impl<T: Float> super::SegmentVisitor for GatherVisitor<'_, T> {
 pub(super) fn scatter_panel<T: Float>(
     block: &SparseBlock,
     rows: &Range<usize>,
-    y: &[T],
+    y: &[f32],
     stride: usize,
     tiles: &mut [ZTile<T>],
 ) {
@@ -130,7 +123,7 @@ pub(super) fn scatter_panel<T: Float>(
 }
 
 struct ScatterVisitor<'a, T> {
-    y: &'a [T],
+    y: &'a [f32],
     y_stride: usize,
     y_from: usize,
     z: &'a mut [T],
