@@ -8,6 +8,7 @@
 //! Invariant: no credential leaves this crate, neither in an error nor in a debug print.
 
 mod create;
+mod draft;
 mod environment;
 mod error;
 mod listing;
@@ -32,6 +33,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use rankmill_common::{Error, ErrorKind, Result};
 
 pub use create::Created;
+pub use draft::Draft;
 pub use error::disk_fault;
 pub use location::{Location, local_url};
 pub use profile::StoreProfiles;
@@ -176,6 +178,16 @@ impl Store {
         });
         put.await?;
         Ok(())
+    }
+
+    /// Starts the object `key`, which is written from front to back: for what had better not be in
+    /// memory as a whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::put`].
+    pub fn draft(&self, key: &str) -> Result<Draft> {
+        Draft::create(self, key)
     }
 
     /// Writes the object `key` unless there is one. The answer is certain: where the store's own

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, ListArray, RecordBatch, UInt32Array,
 };
-use arrow::datatypes::{DataType, Field, Float64Type, Schema, UInt32Type};
+use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef, UInt32Type};
 use rankmill_common::job::ppr::Stop;
-use rankmill_common::matrix::RowRange;
 use rankmill_common::operator::WrittenFile;
 use rankmill_common::operator::power_scores::{Personal, PersonalScores, SourceList};
 use rankmill_common::{Error, Result};
 use rankmill_kernels::graph::Ranked;
 
 use crate::context::TaskContext;
+use crate::storage::id_rows;
 use crate::storage::ipc::IpcFile;
 use crate::storage::order::Order;
-use crate::storage::{id_rows, result};
+use crate::storage::result::Table;
 
 /// Bytes of a row of either file, about.
 const ROW_BYTES: usize = 64;
@@ -153,9 +153,8 @@ fn write_scores(
         .collect();
     let places: Vec<u32> = rows.iter().map(|(_, _, ranked)| ranked.place).collect();
     let targets = id_rows::take(context, &personal.ids, &places)?;
-    let groups = cut(rows.len());
-    let group = |index: usize| {
-        let range = groups[index];
+    let table = table(&personal.output, &personal.scores_path, &schema, rows.len());
+    table.write(context, |range| {
         let span = range.start as usize..range.end() as usize;
         let rows = &rows[span.clone()];
         let source = UInt32Array::from_iter_values(rows.iter().map(|row| row.0));
@@ -170,9 +169,7 @@ fn write_scores(
         ];
         RecordBatch::try_new(Arc::clone(&schema), columns)
             .map_err(|e| Error::internal(e.to_string()))
-    };
-    let (output, path) = (&personal.output, &personal.scores_path);
-    result::write(context, output, path, &schema, groups.len(), group)
+    })
 }
 
 fn write_sources(
@@ -186,9 +183,13 @@ fn write_sources(
         Field::new("residual", DataType::Float64, false),
         Field::new("proven", DataType::Boolean, false),
     ]));
-    let groups = cut(answers.len());
-    let group = |index: usize| {
-        let range = groups[index];
+    let table = table(
+        &personal.output,
+        &personal.sources_path,
+        &schema,
+        answers.len(),
+    );
+    table.write(context, |range| {
         let answers = &answers[range.start as usize..range.end() as usize];
         let residuals = answers.iter().map(|answer| answer.residual);
         let proven: Vec<bool> = answers.iter().map(|answer| answer.proven).collect();
@@ -199,11 +200,15 @@ fn write_sources(
         ];
         RecordBatch::try_new(Arc::clone(&schema), columns)
             .map_err(|e| Error::internal(e.to_string()))
-    };
-    let (output, path) = (&personal.output, &personal.sources_path);
-    result::write(context, output, path, &schema, groups.len(), group)
+    })
 }
 
-fn cut(rows: usize) -> Vec<RowRange> {
-    RowRange::cut(rows as u64, result::rows_per_group(ROW_BYTES) as u64)
+fn table<'a>(output: &'a str, path: &'a str, schema: &'a SchemaRef, rows: usize) -> Table<'a> {
+    Table {
+        output,
+        path,
+        schema,
+        rows: rows as u64,
+        row_bytes: ROW_BYTES,
+    }
 }

@@ -17,7 +17,8 @@ use rankmill_kernels::graph::{Cumulative, Fingerprint, OutEdges, Walker, Walking
 use rayon::prelude::*;
 
 use crate::context::TaskContext;
-use crate::storage::{block, fingerprints, result};
+use crate::storage::result::Table;
+use crate::storage::{block, fingerprints};
 
 /// Vertices after which a thread looks for another's work, and whether to stop.
 const TURN: usize = 64;
@@ -101,9 +102,14 @@ fn write(
 ) -> Result<rankmill_common::operator::WrittenFile> {
     let schema = fingerprints::schema();
     let row_bytes = fingerprint_bytes(entries) as usize;
-    let groups = RowRange::cut(made.len() as u64, result::rows_per_group(row_bytes) as u64);
-    let group = |index: usize| {
-        let range = groups[index];
+    let table = Table {
+        output,
+        path,
+        schema: &schema,
+        rows: made.len() as u64,
+        row_bytes,
+    };
+    table.write(context, |range| {
         let made = &made[range.start as usize..range.end() as usize];
         let entries = || made.iter().flat_map(|made| &made.entries);
         let targets = UInt32Array::from_iter_values(entries().map(|entry| entry.0));
@@ -120,8 +126,7 @@ fn write(
         ];
         RecordBatch::try_new(Arc::clone(&schema), columns)
             .map_err(|e| Error::internal(e.to_string()))
-    };
-    result::write(context, output, path, &schema, groups.len(), group)
+    })
 }
 
 fn lists<T: ArrowPrimitiveType>(

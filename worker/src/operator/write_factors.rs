@@ -13,7 +13,8 @@ use rankmill_common::{Error, Result};
 
 use super::small_matrix;
 use crate::context::TaskContext;
-use crate::storage::{id_rows, result, tall};
+use crate::storage::result::{self, Table};
+use crate::storage::{id_rows, tall};
 
 pub(super) fn run(context: &TaskContext, parameters: &WriteFactors) -> Result<WrittenFile> {
     let k = parameters.factor.ncols;
@@ -23,32 +24,23 @@ pub(super) fn run(context: &TaskContext, parameters: &WriteFactors) -> Result<Wr
         Field::new("id", id_rows::data_type(&parameters.ids), false),
         Field::new("vector", result::vector_type(k)?, false),
     ]));
-    let row_bytes = size_of::<f32>() * k as usize;
-    let groups = RowRange::cut(
-        parameters.rows.count,
-        result::rows_per_group(row_bytes) as u64,
-    );
-    let group = |index: usize| {
-        let rows = groups[index];
+    let table = Table {
+        output: &parameters.output,
+        path: &parameters.path,
+        schema: &schema,
+        rows: parameters.rows.count,
+        row_bytes: size_of::<f32>() * k as usize,
+    };
+    table.write(context, |rows| {
         let ids = ids.slice(rows.start as usize, rows.count as usize);
-        let rows = RowRange {
-            start: parameters.rows.start + rows.start,
-            ..rows
-        };
+        let start = parameters.rows.start + rows.start;
+        let rows = RowRange { start, ..rows };
         let mut numbers = tall::read_f32(context, &parameters.factor, rows)?;
         flip(&mut numbers, &negative);
         let columns = vec![ids, result::vectors(k, numbers)?];
         RecordBatch::try_new(Arc::clone(&schema), columns)
             .map_err(|e| Error::internal(e.to_string()))
-    };
-    result::write(
-        context,
-        &parameters.output,
-        &parameters.path,
-        &schema,
-        groups.len(),
-        group,
-    )
+    })
 }
 
 /// Whether the largest entry of each column of the left factor is negative. The first part, and

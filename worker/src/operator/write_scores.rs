@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use arrow::array::{Float64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
-use rankmill_common::matrix::RowRange;
 use rankmill_common::operator::{WriteScores, WrittenFile};
 use rankmill_common::{Error, Result};
 
 use super::tall_matrix;
 use crate::context::TaskContext;
+use crate::storage::id_rows;
 use crate::storage::order::Order;
-use crate::storage::{id_rows, result};
+use crate::storage::result::Table;
 
 /// Bytes of a row, about.
 const ROW_BYTES: usize = 64;
@@ -24,12 +24,14 @@ pub(crate) fn run(context: &TaskContext, operator: &WriteScores) -> Result<Writt
         Field::new("id", id_rows::data_type(&operator.ids), false),
         Field::new("score", DataType::Float64, false),
     ]));
-    let groups = RowRange::cut(
-        operator.places.count,
-        result::rows_per_group(ROW_BYTES) as u64,
-    );
-    let group = |index: usize| {
-        let rows = groups[index];
+    let table = Table {
+        output: &operator.output,
+        path: &operator.path,
+        schema: &schema,
+        rows: operator.places.count,
+        row_bytes: ROW_BYTES,
+    };
+    table.write(context, |rows| {
         let first = operator.places.start + rows.start;
         let values: Vec<f64> = (first..first + rows.count)
             .map(|place| scores[order.index(place as u32) as usize])
@@ -40,13 +42,5 @@ pub(crate) fn run(context: &TaskContext, operator: &WriteScores) -> Result<Writt
             vec![ids, Arc::new(Float64Array::from(values))],
         )
         .map_err(|e| Error::internal(e.to_string()))
-    };
-    result::write(
-        context,
-        &operator.output,
-        &operator.path,
-        &schema,
-        groups.len(),
-        group,
-    )
+    })
 }

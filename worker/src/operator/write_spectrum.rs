@@ -10,7 +10,10 @@ use rankmill_kernels::Small;
 
 use super::small_matrix::{self, read_row, read_row_sum};
 use crate::context::TaskContext;
-use crate::storage::result;
+use crate::storage::result::Table;
+
+/// Bytes of a row, about.
+const ROW_BYTES: usize = 40;
 
 pub(super) fn run(context: &TaskContext, parameters: &WriteSpectrum) -> Result<Spectrum> {
     let k = parameters.sigma.ncols as usize;
@@ -24,15 +27,17 @@ pub(super) fn run(context: &TaskContext, parameters: &WriteSpectrum) -> Result<S
         .collect();
     let squares: f64 = sigma.iter().map(|sigma| sigma * sigma).sum();
     let schema = schema();
-    let batch = table(&schema, &sigma, &explained, &residuals)?;
-    let file = result::write(
-        context,
-        &parameters.output,
-        &parameters.path,
-        &schema,
-        1,
-        |_| Ok(batch.clone()),
-    )?;
+    let batch = columns(&schema, &sigma, &explained, &residuals)?;
+    let table = Table {
+        output: &parameters.output,
+        path: &parameters.path,
+        schema: &schema,
+        rows: k as u64,
+        row_bytes: ROW_BYTES,
+    };
+    let file = table.write(context, |rows| {
+        Ok(batch.slice(rows.start as usize, rows.count as usize))
+    })?;
     Ok(Spectrum {
         file,
         residuals,
@@ -141,7 +146,7 @@ fn schema() -> SchemaRef {
     ]))
 }
 
-fn table(
+fn columns(
     schema: &SchemaRef,
     sigma: &[f64],
     explained: &[f64],

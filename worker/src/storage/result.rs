@@ -1,44 +1,47 @@
 //! Parquet files of a result: the same bytes on every machine, visible whole or not at all.
 //!
-//! Row groups are encoded side by side and appended in order. The file is complete in memory
-//! before the store sees it.
+//! Row groups are encoded side by side, from a few rows at a time, and appended in order to a draft
+//! of the file.
 
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch};
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
-use bytes::Bytes;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::add_encoded_arrow_schema_to_metadata;
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
+};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
+use rankmill_common::matrix::RowRange;
 use rankmill_common::operator::WrittenFile;
 use rankmill_common::{Digest, Error, Result};
-use rankmill_store::Store;
+use rankmill_store::{Draft, Store};
 use rayon::prelude::*;
 
 use crate::context::TaskContext;
 
 /// Most rows of one row group: few enough that both threads of a small machine have several.
-const GROUP_ROWS: usize = 65_536;
+const GROUP_ROWS: u64 = 65_536;
 
 /// Most bytes of one row group, before compression.
-const GROUP_BYTES: usize = 64 << 20;
+const GROUP_BYTES: u64 = 64 << 20;
 
-/// Most rows that are encoded at a time: what a column takes meanwhile (places of numbers, levels)
-/// is many times the numbers themselves.
-const SLICE_ROWS: usize = 2_048;
+/// Most rows that are made and encoded at a time: what a column takes meanwhile (places of numbers,
+/// levels) is many times the numbers themselves, and what is not in a cache is made twice as slowly.
+const SLICE_ROWS: u64 = 2_048;
 
 const ZSTD_LEVEL: i32 = 3;
 
 /// Rows per row group of a file whose rows take `row_bytes`.
-pub(crate) fn rows_per_group(row_bytes: usize) -> usize {
-    (GROUP_BYTES / row_bytes.max(1)).clamp(1, GROUP_ROWS)
+fn rows_per_group(row_bytes: usize) -> u64 {
+    (GROUP_BYTES / row_bytes.max(1) as u64).clamp(1, GROUP_ROWS)
 }
 
 /// The type of vectors of `length` f32, none of them null.
@@ -60,123 +63,146 @@ fn element() -> FieldRef {
     Arc::new(Field::new("element", DataType::Float32, false))
 }
 
-/// Writes the file `path` below `output`: row groups 0, 1, … as `group` makes them, until `groups`.
-///
-/// # Errors
-///
-/// Those of `group`; `ResourceExhausted` when the disk is full, `InvalidInput` for an output that
-/// cannot be opened, `Unavailable` when its store is out of reach.
-pub(crate) fn write(
-    context: &TaskContext,
-    output: &str,
-    path: &str,
-    schema: &SchemaRef,
-    groups: usize,
-    group: impl Fn(usize) -> Result<RecordBatch> + Sync,
-) -> Result<WrittenFile> {
-    let encoded = encode(context, schema, groups, &group)?;
-    let bytes = Bytes::from(encoded.bytes);
-    let written = WrittenFile {
-        path: path.to_owned(),
-        size: bytes.len() as u64,
-        rows: encoded.rows,
-        blake3: Digest::of(&bytes),
-    };
-    context.check_cancelled()?;
-    let store = Store::open(output)?;
-    context.block_on(store.put(path, bytes))?;
-    context.counters().count_written(written.size);
-    Ok(written)
+/// A file of a result.
+pub(crate) struct Table<'a> {
+    pub(crate) output: &'a str,
+    /// Its key below the output.
+    pub(crate) path: &'a str,
+    pub(crate) schema: &'a SchemaRef,
+    pub(crate) rows: u64,
+    /// Bytes of a row before compression, about: they decide how many rows a row group has.
+    pub(crate) row_bytes: usize,
 }
 
-struct Encoded {
-    bytes: Vec<u8>,
-    rows: u64,
-}
-
-struct EncodedGroup {
-    columns: Vec<ArrowColumnChunk>,
-    rows: u64,
-    /// Bytes of the arrays before they were encoded.
-    plain_bytes: usize,
-}
-
-fn encode(
-    context: &TaskContext,
-    schema: &SchemaRef,
-    groups: usize,
-    group: &(impl Fn(usize) -> Result<RecordBatch> + Sync),
-) -> Result<Encoded> {
-    let mut properties = properties(schema)?;
-    add_encoded_arrow_schema_to_metadata(schema, &mut properties);
-    let root = ArrowSchemaConverter::new()
-        .convert(schema)
-        .map_err(|e| failed(&e))?
-        .root_schema_ptr();
-    let mut file = SerializedFileWriter::new(Vec::new(), root, Arc::new(properties))
-        .map_err(|e| failed(&e))?;
-    let factory = ArrowRowGroupWriterFactory::new(&file, Arc::clone(schema));
-    let mut rows = 0;
-    // How many are in flight changes memory, never bytes.
-    let wave = rayon::current_num_threads().max(1);
-    for first in (0..groups).step_by(wave) {
+impl Table<'_> {
+    /// Writes the file, with the rows that `rows` makes: some thousands at a time, on any thread.
+    ///
+    /// # Errors
+    ///
+    /// Those of `rows`; `ResourceExhausted` when the disk is full, `InvalidInput` for an output
+    /// that cannot be opened, `Unavailable` when its store is out of reach.
+    pub(crate) fn write(
+        &self,
+        context: &TaskContext,
+        rows: impl Fn(RowRange) -> Result<RecordBatch> + Sync,
+    ) -> Result<WrittenFile> {
+        let mut sink = Sink::create(self)?;
+        self.encode(context, &mut sink, &rows)?;
         context.check_cancelled()?;
-        let chunks = (first..groups.min(first + wave))
-            .into_par_iter()
-            .map(|index| encode_group(schema, &factory, index, &group(index)?))
-            .collect::<Vec<Result<_>>>();
-        for chunk in chunks {
-            let chunk = chunk?;
-            if rows == 0 {
-                // A file that grows is copied, and its pages are cleared, several times over.
-                file.inner_mut().reserve(chunk.plain_bytes * groups);
-            }
-            rows += chunk.rows;
-            append(&mut file, chunk.columns).map_err(|e| failed(&e))?;
-        }
+        let (draft, size, digest) = (sink.draft, sink.size, sink.hasher.finalize());
+        context.block_on(draft.finish())?;
+        context.counters().count_written(size);
+        Ok(WrittenFile {
+            path: self.path.to_owned(),
+            size,
+            rows: self.rows,
+            blake3: Digest::from_bytes(*digest.as_bytes()),
+        })
     }
-    let bytes = file.into_inner().map_err(|e| failed(&e))?;
-    Ok(Encoded { bytes, rows })
+
+    fn encode(
+        &self,
+        context: &TaskContext,
+        sink: &mut Sink,
+        rows: &(impl Fn(RowRange) -> Result<RecordBatch> + Sync),
+    ) -> Result<()> {
+        let mut properties = properties(self.schema)?;
+        add_encoded_arrow_schema_to_metadata(self.schema, &mut properties);
+        let root = ArrowSchemaConverter::new()
+            .convert(self.schema)
+            .map_err(|e| failed(&e))?
+            .root_schema_ptr();
+        let file = SerializedFileWriter::new(&mut *sink, root, Arc::new(properties));
+        let mut file = file.map_err(|e| failed(&e))?;
+        let factory = ArrowRowGroupWriterFactory::new(&file, Arc::clone(self.schema));
+        let groups = RowRange::cut(self.rows, rows_per_group(self.row_bytes));
+        // How many are in flight changes memory, never bytes.
+        let wave = rayon::current_num_threads().max(1);
+        for (first, wave) in (0..).step_by(wave).zip(groups.chunks(wave)) {
+            context.check_cancelled()?;
+            let chunks = (first..first + wave.len())
+                .into_par_iter()
+                .zip(wave)
+                .map(|(index, &group)| encode_group(self.schema, &factory, index, group, rows))
+                .collect::<Vec<Result<_>>>();
+            for chunk in chunks {
+                let columns = chunk?;
+                let appended = append(&mut file, columns);
+                appended.map_err(|e| not_written(file.inner(), &e))?;
+            }
+        }
+        let closed = file.close();
+        closed.map_err(|e| not_written(sink, &e))?;
+        Ok(())
+    }
 }
 
+/// The draft of a file, hashed on the way.
+struct Sink {
+    draft: Draft,
+    hasher: blake3::Hasher,
+    size: u64,
+}
+
+impl Sink {
+    fn create(table: &Table) -> Result<Self> {
+        Ok(Self {
+            draft: Store::open(table.output)?.draft(table.path)?,
+            hasher: blake3::Hasher::new(),
+            size: 0,
+        })
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        /// Fewer bytes are hashed by one thread.
+        const SHARED: usize = 1 << 20;
+        let taken = self.draft.write(bytes)?;
+        if taken < SHARED {
+            self.hasher.update(&bytes[..taken]);
+        } else {
+            self.hasher.update_rayon(&bytes[..taken]);
+        }
+        self.size += taken as u64;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.draft.flush()
+    }
+}
+
+/// Row group `index`: the rows `group`.
 fn encode_group(
     schema: &SchemaRef,
     factory: &ArrowRowGroupWriterFactory,
     index: usize,
-    batch: &RecordBatch,
-) -> Result<EncodedGroup> {
-    let encode = || -> Result<_, ParquetError> {
-        let mut writers = factory.create_column_writers(index)?.into_iter();
-        let mut chunks = Vec::new();
-        for (field, column) in schema.fields().iter().zip(batch.columns()) {
-            // Fields of results have one leaf each.
-            let mut writer = writers
-                .next()
-                .ok_or_else(|| ParquetError::General("a column too many".to_owned()))?;
-            for first in (0..column.len()).step_by(SLICE_ROWS) {
-                let slice = column.slice(first, SLICE_ROWS.min(column.len() - first));
-                for leaf in compute_leaves(field, &slice)? {
-                    writer.write(&leaf)?;
-                }
+    group: RowRange,
+    rows: &impl Fn(RowRange) -> Result<RecordBatch>,
+) -> Result<Vec<ArrowColumnChunk>> {
+    let writers = factory.create_column_writers(index);
+    let mut writers = writers.map_err(|e| failed(&e))?;
+    // Fields of results have one leaf each.
+    if writers.len() != schema.fields().len() {
+        return Err(Error::internal("a column of a result has several leaves"));
+    }
+    for slice in RowRange::cut(group.count, SLICE_ROWS) {
+        let start = group.start + slice.start;
+        let batch = rows(RowRange { start, ..slice })?;
+        let columns = schema.fields().iter().zip(batch.columns());
+        for (writer, (field, column)) in writers.iter_mut().zip(columns) {
+            for leaf in compute_leaves(field, column).map_err(|e| failed(&e))? {
+                writer.write(&leaf).map_err(|e| failed(&e))?;
             }
-            chunks.push(writer.close()?);
         }
-        Ok(chunks)
-    };
-    let columns = encode().map_err(|e| failed(&e))?;
-    let plain = batch.columns().iter().map(|column| {
-        let data = column.to_data();
-        data.get_slice_memory_size().map_err(|e| failed(&e.into()))
-    });
-    Ok(EncodedGroup {
-        columns,
-        rows: batch.num_rows() as u64,
-        plain_bytes: plain.sum::<Result<_>>()?,
-    })
+    }
+    let closed = writers.into_iter().map(ArrowColumnWriter::close);
+    closed.collect::<Result<_, _>>().map_err(|e| failed(&e))
 }
 
 fn append(
-    file: &mut SerializedFileWriter<Vec<u8>>,
+    file: &mut SerializedFileWriter<&mut Sink>,
     columns: Vec<ArrowColumnChunk>,
 ) -> Result<(), ParquetError> {
     let mut group = file.next_row_group()?;
@@ -206,6 +232,14 @@ fn properties(schema: &SchemaRef) -> Result<WriterProperties> {
         }
     }
     Ok(builder.build())
+}
+
+/// Why `sink` did not take what it was given.
+fn not_written(sink: &Sink, error: &ParquetError) -> Error {
+    match std::error::Error::source(error).and_then(|source| source.downcast_ref()) {
+        Some(error) => sink.draft.error(error),
+        None => failed(error),
+    }
 }
 
 fn failed(error: &ParquetError) -> Error {

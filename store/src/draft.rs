@@ -1,0 +1,176 @@
+//! An object that is written from front to back.
+//!
+//! In a local directory it is a file under another name until it is whole, as the local backend
+//! stages its own: [`crate::staging`] removes what a killed process leaves of it. Other stores are
+//! given the whole object, which waits in memory.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use rankmill_common::{Error, ErrorKind, Result};
+
+use crate::{Store, disk_fault};
+
+/// An object that nobody sees before [`Self::finish`], and never without it.
+#[derive(Debug)]
+pub struct Draft {
+    store: Store,
+    key: String,
+    target: Target,
+}
+
+#[derive(Debug)]
+enum Target {
+    File(Staged),
+    Memory(Vec<u8>),
+}
+
+/// A file that goes when it is dropped, unless it was renamed.
+#[derive(Debug)]
+struct Staged {
+    file: File,
+    path: PathBuf,
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl Draft {
+    pub(crate) fn create(store: &Store, key: &str) -> Result<Self> {
+        let target = match store.local_path(key) {
+            Some(whole) => {
+                let staged = stage(&whole);
+                Target::File(staged.map_err(|e| fault(store, key, &e))?)
+            }
+            None => Target::Memory(Vec::new()),
+        };
+        Ok(Self {
+            store: store.clone(),
+            key: key.to_owned(),
+            target,
+        })
+    }
+
+    /// The error that travels for a failed write to this object.
+    pub fn error(&self, error: &io::Error) -> Error {
+        fault(&self.store, &self.key, error)
+    }
+
+    /// Makes the object visible, in the place of what is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::put`].
+    pub async fn finish(self) -> Result<()> {
+        match self.target {
+            Target::Memory(bytes) => self.store.put(&self.key, Bytes::from(bytes)).await,
+            Target::File(staged) => {
+                let Some(whole) = self.store.local_path(&self.key) else {
+                    return Err(Error::internal("a staged file of a remote store"));
+                };
+                std::fs::rename(&staged.path, whole).map_err(|e| fault(&self.store, &self.key, &e))
+            }
+        }
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.target {
+            Target::File(staged) => staged.file.write(bytes),
+            Target::Memory(whole) => whole.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A new file beside `whole`, under the first name of its staged ones that is free.
+fn stage(whole: &Path) -> io::Result<Staged> {
+    let folder = whole.parent().unwrap_or(Path::new("/"));
+    let name = whole.file_name().unwrap_or_default();
+    for number in 1_u64.. {
+        let mut staged = name.to_owned();
+        staged.push(format!("#{number}"));
+        let path = folder.join(staged);
+        match File::create_new(&path) {
+            Ok(file) => return Ok(Staged { file, path }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.exists() => {
+                std::fs::create_dir_all(folder)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+fn fault(store: &Store, key: &str, error: &io::Error) -> Error {
+    let place = store.location.display(key);
+    disk_fault(&place, error.kind())
+        .unwrap_or_else(|| Error::new(ErrorKind::Unavailable, format!("{place}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).expect("a folder").flatten();
+        entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn a_local_draft_is_seen_when_it_is_whole_and_leaves_nothing_otherwise() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = Store::open(directory.path().to_str().expect("UTF-8")).expect("opened");
+        let folder = directory.path().join("left");
+        let mut given_up = store.draft("left/part").expect("a draft");
+        let mut kept = store.draft("left/part").expect("another");
+        given_up.write_all(b"half").expect("written");
+        kept.write_all(b"all of it").expect("written");
+        assert_eq!(store.list("left").await.expect("listed"), []);
+        assert_eq!(names(&folder).len(), 2);
+        drop(given_up);
+        kept.finish().await.expect("finished");
+        assert_eq!(names(&folder), ["part"]);
+        assert_eq!(
+            &store.get("left/part").await.expect("read")[..],
+            b"all of it"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_draft_of_another_store_is_put_whole() {
+        let store = Store::open("memory://drafts").expect("opened");
+        let mut draft = store.draft("left/part").expect("a draft");
+        draft.write_all(b"all ").expect("written");
+        draft.write_all(b"of it").expect("written");
+        let early = store.get("left/part").await.expect_err("too early");
+        assert_eq!(early.kind, ErrorKind::NotFound);
+        draft.finish().await.expect("finished");
+        assert_eq!(
+            &store.get("left/part").await.expect("read")[..],
+            b"all of it"
+        );
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::write(directory.path().join("left"), "a file").expect("written");
+        let store = Store::open(directory.path().to_str().expect("UTF-8")).expect("opened");
+        let error = store.draft("left/part").expect_err("no folder");
+        assert_eq!(error.kind, ErrorKind::Unavailable);
+        assert!(error.message.contains("left/part"), "{error}");
+    }
+}
