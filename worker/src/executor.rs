@@ -87,12 +87,13 @@ impl Executor {
 
     /// Bytes that no running task has declared.
     pub(crate) fn free_memory(&self, objects: &Objects) -> u64 {
-        let held = objects.hand_over().map_or(0, HandOver::bytes);
+        let held = objects.hand_over().map_or(0, HandOver::bytes) + objects.open_blocks().bytes();
         (self.memory.free() + held).min(self.memory.total())
     }
 
     /// Lets `objects` hold what no task needs.
     pub(crate) fn lend_memory(&self, objects: &Objects) {
+        objects.open_blocks().share(&self.memory);
         if let Some(hand_over) = objects.hand_over() {
             hand_over.share(&self.memory);
         }
@@ -102,7 +103,8 @@ impl Executor {
     pub(crate) async fn execute(&self, task: Task) -> Outcome {
         let name = task.operator.name();
         let bytes = task.operator.memory();
-        // What tasks hand each other makes room for what they compute.
+        // What tasks leave open and hand each other makes room for what they compute.
+        task.objects.open_blocks().make_room(bytes);
         let pressure = task.objects.hand_over().map(|held| held.make_room(bytes));
         let admitted = tokio::select! {
             admitted = self.memory.admit(name, bytes) => admitted,

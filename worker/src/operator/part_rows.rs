@@ -1,5 +1,7 @@
 //! The rows of a part of a graph, which may begin and end within blocks.
 
+use std::sync::Arc;
+
 use rankmill_common::matrix::{BlockFormat, BlockRef, RowRange};
 use rankmill_common::{Error, Result};
 use rankmill_kernels::{Segment, SparseBlock};
@@ -17,7 +19,7 @@ pub(super) fn open(
     format: BlockFormat,
     vertices: u64,
     blocks: &[BlockRef],
-) -> Result<Vec<OpenBlock>> {
+) -> Result<Vec<Arc<OpenBlock>>> {
     let blocks = blocks.iter();
     blocks
         .map(|reference| block::open(context, format, vertices, reference))
@@ -31,7 +33,7 @@ pub(super) fn open(
 /// `Internal` where they do not hold all of them.
 pub(super) fn views<'a>(
     blocks: &[BlockRef],
-    open: &'a [OpenBlock],
+    open: &'a [Arc<OpenBlock>],
     rows: RowRange,
 ) -> Result<Vec<SparseBlock<'a>>> {
     let (mut views, mut next) = (Vec::with_capacity(open.len()), rows.start);

@@ -52,6 +52,7 @@ async fn poll(session: &Session, backoff: &mut Backoff) -> Result<Option<Lease>,
         Ok(lease) => {
             backoff.reset();
             if lease.is_none() {
+                session.objects.open_blocks().close_idle();
                 tokio::time::sleep(PAUSE).await;
             }
             Ok(lease)

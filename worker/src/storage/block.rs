@@ -21,6 +21,7 @@ use rankmill_common::matrix::{BlockFormat, BlockRef};
 use rankmill_common::{Error, ObjectRef, Result};
 use rankmill_kernels::{Columns, DenseBlock, MatrixBlock, Segment, SparseBlock};
 
+use super::Mapped;
 use super::ipc::{IpcFile, IpcWriter};
 use super::vectors::{self, Numbers};
 use crate::context::TaskContext;
@@ -192,6 +193,7 @@ impl DenseBlockWriter {
 }
 
 /// A block in memory, or rather in the page cache.
+#[derive(Debug)]
 pub(crate) struct OpenBlock {
     format: BlockFormat,
     nrows: usize,
@@ -216,7 +218,7 @@ impl BlockView<'_> {
     }
 }
 
-/// Opens a block of a matrix with `ncols` columns.
+/// Opens a block of a matrix with `ncols` columns, if it is not open already.
 ///
 /// # Errors
 ///
@@ -226,42 +228,63 @@ pub(crate) fn open(
     format: BlockFormat,
     ncols: u64,
     block: &BlockRef,
-) -> Result<OpenBlock> {
-    let unsound = |reason: String| {
-        Error::internal(format!(
-            "object {} is no sound block: {reason}",
-            block.object.key
-        ))
-    };
-    let file = IpcFile::open(context, &block.object)?;
-    let batches = file.batches().collect::<Result<Vec<_>>>()?;
-    let segment_width = match format {
-        BlockFormat::Sparse => segment_width(file.schema())
-            .ok_or_else(|| unsound("its schema has no shape".to_owned()))?,
-        BlockFormat::Dense => 0,
-    };
-    let open = OpenBlock {
-        format,
-        nrows: block.nrows as usize,
-        ncols: ncols as usize,
-        segment_width,
-        batches,
-    };
-    let objects = context.objects();
-    let view = open.view().map_err(unsound)?;
-    if !objects.is_sound_block(&block.object.digest) {
-        let checked = match &view {
-            BlockView::Sparse(view) => view.validate(),
-            BlockView::Dense(view) => view.validate(),
-        };
-        checked.map_err(|e| unsound(e.to_string()))?;
-        objects.mark_sound_block(block.object.digest);
+) -> Result<Arc<OpenBlock>> {
+    let object = &block.object;
+    let mapped = context.map(object)?;
+    context.count_read(object.size);
+    let kept = context.objects().open_blocks();
+    let known = kept.get(&object.digest, &mapped);
+    let shape = (format, block.nrows as usize, ncols as usize);
+    if let Some(known) = known.filter(|known| (known.format, known.nrows, known.ncols) == shape) {
+        return Ok(known);
     }
-    drop(view);
+    let open = Arc::new(OpenBlock::of(context, &mapped, object, shape)?);
+    // A dense block takes long to multiply, so that opening it is little beside it.
+    if format == BlockFormat::Sparse {
+        kept.keep(object.digest, mapped, &open);
+    }
     Ok(open)
 }
 
 impl OpenBlock {
+    /// The block of `shape` (format, rows, columns) that `object` is, sound as kernels rely on it.
+    fn of(
+        context: &TaskContext,
+        mapped: &Mapped,
+        object: &ObjectRef,
+        (format, nrows, ncols): (BlockFormat, usize, usize),
+    ) -> Result<Self> {
+        let unsound = |reason: String| {
+            Error::internal(format!("object {} is no sound block: {reason}", object.key))
+        };
+        let file = IpcFile::of(object, mapped)?;
+        let batches = file.batches().collect::<Result<Vec<_>>>()?;
+        let segment_width = match format {
+            BlockFormat::Sparse => segment_width(file.schema())
+                .ok_or_else(|| unsound("its schema has no shape".to_owned()))?,
+            BlockFormat::Dense => 0,
+        };
+        let open = Self {
+            format,
+            nrows,
+            ncols,
+            segment_width,
+            batches,
+        };
+        let objects = context.objects();
+        let view = open.view().map_err(unsound)?;
+        if !objects.is_sound_block(&object.digest) {
+            let checked = match &view {
+                BlockView::Sparse(view) => view.validate(),
+                BlockView::Dense(view) => view.validate(),
+            };
+            checked.map_err(|e| unsound(e.to_string()))?;
+            objects.mark_sound_block(object.digest);
+        }
+        drop(view);
+        Ok(open)
+    }
+
     /// The block's arrays.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
 use arrow::ipc::{Block, MetadataVersion, root_as_footer};
 use rankmill_common::{Error, ObjectRef, Result};
 
+use super::mapped::Mapped;
 use super::writer::ObjectWriter;
 use crate::context::TaskContext;
 
@@ -94,7 +95,11 @@ impl IpcFile {
 
     /// Opens `object` for some of its batches; see [`Self::batch_bytes`].
     pub(crate) fn open_partly(context: &TaskContext, object: &ObjectRef) -> Result<Self> {
-        let mapped = context.map(object)?;
+        Self::of(object, &context.map(object)?)
+    }
+
+    /// `object`, whose bytes are `mapped`.
+    pub(super) fn of(object: &ObjectRef, mapped: &Mapped) -> Result<Self> {
         Self::parse(&object.key, mapped.buffer())
             .map_err(|e| Error::internal(format!("object {} is no Arrow IPC: {e}", object.key)))
     }

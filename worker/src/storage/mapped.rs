@@ -67,6 +67,11 @@ impl Mapped {
         self.changed
     }
 
+    /// Whether both are one map of one file.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.map, &other.map)
+    }
+
     /// The bytes as an Arrow buffer, without a copy.
     pub(crate) fn buffer(&self) -> Buffer {
         Buffer::from(bytes::Bytes::from_owner(self.clone()))

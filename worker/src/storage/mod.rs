@@ -16,6 +16,7 @@ pub(crate) mod ipc;
 mod mapped;
 pub(crate) mod matrix_file;
 mod objects;
+mod open_blocks;
 pub(crate) mod order;
 pub(crate) mod result;
 pub(crate) mod small;

@@ -21,6 +21,7 @@ use super::cache::Cache;
 use super::hand_over::HandOver;
 use super::mapped::{Mapped, Maps};
 use super::matrix_file::{MatrixFile, Part, Shape, Template};
+use super::open_blocks::OpenBlocks;
 use super::writer::{ObjectWriter, Target};
 use crate::context::Counters;
 
@@ -42,6 +43,7 @@ struct Inner {
     checked: Mutex<HashMap<String, Checked>>,
     /// Blocks whose structure was found sound.
     sound_blocks: Mutex<HashSet<Digest>>,
+    open_blocks: OpenBlocks,
     /// Matrices in memory, where tasks hand them over so.
     hand_over: Option<HandOver>,
     /// What lies around the numbers of a matrix file, by shape.
@@ -89,6 +91,7 @@ impl Objects {
             maps: Maps::default(),
             checked: Mutex::default(),
             sound_blocks: Mutex::default(),
+            open_blocks: OpenBlocks::default(),
             hand_over: None,
             templates: Mutex::default(),
         };
@@ -255,6 +258,11 @@ impl Objects {
         };
         lock(&self.inner.checked).insert(object.key.clone(), checked);
         Ok(())
+    }
+
+    /// The blocks that stay open from task to task.
+    pub(crate) fn open_blocks(&self) -> &OpenBlocks {
+        &self.inner.open_blocks
     }
 
     /// Whether a block's structure was found sound before.
