@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema};
-use rankmill_common::matrix::{RowRange, SmallMatrix};
+use rankmill_common::matrix::SmallMatrix;
 use rankmill_common::operator::{WriteFactors, WrittenFile};
 use rankmill_common::{Error, Result};
 
 use super::small_matrix;
 use crate::context::TaskContext;
+use crate::storage::id_rows;
 use crate::storage::result::{self, Table};
-use crate::storage::{id_rows, tall};
+use crate::storage::tall::TallRows;
 
 pub(super) fn run(context: &TaskContext, parameters: &WriteFactors) -> Result<WrittenFile> {
     let k = parameters.factor.ncols;
@@ -31,11 +32,10 @@ pub(super) fn run(context: &TaskContext, parameters: &WriteFactors) -> Result<Wr
         rows: parameters.rows.count,
         row_bytes: size_of::<f32>() * k as usize,
     };
+    let factor = TallRows::open(context, &parameters.factor, parameters.rows)?;
     table.write(context, |rows| {
         let ids = ids.slice(rows.start as usize, rows.count as usize);
-        let start = parameters.rows.start + rows.start;
-        let rows = RowRange { start, ..rows };
-        let mut numbers = tall::read_f32(context, &parameters.factor, rows)?;
+        let mut numbers = factor.copy_f32(rows);
         flip(&mut numbers, &negative);
         let columns = vec![ids, result::vectors(k, numbers)?];
         RecordBatch::try_new(Arc::clone(&schema), columns)

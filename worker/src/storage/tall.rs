@@ -40,19 +40,6 @@ pub(crate) fn read_panel(
     Ok(panel)
 }
 
-/// Rows `rows` of `matrix`, row-major, as f32; stored f64 are rounded.
-///
-/// # Errors
-///
-/// As [`read_panel`].
-pub(crate) fn read_f32(
-    context: &TaskContext,
-    matrix: &TallMatrix,
-    rows: RowRange,
-) -> Result<Vec<f32>> {
-    read_vec(context, matrix, rows, &narrow)
-}
-
 /// Rows `rows` of `matrix`, row-major, as f64.
 ///
 /// # Errors
@@ -257,6 +244,23 @@ impl TallRows {
             };
             Some(entries.slice(range.clone()))
         })
+    }
+
+    /// A copy of the rows `rows` of these, row-major.
+    pub(crate) fn copy_f32(&self, rows: RowRange) -> Vec<f32> {
+        let wanted = rows.start as usize * self.ncols..rows.end() as usize * self.ncols;
+        let mut numbers = vec![0.0; wanted.len()];
+        let mut start = 0;
+        for entries in self.entries() {
+            let end = start + entries.len();
+            let (from, to) = (wanted.start.max(start), wanted.end.min(end));
+            if from < to {
+                let target = &mut numbers[from - wanted.start..to - wanted.start];
+                narrow(target, entries.slice(from - start..to - start));
+            }
+            start = end;
+        }
+        numbers
     }
 
     /// The rows as kernels take them.
