@@ -1,6 +1,6 @@
 //! What a block of rows of the input matrix can do, be it sparse or dense.
 
-use crate::panel::{LINE, Line, Panel};
+use crate::panel::{LINE, Line, Panel, zeroed};
 use crate::small::Small;
 
 /// Why a block's arrays do not describe a matrix.
@@ -130,7 +130,7 @@ impl Scratch {
 pub(crate) fn scratch_slice<T: bytemuck::Pod>(lines: &mut Vec<Line>, len: usize) -> &mut [T] {
     let needed = (len * size_of::<T>()).div_ceil(LINE * size_of::<f32>());
     if lines.len() < needed {
-        *lines = bytemuck::zeroed_vec(needed);
+        *lines = zeroed(needed);
     }
     &mut bytemuck::cast_slice_mut(lines)[..len]
 }

@@ -23,7 +23,7 @@ pub use block::{BlockError, Centering, Certified, MatrixBlock, Mean, Scratch};
 pub use compensated::Compensated;
 pub use dense::DenseBlock;
 pub use eigen_top::leading_eigenpairs;
-pub use panel::Panel;
+pub use panel::{Panel, zeroed};
 pub use random::{Philox, gaussian_panel, gaussian_row};
 pub use small::{
     Orthonormalizer, Small, SmallError, Svd, cholesky, longest_directions,

@@ -5,6 +5,7 @@
 //! multiple of 16 is what the kernels work on; they copy any other into one.
 
 use bytemuck::{Pod, Zeroable};
+use rayon::prelude::*;
 
 /// Columns per cache line of f32; the kernels' unit of width.
 pub(crate) const LINE: usize = 16;
@@ -13,6 +14,19 @@ pub(crate) const LINE: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 #[repr(C, align(64))]
 pub(crate) struct Line([f32; LINE]);
+
+/// `len` zeros, cleared by the threads of the pool: an allocator clears by one, for which the others
+/// wait.
+pub fn zeroed<T: Zeroable + Send>(len: usize) -> Vec<T> {
+    /// Bytes that one thread clears.
+    const SHARE: usize = 1 << 18;
+    let share = SHARE / size_of::<T>().max(1);
+    if len <= share {
+        return bytemuck::zeroed_vec(len);
+    }
+    let zeros = (0..len).into_par_iter().with_min_len(share);
+    zeros.map(|_| T::zeroed()).collect()
+}
 
 /// A row-major f32 matrix of `nrows`×`ncols`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,7 +39,7 @@ pub struct Panel {
 impl Panel {
     /// The `nrows`×`ncols` zero matrix.
     pub fn new(nrows: usize, ncols: usize) -> Self {
-        let lines = bytemuck::zeroed_vec((nrows * ncols).div_ceil(LINE));
+        let lines = zeroed((nrows * ncols).div_ceil(LINE));
         Self {
             nrows,
             ncols,

@@ -10,7 +10,7 @@ use rankmill_common::{Error, Result};
 use rankmill_kernels::tall::{
     Arithmetic, Entries, Fused, FusedTerm, Inner, RowsView, column_extremes, fused,
 };
-use rankmill_kernels::{Panel, Small, gaussian_panel};
+use rankmill_kernels::{Panel, Small, gaussian_panel, zeroed};
 
 use super::small_matrix;
 use super::tall_matrix::Rows;
@@ -32,7 +32,7 @@ pub(super) fn run(context: &TaskContext, parameters: &Combine) -> Result<Combine
             (Rows::Single(panel), sums)
         }
         Precision::Double => {
-            let mut entries = vec![0.0; nrows * ncols];
+            let mut entries = zeroed(nrows * ncols);
             let sums = fused(&plan, &mut entries);
             (Rows::Double(entries), sums)
         }

@@ -9,7 +9,7 @@ use rankmill_common::Result;
 use rankmill_common::matrix::{BlockRef, RowRange, Shard, TallMatrix};
 use rankmill_common::operator::normal_multiply::{Certificate, Product};
 use rankmill_common::operator::{NormalMultiply, NormalProduct};
-use rankmill_kernels::{MatrixBlock, Mean, Panel, Scratch, Small};
+use rankmill_kernels::{MatrixBlock, Mean, Panel, Scratch, Small, zeroed};
 use rayon::prelude::*;
 
 use super::{small_matrix, tall_matrix};
@@ -180,7 +180,7 @@ impl Sums {
     fn new(ncols: usize, width: usize, product: Product) -> Self {
         let wanted = product != Product::CertifyLeft;
         Self {
-            z: wanted.then(|| vec![0.0; ncols * width]),
+            z: wanted.then(|| zeroed(ncols * width)),
             gram: Small::zeros(width, width),
             rounding: vec![0.0; width],
             left: LeftToSubtract::new(width),
