@@ -188,3 +188,19 @@ fn a_finished_result_is_kept_unless_told_otherwise() {
     bench.succeed(&arguments);
     assert_eq!(digests(&out), before);
 }
+
+#[test]
+fn runs_that_have_ended_are_not_looked_at_again() {
+    let bench = Bench::new();
+    for rank in 2..7 {
+        let out = bench.path(&format!("out-{rank}")).display().to_string();
+        let mut arguments = arguments(&out);
+        let place = arguments.iter().position(|argument| argument == "16");
+        arguments[place.expect("a rank")] = rank.to_string();
+        bench.succeed(&arguments);
+    }
+    let hint = std::fs::read(bench.path("state/cluster/hint.json")).expect("a hint");
+    let hint: serde_json::Value = serde_json::from_slice(&hint).expect("JSON");
+    let live = hint["live"].as_array().expect("jobs");
+    assert!(live.len() <= 1, "{hint}");
+}

@@ -110,7 +110,7 @@ impl Engine {
                     engine.resume_or_set_aside(job).await?;
                 }
             }
-            Resumption::Asked => engine.dormant = jobs,
+            Resumption::Asked => engine.dormant = engine.unfinished(jobs).await?,
         }
         tokio::spawn(engine.cluster.save_hint(engine.unsettled_jobs()));
         Ok(engine)

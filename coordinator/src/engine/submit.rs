@@ -63,6 +63,26 @@ impl Engine {
         }
     }
 
+    /// Those of `jobs` that have not ended, or whose logs cannot be read: the others need not be
+    /// looked at ever again.
+    pub(super) async fn unfinished(&self, jobs: Vec<JobId>) -> Result<Vec<JobId>> {
+        let mut unfinished = Vec::new();
+        for id in jobs {
+            let history = match self.open_log(&id).await {
+                Ok((_, replay)) => JobHistory::replay(replay.entries),
+                Err(error) if error.kind == ErrorKind::Unavailable => return Err(error),
+                Err(error) => Err(error),
+            };
+            // One without a first entry was never begun: whoever asks for it begins it.
+            let ended = history
+                .is_ok_and(|history| history.is_none_or(|history| history.state.is_terminal()));
+            if !ended {
+                unfinished.push(id);
+            }
+        }
+        Ok(unfinished)
+    }
+
     async fn take_over(&mut self, id: JobId) -> Result<()> {
         let (log, replay) = self.open_log(&id).await?;
         match JobHistory::replay(replay.entries)? {
