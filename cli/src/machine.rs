@@ -7,6 +7,9 @@ use rankmill_common::ByteSize;
 /// Assumed where the machine does not say how much memory it has.
 const UNKNOWN_MEMORY: u64 = 8 << 30;
 
+/// More threads than a machine has processors are a slip of the hand.
+pub(crate) const MOST_THREADS: i64 = 4_096;
+
 /// Half of the memory that this process may use.
 pub(crate) fn default_memory() -> ByteSize {
     let usable = physical_memory()

@@ -44,6 +44,22 @@ fn a_job_without_a_rank_is_a_usage_error_that_says_what_to_add() {
     assert!(text.contains("-k"), "{text}");
 }
 
+#[test]
+fn more_threads_than_any_machine_has_are_refused() {
+    for command in [
+        &["svd", "x.parquet"][..],
+        &["worker"],
+        &["generate", "rmat"],
+    ] {
+        let mut arguments = command.to_vec();
+        arguments.extend(["--threads", "100000"]);
+        let output = rankmill(&arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains("1..=4096"), "{text}");
+    }
+}
+
 /// Where nothing can be written.
 #[cfg(target_os = "linux")]
 fn full_disk() -> std::process::Stdio {

@@ -71,8 +71,8 @@ pub(crate) async fn publish(store: &Store, spec: &JobSpec, manifest: &Manifest) 
     Ok(())
 }
 
-/// Removes `files`, which a job that failed may have written to its output. A result that was
-/// finished before stays.
+/// Removes `files`, which a job that failed may have written to its output, and what is half-written
+/// there. A result that was finished before stays.
 pub(crate) async fn withdraw(store: &Store, files: &[String]) -> Result<()> {
     let kept: Vec<String> = match store.get(MANIFEST_NAME).await {
         Ok(bytes) => match serde_json::from_slice::<Manifest>(&bytes) {
@@ -84,6 +84,9 @@ pub(crate) async fn withdraw(store: &Store, files: &[String]) -> Result<()> {
     };
     for file in files.iter().filter(|file| !kept.contains(file)) {
         store.delete(file).await?;
+    }
+    for folder in RESULT_FOLDERS {
+        store.sweep_staged_in(folder, is_result_file).await;
     }
     Ok(())
 }
@@ -133,11 +136,13 @@ pub(crate) async fn sweep_scratch(state: &Store, job: &JobId) {
 }
 
 /// Deletes result files that no manifest names, those of a replaced or abandoned result, and what
-/// a killed process has left half-written of those that it does name.
+/// killed processes have left half-written.
 async fn sweep(store: &Store, manifest: &Manifest) -> Result<()> {
-    let files = manifest.files.iter().map(|file| file.path.as_str());
-    store.sweep_staged_of(files.chain([MANIFEST_NAME])).await;
+    store
+        .sweep_staged_in("", |name| name == MANIFEST_NAME)
+        .await;
     for folder in RESULT_FOLDERS {
+        store.sweep_staged_in(folder, is_result_file).await;
         for entry in store.list(folder).await? {
             let named = manifest.files.iter().any(|file| file.path == entry.key);
             if !named && is_result_file(&entry.key) {

@@ -1,8 +1,8 @@
 //! An object that is written from front to back.
 //!
-//! In a local directory it is a file under another name until it is whole, as the local backend
-//! stages its own: [`crate::staging`] removes what a killed process leaves of it. Other stores are
-//! given the whole object, which waits in memory.
+//! In a local directory it is a file under another name until it is whole and on the disk, as the
+//! local backend stages its own: [`crate::staging`] removes what a killed process leaves of it.
+//! Other stores are given the whole object, which waits in memory.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -31,23 +31,27 @@ enum Target {
 #[derive(Debug)]
 struct Staged {
     file: File,
-    path: PathBuf,
+    /// Until it is renamed: another may have the name from then on.
+    path: Option<PathBuf>,
 }
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        if let Some(path) = &self.path {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
 impl Draft {
-    pub(crate) fn create(store: &Store, key: &str) -> Result<Self> {
+    pub(crate) fn create(store: &Store, key: &str, expected: usize) -> Result<Self> {
+        store.path(key)?;
         let target = match store.local_path(key) {
             Some(whole) => {
-                let staged = stage(&whole);
+                let staged = Staged::create(&whole);
                 Target::File(staged.map_err(|e| fault(store, key, &e))?)
             }
-            None => Target::Memory(Vec::new()),
+            None => Target::Memory(Vec::with_capacity(expected)),
         };
         Ok(Self {
             store: store.clone(),
@@ -65,16 +69,15 @@ impl Draft {
     ///
     /// # Errors
     ///
-    /// As [`Store::put`].
+    /// As [`Store::put`], but a fault of a local disk is tried once: what was written is lost.
     pub async fn finish(self) -> Result<()> {
-        match self.target {
-            Target::Memory(bytes) => self.store.put(&self.key, Bytes::from(bytes)).await,
-            Target::File(staged) => {
-                let Some(whole) = self.store.local_path(&self.key) else {
-                    return Err(Error::internal("a staged file of a remote store"));
-                };
-                std::fs::rename(&staged.path, whole).map_err(|e| fault(&self.store, &self.key, &e))
-            }
+        let Self { store, key, target } = self;
+        match target {
+            Target::Memory(bytes) => store.put(&key, Bytes::from(bytes)).await,
+            Target::File(staged) => match store.local_path(&key) {
+                Some(whole) => staged.publish(&whole).map_err(|e| fault(&store, &key, &e)),
+                None => Err(Error::internal("a staged file of a remote store")),
+            },
         }
     }
 }
@@ -92,24 +95,51 @@ impl Write for Draft {
     }
 }
 
-/// A new file beside `whole`, under the first name of its staged ones that is free.
-fn stage(whole: &Path) -> io::Result<Staged> {
-    let folder = whole.parent().unwrap_or(Path::new("/"));
-    let name = whole.file_name().unwrap_or_default();
-    for number in 1_u64.. {
-        let mut staged = name.to_owned();
-        staged.push(format!("#{number}"));
-        let path = folder.join(staged);
-        match File::create_new(&path) {
-            Ok(file) => return Ok(Staged { file, path }),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.exists() => {
-                std::fs::create_dir_all(folder)?;
+impl Staged {
+    /// A new file beside `whole`, under the first name of its staged ones that is free.
+    fn create(whole: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(folder_of(whole))?;
+        let name = whole.file_name().unwrap_or_default();
+        for number in 1_u64.. {
+            let mut staged = name.to_owned();
+            staged.push(format!("#{number}"));
+            let path = whole.with_file_name(staged);
+            match File::create_new(&path) {
+                Ok(file) => {
+                    let path = Some(path);
+                    return Ok(Self { file, path });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
         }
+        Err(io::ErrorKind::AlreadyExists.into())
     }
-    Err(io::ErrorKind::AlreadyExists.into())
+
+    /// Renames it once it is on the disk: what is named after it must not outlive it in a power cut.
+    fn publish(mut self, whole: &Path) -> io::Result<()> {
+        self.file.sync_all()?;
+        if let Some(path) = &self.path {
+            std::fs::rename(path, whole)?;
+            self.path = None;
+        }
+        sync_folder(folder_of(whole))
+    }
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new("/"))
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    // Folders cannot be opened there.
+    Ok(())
 }
 
 fn fault(store: &Store, key: &str, error: &io::Error) -> Error {
@@ -134,8 +164,8 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let store = Store::open(directory.path().to_str().expect("UTF-8")).expect("opened");
         let folder = directory.path().join("left");
-        let mut given_up = store.draft("left/part").expect("a draft");
-        let mut kept = store.draft("left/part").expect("another");
+        let mut given_up = store.draft("left/part", 9).expect("a draft");
+        let mut kept = store.draft("left/part", 9).expect("another");
         given_up.write_all(b"half").expect("written");
         kept.write_all(b"all of it").expect("written");
         assert_eq!(store.list("left").await.expect("listed"), []);
@@ -152,7 +182,7 @@ mod tests {
     #[tokio::test]
     async fn a_draft_of_another_store_is_put_whole() {
         let store = Store::open("memory://drafts").expect("opened");
-        let mut draft = store.draft("left/part").expect("a draft");
+        let mut draft = store.draft("left/part", 9).expect("a draft");
         draft.write_all(b"all ").expect("written");
         draft.write_all(b"of it").expect("written");
         let early = store.get("left/part").await.expect_err("too early");
@@ -169,7 +199,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::write(directory.path().join("left"), "a file").expect("written");
         let store = Store::open(directory.path().to_str().expect("UTF-8")).expect("opened");
-        let error = store.draft("left/part").expect_err("no folder");
+        let error = store.draft("left/part", 9).expect_err("no folder");
         assert_eq!(error.kind, ErrorKind::Unavailable);
         assert!(error.message.contains("left/part"), "{error}");
     }

@@ -180,14 +180,14 @@ impl Store {
         Ok(())
     }
 
-    /// Starts the object `key`, which is written from front to back: for what had better not be in
-    /// memory as a whole.
+    /// Starts the object `key` of some `expected` bytes, which is written from front to back: for
+    /// what had better not be in memory as a whole.
     ///
     /// # Errors
     ///
     /// As [`Self::put`].
-    pub fn draft(&self, key: &str) -> Result<Draft> {
-        Draft::create(self, key)
+    pub fn draft(&self, key: &str, expected: usize) -> Result<Draft> {
+        Draft::create(self, key, expected)
     }
 
     /// Writes the object `key` unless there is one. The answer is certain: where the store's own
@@ -284,12 +284,13 @@ impl Store {
         }
     }
 
-    /// Removes what killed processes have left half-written of objects that are whole now.
-    pub async fn sweep_staged_of(&self, keys: impl Iterator<Item = &str>) {
-        let files: Option<Vec<_>> = keys.map(|key| self.local_path(key)).collect();
-        if let Some(files) = files {
+    /// Removes what killed processes have left half-written in `folder` of objects that nobody
+    /// writes any more, as `is_over` knows by their names.
+    pub async fn sweep_staged_in(&self, folder: &str, is_over: fn(&str) -> bool) {
+        if let Some(folder) = self.local_path(folder) {
             // What is left costs only space.
-            let _ = tokio::task::spawn_blocking(move || staging::sweep_of(&files)).await;
+            let swept = tokio::task::spawn_blocking(move || staging::sweep_in(&folder, is_over));
+            let _ = swept.await;
         }
     }
 

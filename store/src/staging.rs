@@ -3,7 +3,6 @@
 //! The local backend writes `name#N` and renames it when it is whole; listings hide such files, so
 //! nobody else would ever remove them.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,18 +26,13 @@ pub(crate) fn sweep(root: &Path, age: Duration) -> u64 {
     removed
 }
 
-/// Removes the staged files of `files`, which are whole by now.
-pub(crate) fn sweep_of(files: &[PathBuf]) {
-    let files: BTreeSet<&Path> = files.iter().map(PathBuf::as_path).collect();
-    let folders: BTreeSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
-    for entry in folders
-        .into_iter()
-        .flat_map(std::fs::read_dir)
-        .flatten()
-        .flatten()
-    {
+/// Removes the staged files in `folder` that were to become what `is_over` names.
+pub(crate) fn sweep_in(folder: &Path, is_over: fn(&str) -> bool) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        if staged_of(&path).is_some_and(|whole| files.contains(whole.as_path())) {
+        let whole = staged_of(&path);
+        let name = whole.as_ref().and_then(|whole| whole.file_name()?.to_str());
+        if name.is_some_and(is_over) {
             // One that another process has just renamed is no loss.
             let _ = std::fs::remove_file(path);
         }
@@ -88,12 +82,13 @@ mod tests {
     }
 
     #[test]
-    fn staged_files_of_whole_ones_go_and_those_of_others_stay() {
+    fn staged_files_of_what_is_over_go_and_those_of_others_stay() {
         let root = tempfile::tempdir().expect("a directory");
         for name in ["block", "block#1", "block#27", "other#1", "block#x"] {
             std::fs::write(root.path().join(name), "x").expect("written");
         }
-        sweep_of(&[root.path().join("block"), root.path().join("deeper/gone")]);
+        sweep_in(root.path(), |name| name == "block");
+        sweep_in(&root.path().join("gone"), |_| true);
         let there = |name: &str| root.path().join(name).exists();
         assert!(there("block") && there("other#1") && there("block#x"));
         assert!(!there("block#1") && !there("block#27"));

@@ -185,6 +185,24 @@ fn ranks_beyond_the_matrix_are_refused_with_its_shape() {
     let (code, message) = case.bench.fail(case.arguments(&["-k", "0"]));
     assert!(code == INVALID_INPUT || code == 2, "{code}: {message}");
     assert!(message.contains("-k"), "{message}");
+    let mut estimate = vec!["estimate".to_owned()];
+    estimate.extend(case.arguments(&["-k", "51"]));
+    let (code, message) = case.bench.fail(estimate);
+    assert_eq!(code, INVALID_INPUT, "{message}");
+    assert!(message.contains("-k is 51"), "{message}");
+}
+
+#[test]
+fn a_file_cannot_be_imported_into_itself() {
+    let bench = Bench::new();
+    let file = bench.path("table.parquet");
+    std::fs::write(&file, "id,value\n1,2\n").expect("written");
+    let text = file.display().to_string();
+    let import = ["import", "csv", &text, "-o", &text, "--overwrite"];
+    let (code, message) = bench.fail(import);
+    assert_eq!(code, INVALID_INPUT, "{message}");
+    assert!(message.contains("cannot be the output"), "{message}");
+    assert_eq!(std::fs::read(&file).expect("there"), b"id,value\n1,2\n");
 }
 
 #[test]

@@ -174,11 +174,15 @@ fn a_finished_result_is_kept_unless_told_otherwise() {
     let out = bench.path("out");
     let mut arguments = arguments(&out.display().to_string());
     // What a killed run may leave.
-    let staged = out.join("_manifest.json#1");
-    std::fs::create_dir(&out).expect("made");
-    std::fs::write(&staged, "{").expect("written");
+    std::fs::create_dir_all(out.join("left")).expect("made");
+    let staged = ["_manifest.json#1", "left/part-00007-0123abcd.parquet#1"];
+    let theirs = out.join("left/users.parquet#1");
+    for file in staged.map(|file| out.join(file)).iter().chain([&theirs]) {
+        std::fs::write(file, "{").expect("written");
+    }
     bench.succeed(&arguments);
-    assert!(!staged.exists());
+    assert!(staged.iter().all(|file| !out.join(file).exists()));
+    assert!(theirs.exists());
     let before = digests(&out);
     let (code, message) = bench.fail(&arguments);
     assert_eq!(code, 4, "{message}");

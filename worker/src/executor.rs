@@ -87,8 +87,9 @@ impl Executor {
 
     /// Bytes that no running task has declared.
     pub(crate) fn free_memory(&self, objects: &Objects) -> u64 {
-        let held = objects.hand_over().map_or(0, HandOver::bytes) + objects.open_blocks().bytes();
-        (self.memory.free() + held).min(self.memory.total())
+        let handed_over = objects.hand_over().map_or(0, HandOver::admitted);
+        self.memory
+            .free_with(handed_over + objects.open_blocks().admitted())
     }
 
     /// Lets `objects` hold what no task needs.
@@ -104,13 +105,15 @@ impl Executor {
         let name = task.operator.name();
         let bytes = task.operator.memory();
         // What tasks leave open and hand each other makes room for what they compute.
-        task.objects.open_blocks().make_room(bytes);
-        let pressure = task.objects.hand_over().map(|held| held.make_room(bytes));
+        let room = (
+            task.objects.open_blocks().make_room(bytes),
+            task.objects.hand_over().map(|held| held.make_room(bytes)),
+        );
         let admitted = tokio::select! {
             admitted = self.memory.admit(name, bytes) => admitted,
             () = task.cancellation.cancelled() => Err(cancelled()),
         };
-        drop(pressure);
+        drop(room);
         let admission = match admitted {
             Ok(admission) => admission,
             Err(error) => return Outcome::failed(error),

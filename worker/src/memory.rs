@@ -91,14 +91,26 @@ impl MemoryBudget {
         true
     }
 
-    /// Bytes that no task has taken.
+    /// Bytes that nobody has taken.
     pub(crate) fn free(&self) -> u64 {
-        let free = self.free.available_permits() as u64;
-        if free == u64::from(self.units) {
+        self.free_with(0)
+    }
+
+    /// Bytes that nobody has taken, or that make part of the `lent` ones, whole admissions.
+    pub(crate) fn free_with(&self, lent: u64) -> u64 {
+        let free = self.free.available_permits() as u64 + lent / UNIT;
+        if free >= u64::from(self.units) {
             self.total.0
         } else {
             free * UNIT
         }
+    }
+}
+
+impl Admission {
+    /// Bytes that it keeps from others.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.permit.num_permits() as u64 * UNIT
     }
 }
 

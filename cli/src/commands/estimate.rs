@@ -104,6 +104,9 @@ impl Estimate {
         check_local_inputs(&spec)?;
         let inspection = rankmill_worker::inspect(spec.input())?;
         let cost = rankmill_common::estimate::job(&spec, &inspection);
+        if let JobSpec::Svd(svd) = &spec {
+            svd.fitted(cost.nrows, cost.ncols)?;
+        }
         let budget = keys.memory.unwrap_or_else(machine::default_memory);
         Ok(print(&match format {
             Format::Json => json(&cost, budget),

@@ -18,7 +18,7 @@ pub(crate) struct Worker {
     #[arg(long, value_name = "URL", env = "RANKMILL_COORDINATOR")]
     coordinator: String,
     /// Threads for computing [default: all processors]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=machine::MOST_THREADS))]
     threads: Option<u32>,
     /// Memory that tasks may use, e.g. 8GiB [default: half of the machine's]
     #[arg(long, value_name = "SIZE")]

@@ -29,7 +29,7 @@ pub(crate) struct RunArgs {
 #[serde(default)]
 pub(crate) struct RunKeys {
     /// Threads for computing here [default: all processors]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=machine::MOST_THREADS))]
     pub(crate) threads: Option<u32>,
     /// Memory that the run may use here, e.g. 8GiB [default: half of the machine's]
     #[arg(long, value_name = "SIZE")]
@@ -107,8 +107,14 @@ impl RunArgs {
 
     /// Refuses flags that would be ignored, once a job file's keys are among them.
     pub(crate) fn check(&self) -> Outcome {
-        if self.keys.threads == Some(0) {
-            return Err(Failure::usage("--threads must be at least 1"));
+        let possible = 1..=machine::MOST_THREADS;
+        if let Some(threads) = self.keys.threads
+            && !possible.contains(&i64::from(threads))
+        {
+            return Err(Failure::usage(format!(
+                "--threads is {threads}: from 1 to {} are possible",
+                possible.end()
+            )));
         }
         let Some(coordinator) = &self.keys.coordinator else {
             if self.detach {

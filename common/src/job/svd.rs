@@ -234,6 +234,26 @@ impl SvdSpec {
         self.validate_columns()
     }
 
+    /// The same job for a matrix of `nrows` × `ncols`, or less, which has no more components.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` where more are asked for.
+    pub fn fitted(&self, nrows: u64, ncols: u64) -> Result<Self> {
+        let largest = nrows.min(ncols);
+        let mut fitted = self.clone();
+        match &mut fitted.rank {
+            Rank::Fixed { k } if u64::from(*k) > largest => {
+                return Err(Error::invalid_input(format!(
+                    "-k is {k}, and a matrix of {nrows}×{ncols} has at most {largest} components"
+                )));
+            }
+            Rank::Fixed { .. } => {}
+            Rank::Energy { at_most, .. } => *at_most = u64::from(*at_most).min(largest) as u32,
+        }
+        Ok(fitted)
+    }
+
     fn validate_rank(&self) -> Result<()> {
         match self.rank {
             Rank::Fixed { k: 0 } | Rank::Energy { at_most: 0, .. } => {

@@ -1,6 +1,6 @@
 //! Truncated SVD: ingest, find the right singular vectors, finish with one last read of A.
 
-use rankmill_common::job::svd::{MAX_GRAM_COLUMNS, Method, Rank, SvdSpec};
+use rankmill_common::job::svd::{MAX_GRAM_COLUMNS, Method, SvdSpec};
 use rankmill_common::matrix::{BlockFormat, BlockedMatrix, TallMatrix};
 use rankmill_common::{Error, Result};
 
@@ -29,7 +29,7 @@ pub(super) struct RightVectors {
 /// Truncated SVD A ≈ U Σ Vᵀ, or that of the centred A.
 pub(super) async fn svd(stages: &Stages, spec: &SvdSpec) -> Result<JobResult> {
     let ingested = ingest(stages, &spec.input).await?;
-    let spec = fit_rank(spec, &ingested.matrix)?;
+    let spec = spec.fitted(ingested.matrix.nrows, ingested.matrix.ncols)?;
     let mut a = Operand::open(stages, &ingested.matrix, &spec).await?;
     let method = choose(&spec, &ingested.matrix)?;
     check_size(method, a.frobenius2)?;
@@ -53,23 +53,6 @@ fn check_size(method: Method, frobenius2: f64) -> Result<()> {
          or use --method gram, which works in 64 bits",
         frobenius2.sqrt()
     )))
-}
-
-/// Checks the rank against the matrix.
-fn fit_rank(spec: &SvdSpec, matrix: &BlockedMatrix) -> Result<SvdSpec> {
-    let largest = matrix.nrows.min(matrix.ncols);
-    let mut fitted = spec.clone();
-    match &mut fitted.rank {
-        Rank::Fixed { k } if u64::from(*k) > largest => Err(Error::invalid_input(format!(
-            "-k is {k}, but the matrix is {}×{}: at most {largest} components exist",
-            matrix.nrows, matrix.ncols
-        ))),
-        Rank::Fixed { .. } => Ok(fitted),
-        Rank::Energy { at_most, .. } => {
-            *at_most = u64::from(*at_most).min(largest) as u32;
-            Ok(fitted)
-        }
-    }
 }
 
 /// The method that `auto` stands for here, by the multiplications that each would cost.

@@ -63,8 +63,8 @@ impl Engine {
         }
     }
 
-    /// Those of `jobs` that have not ended, or whose logs cannot be read: the others need not be
-    /// looked at ever again.
+    /// Those of `jobs` that have not ended, as far as their logs tell: the others need not be looked at
+    /// ever again.
     pub(super) async fn unfinished(&self, jobs: Vec<JobId>) -> Result<Vec<JobId>> {
         let mut unfinished = Vec::new();
         for id in jobs {
@@ -73,9 +73,9 @@ impl Engine {
                 Err(error) if error.kind == ErrorKind::Unavailable => return Err(error),
                 Err(error) => Err(error),
             };
-            // One without a first entry was never begun: whoever asks for it begins it.
+            // One without a first entry may still be given it, by a coordinator that was paused.
             let ended = history
-                .is_ok_and(|history| history.is_none_or(|history| history.state.is_terminal()));
+                .is_ok_and(|history| history.is_some_and(|history| history.state.is_terminal()));
             if !ended {
                 unfinished.push(id);
             }

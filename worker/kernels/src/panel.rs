@@ -19,7 +19,7 @@ pub(crate) struct Line([f32; LINE]);
 /// wait.
 pub fn zeroed<T: Zeroable + Send>(len: usize) -> Vec<T> {
     /// Bytes that one thread clears.
-    const SHARE: usize = 1 << 18;
+    const SHARE: usize = 1 << 20;
     let share = SHARE / size_of::<T>().max(1);
     if len <= share {
         return bytemuck::zeroed_vec(len);

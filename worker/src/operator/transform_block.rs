@@ -23,7 +23,7 @@ pub(crate) fn run(context: &TaskContext, operator: &TransformBlock) -> Result<Bu
     drop(statistics);
     let mut transforms = vec![transform(operator, &factors)];
     transforms.extend(local(&operator.then)?);
-    let open = block::open(
+    let open = block::open_once(
         context,
         BlockFormat::Sparse,
         operator.ncols,

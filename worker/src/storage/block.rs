@@ -218,7 +218,8 @@ impl BlockView<'_> {
     }
 }
 
-/// Opens a block of a matrix with `ncols` columns, if it is not open already.
+/// Opens a block of a matrix with `ncols` columns, if it is not open already, for the next task as
+/// well.
 ///
 /// # Errors
 ///
@@ -228,6 +229,28 @@ pub(crate) fn open(
     format: BlockFormat,
     ncols: u64,
     block: &BlockRef,
+) -> Result<Arc<OpenBlock>> {
+    // A dense block takes long to multiply, so that opening it is little beside it.
+    let stays = format == BlockFormat::Sparse;
+    open_for(context, format, ncols, block, stays)
+}
+
+/// As [`open`], for a block that nobody reads again.
+pub(crate) fn open_once(
+    context: &TaskContext,
+    format: BlockFormat,
+    ncols: u64,
+    block: &BlockRef,
+) -> Result<Arc<OpenBlock>> {
+    open_for(context, format, ncols, block, false)
+}
+
+fn open_for(
+    context: &TaskContext,
+    format: BlockFormat,
+    ncols: u64,
+    block: &BlockRef,
+    stays: bool,
 ) -> Result<Arc<OpenBlock>> {
     let object = &block.object;
     let mapped = context.map(object)?;
@@ -239,8 +262,7 @@ pub(crate) fn open(
         return Ok(known);
     }
     let open = Arc::new(OpenBlock::of(context, &mapped, object, shape)?);
-    // A dense block takes long to multiply, so that opening it is little beside it.
-    if format == BlockFormat::Sparse {
+    if stays {
         kept.keep(object.digest, mapped, &open);
     }
     Ok(open)

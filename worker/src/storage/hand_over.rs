@@ -113,8 +113,14 @@ impl HandOver {
         self.inner.lock().budget = Some(budget.clone());
     }
 
-    /// Bytes held, all of which a task may have.
-    pub(crate) fn bytes(&self) -> u64 {
+    /// Bytes of the budget that are held, all of which a task may have.
+    pub(crate) fn admitted(&self) -> u64 {
+        let shelf = self.inner.lock();
+        shelf.memory.as_ref().map_or(0, Admission::bytes)
+    }
+
+    #[cfg(test)]
+    fn bytes(&self) -> u64 {
         self.inner.lock().bytes
     }
 

@@ -22,10 +22,10 @@ const SHARE: u64 = 8;
 /// How long a block stays that nobody asks for: the longest pause between two reads of one job.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The blocks that stay open.
-#[derive(Debug, Default)]
+/// The blocks that stay open. Clones share them.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct OpenBlocks {
-    shelf: Mutex<Shelf>,
+    shelf: Arc<Mutex<Shelf>>,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +34,8 @@ struct Shelf {
     memory: Option<Admission>,
     bytes: u64,
     kept: HashMap<Digest, Kept>,
+    /// Tasks that wait for memory.
+    waiting: usize,
 }
 
 #[derive(Debug)]
@@ -50,8 +52,9 @@ impl OpenBlocks {
     }
 
     /// Bytes of the budget that are held, all of which a task may have.
-    pub(crate) fn bytes(&self) -> u64 {
-        lock(&self.shelf).bytes
+    pub(crate) fn admitted(&self) -> u64 {
+        let shelf = lock(&self.shelf);
+        shelf.memory.as_ref().map_or(0, Admission::bytes)
     }
 
     /// The block `digest`, if it is open and `mapped` is the file that it was opened from.
@@ -91,16 +94,31 @@ impl OpenBlocks {
         lock(&self.shelf).close(|kept| kept.last_used.elapsed() > PATIENCE);
     }
 
-    /// Closes blocks, the longest unused first, until a task can have `bytes` or none is left.
-    pub(crate) fn make_room(&self, bytes: u64) {
+    /// Closes blocks, the longest unused first, until a task can have `bytes` or none is left; while
+    /// the answer lives, no more are kept.
+    pub(crate) fn make_room(&self, bytes: u64) -> Waiting {
         let mut shelf = lock(&self.shelf);
+        shelf.waiting += 1;
         while shelf.free() < bytes {
             let oldest = shelf.kept.iter().min_by_key(|(_, kept)| kept.last_used);
             let Some(digest) = oldest.map(|(digest, _)| *digest) else {
-                return;
+                break;
             };
             shelf.remove(&digest);
         }
+        Waiting { of: self.clone() }
+    }
+}
+
+/// While it lives, a task waits for memory.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    of: OpenBlocks,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        lock(&self.of.shelf).waiting -= 1;
     }
 }
 
@@ -113,7 +131,7 @@ impl Shelf {
     /// Takes `bytes` more from the budget, without waiting.
     fn has_room_for(&mut self, bytes: u64) -> bool {
         let limit = self.budget.as_ref().map_or(0, MemoryBudget::total) / SHARE;
-        self.bytes + bytes <= limit && self.resize(self.bytes + bytes)
+        self.waiting == 0 && self.bytes + bytes <= limit && self.resize(self.bytes + bytes)
     }
 
     fn resize(&mut self, bytes: u64) -> bool {
@@ -214,7 +232,7 @@ mod tests {
         let (first, second) = (bench.block("first", 1.0), bench.block("second", 2.0));
         let held = bench.open(&first);
         assert!(Arc::ptr_eq(&held, &bench.open(&first)));
-        assert!(bench.kept().bytes() >= BLOCK);
+        assert!(bench.kept().admitted() >= BLOCK);
         let other = bench.open(&second);
         assert!(!Arc::ptr_eq(&other, &bench.open(&second)), "no room");
         assert!(Arc::ptr_eq(&held, &bench.open(&first)), "still there");
@@ -226,10 +244,13 @@ mod tests {
         let block = bench.block("block", 1.0);
         let held = bench.open(&block);
         assert!(bench.budget.free() < bench.budget.total());
-        bench.kept().make_room(bench.budget.total());
-        assert_eq!(bench.budget.free(), bench.budget.total());
-        assert_eq!(bench.kept().bytes(), 0);
+        let waiting = bench.kept().make_room(bench.budget.total());
         assert!(!Arc::ptr_eq(&held, &bench.open(&block)));
+        assert_eq!(bench.kept().admitted(), 0, "nothing is kept meanwhile");
+        assert_eq!(bench.budget.free(), bench.budget.total());
+        drop(waiting);
+        bench.open(&block);
+        assert!(bench.kept().admitted() > 0);
     }
 
     #[test]

@@ -146,8 +146,13 @@ struct Sink {
 
 impl Sink {
     fn create(table: &Table) -> Result<Self> {
+        /// Bytes of an id and of levels in a row, about.
+        const BESIDES: usize = 32;
+        let row_bytes = table.row_bytes + table.row_bytes / 16 + BESIDES;
+        let rows = usize::try_from(table.rows).unwrap_or(0);
+        let expected = rows.saturating_mul(row_bytes);
         Ok(Self {
-            draft: Store::open(table.output)?.draft(table.path)?,
+            draft: Store::open(table.output)?.draft(table.path, expected)?,
             hasher: blake3::Hasher::new(),
             size: 0,
         })

@@ -61,7 +61,7 @@ struct Output {
     #[arg(long)]
     overwrite: bool,
     /// Threads [default: all processors]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=machine::MOST_THREADS))]
     threads: Option<u32>,
 }
 

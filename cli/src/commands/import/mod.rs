@@ -113,6 +113,14 @@ impl Files {
             }
         };
         target.check(self.overwrite)?;
+        if let (Ok(file), Ok(there)) = (self.file.canonicalize(), place.canonicalize())
+            && file == there
+        {
+            return Err(Error::invalid_input(format!(
+                "{}: the file to import cannot be the output as well",
+                place.display()
+            )));
+        }
         let imported = import(&self.file, &place)?;
         Ok((place, imported))
     }

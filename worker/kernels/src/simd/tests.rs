@@ -61,6 +61,37 @@ impl Case {
         })
     }
 
+    /// Columns `16..32` of Aᵀ Y, in memory of their own, where all values are one.
+    fn cut_of_ones<T: Float, S: Simd>(&self, simd: S) -> Vec<T> {
+        let mut z = vec![T::zeroed(); COLUMNS * 16];
+        let scatter = Scatter {
+            rows: SegmentRows {
+                offsets: &self.offsets,
+                columns: &self.columns,
+                weights: Ones,
+            },
+            y: &self.y,
+            y_stride: self.stride,
+            y_from: 16,
+            z: &mut z,
+            z_stride: 16,
+        };
+        simd.vectorize(scatter);
+        z
+    }
+
+    /// The same by plain loops.
+    fn plain_cut_of_ones<T: Float>(&self, add: impl Fn(f32, T) -> T) -> Vec<T> {
+        let mut z = vec![T::zeroed(); COLUMNS * 16];
+        for (row, column, _) in self.entries() {
+            for j in 0..16 {
+                let sum = &mut z[column * 16 + j];
+                *sum = add(self.y[row * self.stride + 16 + j], *sum);
+            }
+        }
+        z
+    }
+
     /// A X, and Aᵀ Y, by plain loops.
     fn plain<T: Float>(&self, mul_add: impl Fn(f32, f32, T) -> T) -> (Vec<T>, Vec<T>) {
         let mut gathered = vec![T::zeroed(); ROWS * self.stride];
@@ -117,6 +148,29 @@ fn all_vectors_give_the_bits_of_plain_loops() {
             if let Some(simd) = V4::try_new() {
                 assert!(case.on(simd) == single, "AVX-512, {stride}");
                 assert!(case.on(simd) == double, "AVX-512, f64, {stride}");
+            }
+        }
+    }
+}
+
+#[test]
+fn all_vectors_give_the_bits_of_plain_loops_on_a_cut_of_z() {
+    for stride in [32, 48, 160] {
+        let case = Case::new(stride);
+        let single: Vec<f32> = case.plain_cut_of_ones(|y, z| z + y);
+        let double: Vec<f64> = case.plain_cut_of_ones(|y, z| z + f64::from(y));
+        assert!(single == case.cut_of_ones(Scalar), "one at a time");
+        assert!(double == case.cut_of_ones(Scalar), "one at a time, f64");
+        #[cfg(target_arch = "x86_64")]
+        {
+            use pulp::x86::{V3, V4};
+            if let Some(simd) = V3::try_new() {
+                assert!(single == case.cut_of_ones(simd), "AVX2");
+                assert!(double == case.cut_of_ones(simd), "AVX2, f64");
+            }
+            if let Some(simd) = V4::try_new() {
+                assert!(single == case.cut_of_ones(simd), "AVX-512");
+                assert!(double == case.cut_of_ones(simd), "AVX-512, f64");
             }
         }
     }
