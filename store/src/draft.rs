@@ -9,9 +9,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use rankmill_common::{Error, ErrorKind, Result};
+use rankmill_common::{Error, Result};
 
-use crate::{Store, disk_fault};
+use crate::{Store, disk_error};
 
 /// An object that nobody sees before [`Self::finish`], and never without it.
 #[derive(Debug)]
@@ -45,6 +45,7 @@ impl Drop for Staged {
 
 impl Draft {
     pub(crate) fn create(store: &Store, key: &str, expected: usize) -> Result<Self> {
+        // Refuses keys that lead elsewhere.
         store.path(key)?;
         let target = match store.local_path(key) {
             Some(whole) => {
@@ -143,13 +144,13 @@ fn sync_folder(_: &Path) -> io::Result<()> {
 }
 
 fn fault(store: &Store, key: &str, error: &io::Error) -> Error {
-    let place = store.location.display(key);
-    disk_fault(&place, error.kind())
-        .unwrap_or_else(|| Error::new(ErrorKind::Unavailable, format!("{place}: {error}")))
+    disk_error(store.location.display(key), error)
 }
 
 #[cfg(test)]
 mod tests {
+    use rankmill_common::ErrorKind;
+
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {

@@ -155,6 +155,12 @@ pub fn disk_fault(place: impl Display, kind: std::io::ErrorKind) -> Option<Error
     Some(Error::new(kind, message))
 }
 
+/// A fault of a local disk at `place`: for good, or else one that may pass.
+pub fn disk_error(place: impl Display, error: &std::io::Error) -> Error {
+    disk_fault(&place, error.kind())
+        .unwrap_or_else(|| Error::new(ErrorKind::Unavailable, format!("{place}: {error}")))
+}
+
 fn io_kinds(error: &object_store::Error) -> impl Iterator<Item = std::io::ErrorKind> + '_ {
     let errors = sources(error).filter_map(|source| source.downcast_ref::<std::io::Error>());
     errors.map(std::io::Error::kind)

@@ -34,7 +34,7 @@ use rankmill_common::{Error, ErrorKind, Result};
 
 pub use create::Created;
 pub use draft::Draft;
-pub use error::disk_fault;
+pub use error::{disk_error, disk_fault};
 pub use location::{Location, local_url};
 pub use profile::StoreProfiles;
 

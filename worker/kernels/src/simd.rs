@@ -17,7 +17,7 @@ pub(crate) use prefetch::prefetch;
 use prefetch::prefetch_part;
 
 use bytemuck::Pod;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Arch, Scalar256b, Simd, WithSimd};
 
 /// Runs `work` compiled for the widest vectors of this machine. Without it, a `mul_add` of plain
 /// numbers is a function call on targets whose baseline has no such instruction.
@@ -193,64 +193,58 @@ macro_rules! with_tiling {
     };
 }
 
-use {with_const, with_tiling};
-
 /// The precision of a product's sums.
 pub(crate) trait Float: Pod + Send + Sync {
-    /// What [`Gather`] does.
-    fn gather<S: Simd, C: LocalColumn, W: Weights>(simd: S, gather: Gather<'_, C, W, Self>);
+    /// The sums that go with one vector of operands.
+    type Sums<S: Simd>: Pod;
+    /// A value that multiplies vectors.
+    type Value<S: Simd>: Copy;
+    /// Most vectors of operands of one tile.
+    const MAX_TILE: usize;
 
-    /// What [`Scatter`] does.
-    fn scatter<S: Simd, C: LocalColumn, W: Weights>(simd: S, scatter: Scatter<'_, C, W, Self>);
+    /// Whether `S` has such sums.
+    fn is_on<S: Simd>() -> bool;
+
+    fn splat<S: Simd>(simd: S, value: f32) -> Self::Value<S>;
+    /// Operands as precise as sums, exactly.
+    fn widen<S: Simd>(simd: S, operands: S::f32s) -> Self::Sums<S>;
+    fn mul_add<S: Simd>(
+        simd: S,
+        value: Self::Value<S>,
+        operands: Self::Sums<S>,
+        sums: Self::Sums<S>,
+    ) -> Self::Sums<S>;
 }
 
 impl Float for f32 {
-    #[inline(always)]
-    fn gather<S: Simd, C: LocalColumn, W: Weights>(simd: S, gather: Gather<'_, C, W, Self>) {
-        let x: &[S::f32s] = bytemuck::cast_slice(gather.x);
-        let y: &mut [S::f32s] = bytemuck::cast_slice_mut(gather.y);
-        let rows = gather.rows;
-        let stride = gather.stride / S::F32_LANES;
-        for_each_tile(
-            stride,
-            MAX_TILE,
-            #[inline(always)]
-            |from, width| {
-                with_tiling!(width, stride, N, WHOLE => gather_rows::<S, C, W, N, WHOLE>(
-                    simd, &rows, x, y, Tiling { stride, from }
-                ));
-            },
-        );
+    type Sums<S: Simd> = S::f32s;
+    type Value<S: Simd> = S::f32s;
+    const MAX_TILE: usize = MAX_TILE;
+
+    fn is_on<S: Simd>() -> bool {
+        true
     }
 
     #[inline(always)]
-    fn scatter<S: Simd, C: LocalColumn, W: Weights>(simd: S, scatter: Scatter<'_, C, W, Self>) {
-        let y: &[S::f32s] = bytemuck::cast_slice(scatter.y);
-        let z: &mut [S::f32s] = bytemuck::cast_slice_mut(scatter.z);
-        let lanes = S::F32_LANES;
-        let (y_stride, z_stride) = (scatter.y_stride / lanes, scatter.z_stride / lanes);
-        for_each_tile(
-            z_stride,
-            MAX_TILE,
-            #[inline(always)]
-            |from, width| {
-                let y_from = scatter.y_from / lanes + from;
-                with_tiling!(width, z_stride, N, WHOLE => scatter_rows::<S, C, W, N, WHOLE>(
-                    simd,
-                    &scatter.rows,
-                    (y, y_stride, y_from),
-                    z,
-                    Tiling { stride: z_stride, from },
-                ));
-            },
-        );
+    fn splat<S: Simd>(simd: S, value: f32) -> S::f32s {
+        simd.splat_f32s(value)
+    }
+
+    #[inline(always)]
+    fn widen<S: Simd>(_: S, operands: S::f32s) -> S::f32s {
+        operands
+    }
+
+    #[inline(always)]
+    fn mul_add<S: Simd>(simd: S, value: S::f32s, operands: S::f32s, sums: S::f32s) -> S::f32s {
+        simd.mul_add_f32s(value, operands, sums)
     }
 }
 
-/// Cuts a row of `vectors` into tiles of at most `most`, as even as can be.
+/// Cuts a row of `vectors` of operands into tiles, as even as can be.
 #[inline(always)]
-fn for_each_tile(vectors: usize, most: usize, mut visit: impl FnMut(usize, usize)) {
-    let tiles = vectors.div_ceil(most).max(1);
+fn for_each_tile<T: Float>(vectors: usize, mut visit: impl FnMut(usize, usize)) {
+    let tiles = vectors.div_ceil(T::MAX_TILE).max(1);
     let (short, longer) = (vectors / tiles, vectors % tiles);
     let mut from = 0;
     for tile in 0..tiles {
@@ -332,33 +326,47 @@ impl<C: LocalColumn, W: Weights, T: Float> WithSimd for Gather<'_, C, W, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        T::gather(simd, self);
+        if !T::is_on::<S>() {
+            return self.with_simd(Scalar256b);
+        }
+        let x: &[S::f32s] = bytemuck::cast_slice(self.x);
+        let y: &mut [T::Sums<S>] = bytemuck::cast_slice_mut(self.y);
+        let stride = self.stride / S::F32_LANES;
+        for_each_tile::<T>(
+            stride,
+            #[inline(always)]
+            |from, width| {
+                with_tiling!(width, stride, N, WHOLE => gather_rows::<S, C, W, T, N, WHOLE>(
+                    simd, &self.rows, x, y, Tiling { stride, from }
+                ));
+            },
+        );
     }
 }
 
 #[inline(always)]
-fn gather_rows<S: Simd, C: LocalColumn, W: Weights, const N: usize, const WHOLE: bool>(
+fn gather_rows<S: Simd, C: LocalColumn, W: Weights, T: Float, const N: usize, const WHOLE: bool>(
     simd: S,
     rows: &SegmentRows<C, W>,
     x: &[S::f32s],
-    y: &mut [S::f32s],
+    y: &mut [T::Sums<S>],
     tiling: Tiling<N, WHOLE>,
 ) {
     for row in 0..y.len() / tiling.stride {
         let (columns, weights) = rows.row(row);
         let ahead = rows.ahead(row, AHEAD / N);
         let y = tiling.get_mut(y, row);
-        let mut sum = *y;
+        let mut sums = *y;
         for (k, (column, weight)) in columns.iter().zip(weights.each()).enumerate() {
             if let Some(column) = ahead.get(k) {
                 tiling.prefetch(x, column.index());
             }
-            let value = simd.splat_f32s(weight);
-            for (sum, &x) in sum.iter_mut().zip(tiling.get(x, column.index())) {
-                *sum = simd.mul_add_f32s(value, x, *sum);
+            let value = T::splat(simd, weight);
+            for (sums, &x) in sums.iter_mut().zip(tiling.get(x, column.index())) {
+                *sums = T::mul_add(simd, value, T::widen(simd, x), *sums);
             }
         }
-        *y = sum;
+        *y = sums;
     }
 }
 
@@ -387,30 +395,57 @@ impl<C: LocalColumn, W: Weights, T: Float> WithSimd for Scatter<'_, C, W, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        T::scatter(simd, self);
+        if !T::is_on::<S>() {
+            return self.with_simd(Scalar256b);
+        }
+        let lanes = S::F32_LANES;
+        let y: &[S::f32s] = bytemuck::cast_slice(self.y);
+        let z: &mut [T::Sums<S>] = bytemuck::cast_slice_mut(self.z);
+        let (y_stride, z_stride) = (self.y_stride / lanes, self.z_stride / lanes);
+        for_each_tile::<T>(
+            z_stride,
+            #[inline(always)]
+            |from, width| {
+                let y_from = self.y_from / lanes + from;
+                with_tiling!(width, z_stride, N, WHOLE => scatter_rows::<S, C, W, T, N, WHOLE>(
+                    simd, &self.rows, (y, y_stride, y_from), z, Tiling { stride: z_stride, from }
+                ));
+            },
+        );
     }
 }
 
 #[inline(always)]
-fn scatter_rows<S: Simd, C: LocalColumn, W: Weights, const N: usize, const WHOLE: bool>(
+fn scatter_rows<
+    S: Simd,
+    C: LocalColumn,
+    W: Weights,
+    T: Float,
+    const N: usize,
+    const WHOLE: bool,
+>(
     simd: S,
     rows: &SegmentRows<C, W>,
     (y, y_stride, y_from): (&[S::f32s], usize, usize),
-    z: &mut [S::f32s],
+    z: &mut [T::Sums<S>],
     tiling: Tiling<N, WHOLE>,
 ) {
     for (row, y) in y.chunks_exact(y_stride).enumerate() {
         let (columns, weights) = rows.row(row);
         let ahead = rows.ahead(row, AHEAD / N);
-        let y: [_; N] = *y[y_from..].first_chunk().expect("N vectors");
+        let operands: &[_; N] = y[y_from..].first_chunk().expect("N vectors");
+        let y = operands.map(
+            #[inline(always)]
+            |y| T::widen(simd, y),
+        );
         for (k, (column, weight)) in columns.iter().zip(weights.each()).enumerate() {
             if let Some(column) = ahead.get(k) {
                 tiling.prefetch(z, column.index());
             }
-            let value = simd.splat_f32s(weight);
+            let value = T::splat(simd, weight);
             let z = tiling.get_mut(z, column.index());
             for (z, &y) in z.iter_mut().zip(&y) {
-                *z = simd.mul_add_f32s(value, y, *z);
+                *z = T::mul_add(simd, value, y, *z);
             }
         }
     }

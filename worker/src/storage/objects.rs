@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use rankmill_common::{Digest, Error, ErrorKind, ObjectRef, Result};
-use rankmill_store::{Store, disk_fault};
+use rankmill_common::{Digest, Error, ObjectRef, Result};
+use rankmill_store::Store;
 use tokio::runtime::Handle;
 
 use super::cache::Cache;
@@ -284,9 +284,7 @@ pub(super) fn digest_of(bytes: &[u8]) -> Digest {
 
 /// An error of the local disk.
 pub(super) fn disk_error(path: &Path, error: &io::Error) -> Error {
-    let place = path.display();
-    disk_fault(&place, error.kind())
-        .unwrap_or_else(|| Error::new(ErrorKind::Unavailable, format!("{place}: {error}")))
+    rankmill_store::disk_error(path.display(), error)
 }
 
 /// A lock whose data no panic can leave half changed.

@@ -34,7 +34,7 @@ const GROUP_ROWS: u64 = 65_536;
 const GROUP_BYTES: u64 = 64 << 20;
 
 /// Most rows that are made and encoded at a time: what a column takes meanwhile (places of numbers,
-/// levels) is many times the numbers themselves, and what is not in a cache is made twice as slowly.
+/// levels) is many times the numbers themselves.
 const SLICE_ROWS: u64 = 2_048;
 
 const ZSTD_LEVEL: i32 = 3;

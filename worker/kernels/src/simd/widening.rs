@@ -1,127 +1,41 @@
-//! The same loops with sums in f64 over operands in f32, widened in registers: half the bytes of
-//! operands in f64, and the same bits.
+//! Sums in f64 over operands in f32, widened in registers: half the bytes of operands in f64, and the
+//! same bits.
 
-use super::{
-    AHEAD, Float, Gather, LocalColumn, MAX_TILE, Scatter, SegmentRows, Tiling, Weights,
-    for_each_tile, with_const, with_tiling,
-};
-use pulp::{Scalar256b, Simd};
-
-/// Most vectors of f32 of one tile: their sums are twice as many vectors.
-const MAX_WIDE_TILE: usize = MAX_TILE / 2;
+use super::{Float, MAX_TILE};
+use pulp::Simd;
 
 /// The f64 of one vector of f32, in order.
 type Wide<S> = [<S as Simd>::f64s; 2];
 
 impl Float for f64 {
-    #[inline(always)]
-    fn gather<S: Simd, C: LocalColumn, W: Weights>(simd: S, gather: Gather<'_, C, W, Self>) {
-        if !has_halves::<S>() {
-            return Self::gather(Scalar256b, gather);
-        }
-        let x: &[S::f32s] = bytemuck::cast_slice(gather.x);
-        let y: &mut [Wide<S>] = bytemuck::cast_slice_mut(gather.y);
-        let rows = gather.rows;
-        let stride = gather.stride / S::F32_LANES;
-        for_each_tile(
-            stride,
-            MAX_WIDE_TILE,
-            #[inline(always)]
-            |from, width| {
-                with_tiling!(width, stride, N, WHOLE => gather_rows::<S, C, W, N, WHOLE>(
-                    simd, &rows, x, y, Tiling { stride, from }
-                ));
-            },
-        );
+    type Sums<S: Simd> = Wide<S>;
+    type Value<S: Simd> = S::f64s;
+    /// Sums are twice as many vectors as operands.
+    const MAX_TILE: usize = MAX_TILE / 2;
+
+    /// Not where vectors are single numbers, which have no halves.
+    fn is_on<S: Simd>() -> bool {
+        S::F32_LANES == 2 * S::F64_LANES
     }
 
     #[inline(always)]
-    fn scatter<S: Simd, C: LocalColumn, W: Weights>(simd: S, scatter: Scatter<'_, C, W, Self>) {
-        if !has_halves::<S>() {
-            return Self::scatter(Scalar256b, scatter);
-        }
-        let y: &[S::f32s] = bytemuck::cast_slice(scatter.y);
-        let z: &mut [Wide<S>] = bytemuck::cast_slice_mut(scatter.z);
-        let lanes = S::F32_LANES;
-        let (y_stride, z_stride) = (scatter.y_stride / lanes, scatter.z_stride / lanes);
-        for_each_tile(
-            z_stride,
-            MAX_WIDE_TILE,
-            #[inline(always)]
-            |from, width| {
-                let y_from = scatter.y_from / lanes + from;
-                with_tiling!(width, z_stride, N, WHOLE => scatter_rows::<S, C, W, N, WHOLE>(
-                    simd,
-                    &scatter.rows,
-                    (y, y_stride, y_from),
-                    z,
-                    Tiling { stride: z_stride, from },
-                ));
-            },
-        );
+    fn splat<S: Simd>(simd: S, value: f32) -> S::f64s {
+        simd.splat_f64s(f64::from(value))
     }
-}
 
-#[inline(always)]
-fn gather_rows<S: Simd, C: LocalColumn, W: Weights, const N: usize, const WHOLE: bool>(
-    simd: S,
-    rows: &SegmentRows<C, W>,
-    x: &[S::f32s],
-    y: &mut [Wide<S>],
-    tiling: Tiling<N, WHOLE>,
-) {
-    for row in 0..y.len() / tiling.stride {
-        let (columns, weights) = rows.row(row);
-        let ahead = rows.ahead(row, AHEAD / N);
-        let y = tiling.get_mut(y, row);
-        let mut sum = *y;
-        for (k, (column, weight)) in columns.iter().zip(weights.each()).enumerate() {
-            if let Some(column) = ahead.get(k) {
-                tiling.prefetch(x, column.index());
-            }
-            let value = simd.splat_f64s(f64::from(weight));
-            for (sum, &x) in sum.iter_mut().zip(tiling.get(x, column.index())) {
-                let [low, high] = widen(simd, x);
-                sum[0] = simd.mul_add_f64s(value, low, sum[0]);
-                sum[1] = simd.mul_add_f64s(value, high, sum[1]);
-            }
-        }
-        *y = sum;
+    #[inline(always)]
+    fn widen<S: Simd>(simd: S, operands: S::f32s) -> Wide<S> {
+        widen(simd, operands)
     }
-}
 
-#[inline(always)]
-fn scatter_rows<S: Simd, C: LocalColumn, W: Weights, const N: usize, const WHOLE: bool>(
-    simd: S,
-    rows: &SegmentRows<C, W>,
-    (y, y_stride, y_from): (&[S::f32s], usize, usize),
-    z: &mut [Wide<S>],
-    tiling: Tiling<N, WHOLE>,
-) {
-    for (row, y) in y.chunks_exact(y_stride).enumerate() {
-        let (columns, weights) = rows.row(row);
-        let ahead = rows.ahead(row, AHEAD / N);
-        let narrow: &[_; N] = y[y_from..].first_chunk().expect("N vectors");
-        let y = narrow.map(
-            #[inline(always)]
-            |y| widen(simd, y),
-        );
-        for (k, (column, weight)) in columns.iter().zip(weights.each()).enumerate() {
-            if let Some(column) = ahead.get(k) {
-                tiling.prefetch(z, column.index());
-            }
-            let value = simd.splat_f64s(f64::from(weight));
-            for (z, y) in tiling.get_mut(z, column.index()).iter_mut().zip(&y) {
-                z[0] = simd.mul_add_f64s(value, y[0], z[0]);
-                z[1] = simd.mul_add_f64s(value, y[1], z[1]);
-            }
-        }
+    #[inline(always)]
+    fn mul_add<S: Simd>(simd: S, value: S::f64s, operands: Wide<S>, sums: Wide<S>) -> Wide<S> {
+        let [low, high] = operands;
+        [
+            simd.mul_add_f64s(value, low, sums[0]),
+            simd.mul_add_f64s(value, high, sums[1]),
+        ]
     }
-}
-
-/// Whether a vector of f32 has the numbers of two of f64: not where vectors are single numbers.
-const fn has_halves<S: Simd>() -> bool {
-    S::F32_LANES == 2 * S::F64_LANES
 }
 
 /// A vector of f32 as two of f64, exactly.
