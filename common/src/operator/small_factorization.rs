@@ -45,6 +45,22 @@ pub enum SmallFactorization {
         /// How many values and residuals to report.
         report: u32,
     },
+    /// What the step after a Rayleigh–Ritz step would find, without its read of A: of the block
+    /// that it would add, AᵀA projected on that block is all that is not known, and a multiple of
+    /// the identity stands for it. Makes `[S]`: coefficients of the leading Ritz vectors in the
+    /// basis and, below, in the remainder itself. `values` are Ritz values.
+    RitzOutlook {
+        /// T, the projected matrix.
+        projected: SmallMatrix,
+        /// Parts of the Gram matrix of the remainder.
+        remainder_gram: Vec<SmallMatrix>,
+        /// P, which orthonormalizes the remainder.
+        transform: SmallMatrix,
+        /// The smallest Ritz value that counts: half of it is the largest multiple.
+        smallest: f64,
+        /// How many pairs.
+        report: u32,
+    },
     /// Leading eigenpairs of AᵀA. Makes the tall matrix V and, where it is wanted, its product with
     /// AᵀA; `values` are eigenvalues, one more than V has columns where the matrix has more.
     GramEigenpairs {
@@ -127,6 +143,14 @@ impl SmallFactorization {
                 let width = coefficients.first().map_or(0, |part| part.ncols);
                 let order = projected.as_ref().map_or(0, |t| t.nrows) + width;
                 8 * u64::from(order) * u64::from(order)
+            }
+            Self::RitzOutlook {
+                projected,
+                transform,
+                ..
+            } => {
+                let order = u64::from(projected.nrows) + u64::from(transform.ncols);
+                8 * order * order
             }
             Self::SketchSvd { gram_q, .. } => bytes(gram_q),
             Self::Multiply { left, right } => left.object.size + right.object.size,

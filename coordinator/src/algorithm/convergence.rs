@@ -1,10 +1,10 @@
 //! When an iteration may stop. Pure.
 //!
 //! The change of a Ritz value from one step to the next is the error of the step *before*. With
-//! convergence at a rate ρ per step, the error that is left is change · ρ/(1−ρ). The changes tell ρ of
-//! the step before. So do the residuals of this one, for the error of a Ritz value goes with the
-//! square of its vector's residual (the Kato–Temple bound): ρ is the lesser of the two, since
-//! convergence only gets faster as a Krylov space grows.
+//! convergence at a rate ρ per step, the error that is left is change · ρ/(1−ρ), and the changes tell ρ
+//! of the step before; convergence only gets faster as a Krylov space grows. Where it is known what the
+//! next step would find, all of this is known a step earlier: the change to that is the error of this
+//! step, and what is left is the error of the next one, whose vectors are the answer.
 
 use rankmill_common::job::svd::Rank;
 
@@ -37,7 +37,6 @@ pub(super) struct Watch {
     cancelled2: f64,
     previous: Vec<f64>,
     last_change: Option<f64>,
-    last_residual: Option<f64>,
     /// Steps in a row that must look as if they were the last.
     patience: u32,
     calm: u32,
@@ -67,7 +66,6 @@ impl Watch {
             cancelled2: 0.0,
             previous: Vec::new(),
             last_change: None,
-            last_residual: None,
             patience: 1,
             calm: 0,
         }
@@ -88,25 +86,30 @@ impl Watch {
         }
     }
 
-    /// Takes the Ritz values of a step, descending, and their residual norms.
-    pub(super) fn step(&mut self, values: &[f64], residuals: &[f64]) -> Verdict {
+    /// Whether a step could be the last, so that a look at the next one pays.
+    pub(super) fn is_near(&self, values: &[f64], residuals: &[f64]) -> bool {
         let (rank, enough) = components(self.rank, values, self.frobenius2);
-        let largest = values.first().copied().unwrap_or(0.0);
-        let size = |value: f64| value.max(SMALLEST_SHARE * largest).max(f64::MIN_POSITIVE);
         let known = self.previous.len() >= rank;
-        let change = values
-            .iter()
-            .zip(&self.previous)
-            .take(rank)
-            .map(|(new, old)| (new - old).abs() / size(*new))
-            .fold(if known { 0.0 } else { f64::INFINITY }, f64::max);
-        let residual = values
-            .iter()
-            .zip(residuals)
-            .take(rank)
-            .map(|(value, residual)| residual / size(*value))
-            .fold(0.0, f64::max);
-        let left = change * self.still_to_come(change, residual);
+        enough && known && residual(values, residuals, rank) <= self.tol.sqrt()
+    }
+
+    /// Takes the Ritz values of a step, descending, with their residual norms, and the Ritz values
+    /// that the next one would find, where they are known.
+    pub(super) fn step(
+        &mut self,
+        values: &[f64],
+        residuals: &[f64],
+        ahead: Option<&[f64]>,
+    ) -> Verdict {
+        let (rank, enough) = components(self.rank, values, self.frobenius2);
+        let since = change(&self.previous, values, rank);
+        let residual = residual(values, residuals, rank);
+        let (change, before) = match ahead {
+            Some(ahead) => (change(values, ahead, rank), Some(since)),
+            None => (since, self.last_change),
+        };
+        let left = change * before.map_or(f64::INFINITY, |before| still_to_come(change / before));
+        let largest = values.first().copied().unwrap_or(0.0);
         let resolved = rank
             .checked_sub(1)
             .and_then(|last| values.get(last))
@@ -119,36 +122,20 @@ impl Watch {
         let calm = enough
             && resolved
             && clear
+            && since.is_finite()
             && change <= CHANGE * self.tol
             && (left <= self.tol / SAFETY || change <= self.tol * self.tol)
             && residual <= self.tol.sqrt();
         self.calm = if calm { self.calm + 1 } else { 0 };
         let converged = self.calm >= self.patience;
         self.previous = values.to_vec();
-        self.last_change = change.is_finite().then_some(change);
-        self.last_residual = Some(residual);
+        self.last_change = since.is_finite().then_some(since);
         Verdict {
             rank,
             enough,
             change,
             clear,
             converged,
-        }
-    }
-
-    /// Σ ρ + ρ² + …, what later steps bring for each unit of the last change; nothing is known where
-    /// the last step was no better than the one before. Methods without residuals go by changes.
-    fn still_to_come(&self, change: f64, residual: f64) -> f64 {
-        let by_change = self.last_change.map_or(1.0, |last| change / last);
-        let by_residual = self
-            .last_residual
-            .filter(|last| *last > 0.0)
-            .map_or(1.0, |last| (residual / last).powi(2));
-        let rate = by_change.min(by_residual);
-        if rate < 1.0 {
-            rate / (1.0 - rate)
-        } else {
-            f64::INFINITY
         }
     }
 
@@ -174,8 +161,46 @@ impl Watch {
     pub(super) fn forget(&mut self) {
         self.previous.clear();
         self.last_change = None;
-        self.last_residual = None;
         self.calm = 0;
+    }
+}
+
+/// Largest relative change of a leading value from `old` to `new`; infinite where the old ones are
+/// not known.
+fn change(old: &[f64], new: &[f64], rank: usize) -> f64 {
+    let known = old.len() >= rank;
+    let size = sizes(new);
+    new.iter()
+        .zip(old)
+        .take(rank)
+        .map(|(new, old)| (new - old).abs() / size(*new))
+        .fold(if known { 0.0 } else { f64::INFINITY }, f64::max)
+}
+
+/// Largest residual of a leading vector, relative to its value.
+fn residual(values: &[f64], residuals: &[f64], rank: usize) -> f64 {
+    let size = sizes(values);
+    values
+        .iter()
+        .zip(residuals)
+        .take(rank)
+        .map(|(value, residual)| residual / size(*value))
+        .fold(0.0, f64::max)
+}
+
+/// What each of `values` is compared with.
+fn sizes(values: &[f64]) -> impl Fn(f64) -> f64 {
+    let least = SMALLEST_SHARE * values.first().copied().unwrap_or(0.0);
+    move |value| value.max(least).max(f64::MIN_POSITIVE)
+}
+
+/// Σ ρ + ρ² + …, what later steps bring for each unit of the last change; nothing is known where
+/// the last step was no better than the one before.
+fn still_to_come(rate: f64) -> f64 {
+    if rate < 1.0 {
+        rate / (1.0 - rate)
+    } else {
+        f64::INFINITY
     }
 }
 
@@ -222,7 +247,7 @@ mod tests {
 
     #[test]
     fn one_step_is_never_enough() {
-        assert!(!watch(0.5).step(&[1.0], &[0.0]).converged);
+        assert!(!watch(0.5).step(&[1.0], &[0.0], None).converged);
     }
 
     #[test]
@@ -231,23 +256,40 @@ mod tests {
         let values = [0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999_999];
         let steps: Vec<_> = values
             .iter()
-            .map(|v| watch.step(&[*v], &[1e-3]).converged)
+            .map(|v| watch.step(&[*v], &[1e-3], None).converged)
             .collect();
         assert_eq!(steps, [false, false, false, true, true, true]);
     }
 
     #[test]
-    fn residuals_that_fall_fast_end_it_a_step_earlier() {
-        let stops = |residuals: [f64; 3]| {
+    fn what_the_next_step_would_find_ends_it_a_step_earlier() {
+        let stops = |ahead: [Option<f64>; 3]| {
             let mut watch = watch(1e-3);
-            let steps = [0.99, 0.999, 0.9999].iter().zip(residuals);
+            let steps = [0.9, 0.99, 0.999].iter().zip(ahead);
             steps
-                .map(|(value, residual)| watch.step(&[*value], &[residual]).converged)
+                .map(|(value, ahead)| {
+                    let ahead = ahead.as_ref().map(std::slice::from_ref);
+                    watch.step(&[*value], &[1e-2], ahead).converged
+                })
                 .collect::<Vec<_>>()
         };
-        assert_eq!(stops([1e-2, 1e-2, 1e-2]), [false, false, true]);
-        assert_eq!(stops([2e-2, 2e-2, 2e-3]), [false, false, true]);
-        assert_eq!(stops([2e-2, 2e-3, 2e-4]), [false, true, true]);
+        assert_eq!(stops([None, None, None]), [false, false, false]);
+        assert_eq!(stops([None, None, Some(0.9999)]), [false, false, true]);
+        assert_eq!(stops([None, None, Some(0.9998)]), [false, false, true]);
+        assert_eq!(stops([None, None, Some(0.9985)]), [false, false, true]);
+        assert_eq!(stops([None, None, Some(1.003)]), [false, false, false]);
+        // Not from one step alone.
+        assert_eq!(stops([Some(0.9), None, None]), [false, false, false]);
+    }
+
+    #[test]
+    fn a_step_is_near_the_last_one_by_its_residuals() {
+        let mut watch = watch(1e-4);
+        assert!(!watch.is_near(&[1.0], &[5e-3]), "the first");
+        watch.step(&[1.0], &[5e-3], None);
+        assert!(watch.is_near(&[1.0], &[5e-3]));
+        assert!(!watch.is_near(&[1.0], &[2e-2]));
+        assert!(!watch.is_near(&[], &[]), "nothing is found");
     }
 
     #[test]
@@ -257,22 +299,25 @@ mod tests {
         for step in 0..50 {
             // Each step closes a hundredth of what is missing: small changes, large error.
             value += (1.0 - value) * 0.01 * 0.1;
-            assert!(!watch.step(&[value], &[1e-3]).converged, "step {step}");
+            assert!(
+                !watch.step(&[value], &[1e-3], None).converged,
+                "step {step}"
+            );
         }
     }
 
     #[test]
     fn large_residuals_are_not_convergence() {
         let mut watch = watch(1e-3);
-        watch.step(&[1.0], &[0.5]);
-        assert!(!watch.step(&[1.0], &[0.5]).converged);
+        watch.step(&[1.0], &[0.5], None);
+        assert!(!watch.step(&[1.0], &[0.5], None).converged);
     }
 
     #[test]
     fn values_that_drown_in_rounding_are_not_convergence() {
         let mut watch = Watch::new(Rank::Fixed { k: 2 }, 1e-3, 1.0);
         for _ in 0..5 {
-            assert!(!watch.step(&[1.0, 1e-7], &[0.0, 0.0]).converged);
+            assert!(!watch.step(&[1.0, 1e-7], &[0.0, 0.0], None).converged);
         }
     }
 
@@ -280,7 +325,7 @@ mod tests {
     fn what_centring_cancels_is_not_convergence() {
         let stops = |cancelled2| {
             let mut watch = watch(1e-3).after_cancelling(cancelled2);
-            (0..3).any(|_| watch.step(&[1.0], &[0.0]).converged)
+            (0..3).any(|_| watch.step(&[1.0], &[0.0], None).converged)
         };
         assert!(stops(1e11));
         assert!(!stops(1e12));

@@ -11,6 +11,10 @@
 //! its own entries. When the basis has as many columns as [`MOST_BLOCKS`] wide blocks it is replaced by its
 //! leading Ritz vectors (thick restart, Wu & Simon 2000).
 //!
+//! Of the block that the next step would add, all but its own part of T is known when the iteration
+//! stops, and little hangs on that part. So the vectors are those of the next step, without its read
+//! of A ([`SmallFactorization::RitzOutlook`], docs/decisions/0023-the-step-ahead.md).
+//!
 //! A block may be narrower than the rank. Then more random columns are added where the space is
 //! exhausted before it holds enough vectors, and where a value is found so often that it may have
 //! more vectors than the space can hold.
@@ -73,21 +77,29 @@ pub(super) async fn leading(
     let mut watch = Watch::new(spec.rank, spec.tol, a.frobenius2)
         .after_cancelling(a.cancelled2())
         .for_blocks_of(basis.width);
-    let (ritz, verdict) = loop {
+    let (step, ahead, verdict) = loop {
         let step = basis.expand(stages, a, spec).await?;
-        let verdict = watch.step(&step.ritz.values, &step.ritz.residuals);
+        let last = a.reads + 1 >= spec.max_reads;
+        let (values, residuals) = (&step.ritz.values, &step.ritz.residuals);
+        let ahead = if last || watch.is_near(values, residuals) {
+            outlook(stages, &step, spec).await?
+        } else {
+            None
+        };
+        let foreseen = ahead.as_ref().map(|ahead| ahead.values.as_slice());
+        let verdict = watch.step(values, residuals, foreseen);
         stages.note(format!("change {:.1e}", verdict.change));
         let settled = verdict.converged || step.ritz.rank == 0;
         let lacking = basis.room(a) > 0
             && (!verdict.enough
                 || watch.may_miss_copies(&step.ritz.values, verdict.rank, basis.random));
-        if settled && !lacking || a.reads + 1 >= spec.max_reads {
+        if settled && !lacking || last {
             let converged = settled && !lacking && verdict.clear;
             let verdict = Verdict {
                 converged,
                 ..verdict
             };
-            break (step.ritz, verdict);
+            break (step, ahead, verdict);
         }
         basis.restart_if_full(stages, &step.ritz, spec).await?;
         let grown = if settled {
@@ -101,21 +113,39 @@ pub(super) async fn leading(
             watch.forget();
         }
     };
+    let best = ahead.as_ref().unwrap_or(&step.ritz);
+    let next = best.values.get(verdict.rank);
+    let next = next.map(|value| value.max(0.0).sqrt());
     let rank = verdict.rank as u32;
-    let terms = tall::basis_terms(&basis.blocks, &[ritz.matrix(1)?], 1.0);
-    let plan = Combination::new(a.ncols(), rank, terms);
-    let v = tall::combine(stages, "right vectors", plan).await?.matrix;
-    basis.release(stages);
-    let next = ritz
-        .values
-        .get(verdict.rank)
-        .map(|value| value.max(0.0).sqrt());
+    let v = match ahead {
+        Some(ahead) => basis.vectors_ahead(stages, step, &ahead, rank).await?,
+        None => basis.vectors(stages, &step.ritz, rank).await?,
+    };
     Ok(RightVectors {
         product: None,
         v,
         next,
         converged: verdict.converged,
     })
+}
+
+/// What the step after this one would find, if it were taken; nothing where nothing is left to add.
+async fn outlook(stages: &Stages, step: &Step, spec: &SvdSpec) -> Result<Option<SmallFactors>> {
+    let limit = spec.rank.limit() as usize;
+    let mut counted = step.ritz.values.iter().take(limit);
+    let (Some(smallest), 1..) = (counted.next_back(), step.ritz.rank) else {
+        return Ok(None);
+    };
+    let outlook = SmallFactorization::RitzOutlook {
+        projected: step.ritz.matrix(0)?,
+        remainder_gram: step.remainder.products.clone(),
+        transform: step.ritz.matrix(2)?,
+        smallest: *smallest,
+        report: spec.rank.limit() + 1,
+    };
+    tall::factorize(stages, "Ritz values ahead", outlook)
+        .await
+        .map(Some)
 }
 
 /// An orthonormal basis of the span of a Gaussian matrix.
@@ -202,6 +232,34 @@ impl Basis {
         };
         let ritz = tall::factorize(stages, "Ritz values", step).await?;
         Ok(Step { ritz, remainder })
+    }
+
+    /// The leading Ritz vectors. The basis is let go.
+    async fn vectors(self, stages: &Stages, ritz: &SmallFactors, rank: u32) -> Result<TallMatrix> {
+        let nrows = self.blocks.first().map_or(0, |block| block.nrows);
+        let terms = tall::basis_terms(&self.blocks, &[ritz.matrix(1)?], 1.0);
+        let plan = Combination::new(nrows, rank, terms);
+        let made = tall::combine(stages, "right vectors", plan).await?;
+        self.release(stages);
+        Ok(made.matrix)
+    }
+
+    /// The same of the basis and the remainder of its last step, which was projected once only.
+    async fn vectors_ahead(
+        mut self,
+        stages: &Stages,
+        step: Step,
+        ahead: &SmallFactors,
+        rank: u32,
+    ) -> Result<TallMatrix> {
+        let remainder = step.remainder.matrix;
+        let nrows = remainder.nrows;
+        self.blocks.push(remainder);
+        let terms = tall::basis_terms(&self.blocks, &[ahead.matrix(0)?], 1.0);
+        let plan = Combination::new(nrows, rank, terms).with(Products::Gram);
+        let made = tall::combine(stages, "right vectors", plan).await?;
+        self.release(stages);
+        tall::orthonormalize(stages, "right vectors", made, 0.0).await
     }
 
     /// Appends the orthonormalized remainder of a step. Returns whether there was any.

@@ -4,6 +4,7 @@ mod arithmetic;
 mod gram_eigenpairs;
 mod orthonormalize;
 mod product_svd;
+mod ritz_outlook;
 mod ritz_step;
 mod sketch_svd;
 
@@ -50,6 +51,19 @@ pub(super) fn run(context: &TaskContext, parameters: &SmallFactorization) -> Res
             };
             ritz_step::factorize(&projected, &coefficients, &remainder, kept)?
         }
+        SmallFactorization::RitzOutlook {
+            projected,
+            remainder_gram,
+            transform,
+            smallest,
+            report,
+        } => ritz_outlook::factorize(
+            &small_matrix::read(context, projected)?,
+            &sum(remainder_gram)?,
+            &small_matrix::read(context, transform)?,
+            *smallest,
+            *report as usize,
+        )?,
         SmallFactorization::GramEigenpairs {
             parts,
             rank,

@@ -201,6 +201,78 @@ fn ritz_steps_grow_the_projection_and_know_their_residuals() {
     }
 }
 
+/// B of order 6, a basis of two of its directions and the remainder of B times them.
+#[test]
+fn an_outlook_is_the_next_step_but_for_its_own_block() {
+    let bench = Bench::new();
+    let b = gram(&with_singular_values(8, &[9.0, 5.0, 2.0, 1.0, 0.5, 0.1], 1));
+    let basis: Rows = (0..6)
+        .map(|i| vec![f64::from(u8::from(i == 0)), f64::from(u8::from(i == 1))])
+        .collect();
+    let image = times(&b, &basis);
+    let t = times(&transposed(&basis), &image);
+    let inside = times(&basis, &t);
+    let remainder: Rows = (0..6)
+        .map(|i| (0..2).map(|j| image[i][j] - inside[i][j]).collect())
+        .collect();
+    let step = SmallFactorization::RitzStep {
+        projected: None,
+        coefficients: vec![bench.small(&t)],
+        remainder_gram: vec![bench.small(&gram(&remainder))],
+        noise: 1e-7,
+        room: 6,
+        report: 2,
+    };
+    let step = factorize(&bench, &step, "step");
+    let smallest = step.factors.values[1];
+    let outlook = SmallFactorization::RitzOutlook {
+        projected: step.factors.matrices[0].clone(),
+        remainder_gram: vec![bench.small(&gram(&remainder))],
+        transform: step.factors.matrices[2].clone(),
+        smallest,
+        report: 3,
+    };
+    let ahead = factorize(&bench, &outlook, "ahead");
+
+    let next = times(&remainder, &step.matrices[2]);
+    let beside: Rows = basis
+        .iter()
+        .zip(&next)
+        .map(|(q, x)| [&q[..], x].concat())
+        .collect();
+    let mut grown = times(&transposed(&beside), &times(&b, &beside));
+    let mean = (t[0][0] + t[1][1]) / 2.0;
+    assert!(mean > smallest / 2.0, "the multiple is cut");
+    for (i, row) in grown.iter_mut().enumerate().skip(2) {
+        for (j, entry) in row.iter_mut().enumerate().skip(2) {
+            *entry = if i == j { smallest / 2.0 } else { 0.0 };
+        }
+    }
+    let all: Rows = basis
+        .iter()
+        .zip(&remainder)
+        .map(|(q, w)| [&q[..], w].concat())
+        .collect();
+    let vectors = times(&all, &ahead.matrices[0]);
+    assert_close(&gram(&vectors), &identity(3), 1e-9);
+    let coordinates = times(&transposed(&beside), &vectors);
+    let moved = times(&grown, &coordinates);
+    for (i, &value) in ahead.factors.values.iter().enumerate() {
+        for (row, moved) in coordinates.iter().zip(&moved) {
+            assert!(
+                (moved[i] - value * row[i]).abs() < 1e-7,
+                "{value} is no Ritz value"
+            );
+        }
+    }
+    let quotients = times(&transposed(&vectors), &times(&b, &vectors));
+    assert!(
+        quotients[0][0] > step.factors.values[0] + 1.0,
+        "{quotients:?}"
+    );
+    assert!(quotients[1][1] > step.factors.values[1], "{quotients:?}");
+}
+
 #[test]
 fn a_remainder_has_no_more_directions_than_there_is_room_for() {
     let bench = Bench::new();

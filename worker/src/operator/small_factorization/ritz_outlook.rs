@@ -1,0 +1,59 @@
+//! The Rayleigh–Ritz step that the next read of A would allow, as far as it is known without it.
+//!
+//! The next block X' is the orthonormalized remainder W = X' R of AᵀA X. So T grows by [0 R]ᵀ beside
+//! and below, and of the grown matrix only X'ᵀAᵀA X' is missing. A Krylov space sees much the same of
+//! AᵀA in one block as in the next: the mean eigenvalue of the newest diagonal block, μ, stands for
+//! it, as μI, which needs no basis of X' to be the right one. (A last block that is made up is what
+//! Gauss–Radau quadrature does with Lanczos' matrix: Golub & Meurant, *Matrices, Moments and
+//! Quadrature with Applications*, §6.2.)
+//!
+//! A part z of a Ritz vector along X' is optimal up to what μI is off by, and its gain in the Rayleigh
+//! quotient suffers from that in second order only: 2zᵀb − zᵀ(θ − M)z with z = (θ − μ)⁻¹b. It is
+//! never a loss where θ ≥ 2μ, whatever M = X'ᵀAᵀA X' ⪰ 0 is, and μ is cut to that.
+
+use rankmill_common::{Error, Result};
+use rankmill_kernels::{Small, symmetric_eigen};
+
+use super::super::small_matrix::failed;
+use super::Answer;
+
+/// `[S]`, whose first rows are coefficients in the basis and whose last ones are in W.
+pub(super) fn factorize(
+    projected: &Small,
+    remainder: &Small,
+    transform: &Small,
+    smallest: f64,
+    report: usize,
+) -> Result<Answer> {
+    let (known, width, added) = (projected.nrows(), remainder.nrows(), transform.ncols());
+    if width == 0 || width > known || transform.nrows() != width {
+        return Err(Error::internal(format!(
+            "a projection of order {known} cannot grow by {added} of {width} directions"
+        )));
+    }
+    let shape = transform.transposed_matmul(remainder);
+    let newest = known - width;
+    let mean = (newest..known).map(|i| projected[(i, i)]).sum::<f64>() / width as f64;
+    let mean = mean.min(0.5 * smallest).max(0.0);
+    let grown = Small::from_fn(known + added, known + added, |i, j| {
+        match (i.checked_sub(known), j.checked_sub(known)) {
+            (None, None) => projected[(i, j)],
+            (Some(row), None) if j >= newest => shape[(row, j - newest)],
+            (None, Some(column)) if i >= newest => shape[(column, i - newest)],
+            (Some(row), Some(column)) if row == column => mean,
+            _ => 0.0,
+        }
+    });
+    let (values, vectors) =
+        symmetric_eigen(&grown).map_err(|e| failed("the outlook of a Rayleigh-Ritz step", &e))?;
+    let reported = report.min(values.len());
+    let outside = vectors.submatrix(known..known + added, 0..reported);
+    let inside = vectors.submatrix(0..known, 0..reported);
+    let coefficients = inside.vstack(&transform.matmul(&outside));
+    Ok(Answer {
+        matrices: vec![("vectors", coefficients)],
+        values: values[..reported].to_vec(),
+        rank: reported,
+        ..Answer::default()
+    })
+}
