@@ -8,9 +8,9 @@ use rankmill_tests::result::FactorFiles;
 /// Most reads of A, the last one for U included.
 const MOST_READS: u64 = 8;
 /// The same for Lanczos, whose blocks have three quarters of the rank.
-const MOST_LANCZOS_READS: u64 = 12;
+const MOST_LANCZOS_READS: u64 = 11;
 /// The same where a block has half as many columns as the rank.
-const MOST_NARROW_READS: u64 = 18;
+const MOST_NARROW_READS: u64 = 17;
 
 /// Components to ask for: what the reference can judge, at most 64.
 fn rank(reference: &Reference) -> usize {

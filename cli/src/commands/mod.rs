@@ -98,10 +98,14 @@ impl Command {
     }
 }
 
+/// How long threads for files stay without work: a task may need one when the system refuses more.
+const THREADS_STAY: std::time::Duration = std::time::Duration::from_hours(24);
+
 /// Runs `work` on a tokio runtime of this command's own.
 fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .thread_keep_alive(THREADS_STAY)
         .build()
         .map_err(|e| Error::internal(format!("cannot start the runtime: {e}")))?;
     let outcome = runtime.block_on(work);
