@@ -128,11 +128,11 @@ pub(crate) async fn delete_scratch(state: &Store, keys: Vec<String>) {
 }
 
 /// Deletes what the attempts of a finished job wrote; its log stays. What cannot be deleted now
-/// costs only space, so that nothing is reported.
+/// costs only space.
 pub(crate) async fn sweep_scratch(state: &Store, job: &JobId) {
-    let left = state.list(&format!("jobs/{job}/a")).await;
-    let keys = left.unwrap_or_default().into_iter().map(|entry| entry.key);
-    delete_scratch(state, keys.collect()).await;
+    if let Err(error) = state.delete_below(&format!("jobs/{job}/a")).await {
+        tracing::debug!(%job, %error, "cannot delete scratch yet");
+    }
 }
 
 /// Deletes result files that no manifest names, those of a replaced or abandoned result, and what

@@ -26,7 +26,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::list::PaginatedListStore;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
@@ -37,6 +37,9 @@ pub use draft::Draft;
 pub use error::{disk_error, disk_fault};
 pub use location::{Location, local_url};
 pub use profile::StoreProfiles;
+
+/// Deletions under way at a time.
+const DELETIONS: usize = 16;
 
 /// One store and a prefix within it.
 #[derive(Clone)]
@@ -231,6 +234,36 @@ impl Store {
             Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
             deleted => deleted,
         }
+    }
+
+    /// Deletes every object below the folder `prefix`; a local store's folders go with them, and what
+    /// was left half-written in them.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the store is out of reach, or when somebody writes there meanwhile: some
+    /// objects may then still be there. `Internal` for the whole store.
+    pub async fn delete_below(&self, prefix: &str) -> Result<()> {
+        if prefix.is_empty() {
+            return Err(Error::internal("a whole store is never deleted"));
+        }
+        if let Some(folder) = self.local_path(prefix) {
+            let removed =
+                tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
+            return match removed {
+                Ok(Err(e)) if e.kind() != std::io::ErrorKind::NotFound => {
+                    Err(disk_error(self.location.display(prefix), &e))
+                }
+                // A lost thread has left objects, as an error may.
+                _ => Ok(()),
+            };
+        }
+        futures::stream::iter(self.list(prefix).await?)
+            .map(Ok)
+            .try_for_each_concurrent(DELETIONS, async |entry: Entry| {
+                self.delete(&entry.key).await
+            })
+            .await
     }
 
     /// Every object whose key starts with the folder `prefix`, in the order of the keys. Keys that

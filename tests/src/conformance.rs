@@ -24,7 +24,8 @@ pub async fn conforms(store: &Store) -> Result<()> {
     creates_are_certain(store).await?;
     listings_are_complete(store).await?;
     large_files_come_back(store).await?;
-    deletes_may_be_repeated(store).await
+    deletes_may_be_repeated(store).await?;
+    folders_go_with_what_is_below(store).await
 }
 
 async fn objects_come_back(store: &Store) -> Result<()> {
@@ -97,6 +98,17 @@ fn large_file(path: &Path) -> Vec<u8> {
     let mut file = std::fs::File::create(path).expect("a file");
     file.write_all(&bytes).expect("written");
     bytes
+}
+
+async fn folders_go_with_what_is_below(store: &Store) -> Result<()> {
+    for key in ["gone/a", "gone/b/c", "gone/b/d", "gone-not/a"] {
+        store.put(key, Bytes::from_static(b"1")).await?;
+    }
+    store.delete_below("gone").await?;
+    assert!(store.list("gone").await?.is_empty());
+    assert_eq!(store.list("gone-not").await?.len(), 1);
+    store.delete_below("gone").await?;
+    store.delete_below("gone-not").await
 }
 
 async fn deletes_may_be_repeated(store: &Store) -> Result<()> {
