@@ -4,7 +4,6 @@
 //! the job's log holds it, so whoever comes later can write the same bytes again.
 
 use bytes::Bytes;
-use futures::StreamExt;
 use rankmill_common::job::{JobSpec, Overwrite};
 use rankmill_common::manifest::{MANIFEST_NAME, Manifest, RESULT_FOLDERS, StageTiming, Versions};
 use rankmill_common::{Error, ErrorKind, JobId, Result};
@@ -14,9 +13,6 @@ use crate::algorithm::JobResult;
 
 /// Version of the manifest's format.
 const MANIFEST_VERSION: u32 = 1;
-
-/// Deletions under way at a time.
-const DELETIONS: usize = 16;
 
 /// The manifest of a finished job.
 pub(crate) fn manifest(
@@ -118,13 +114,9 @@ pub(crate) fn explain_loss(error: Error) -> Error {
 /// Deletes objects that nobody reads any more, by the job's log. What cannot be deleted now goes with the
 /// rest when the job has ended.
 pub(crate) async fn delete_scratch(state: &Store, keys: Vec<String>) {
-    futures::stream::iter(keys)
-        .for_each_concurrent(DELETIONS, |key| async move {
-            if let Err(error) = state.delete(&key).await {
-                tracing::debug!(key, %error, "cannot delete scratch yet");
-            }
-        })
-        .await;
+    if let Err(error) = state.delete_all(keys).await {
+        tracing::debug!(%error, "cannot delete scratch yet");
+    }
 }
 
 /// Deletes what the attempts of a finished job wrote; its log stays. What cannot be deleted now

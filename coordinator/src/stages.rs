@@ -15,6 +15,8 @@ use std::task::Poll;
 use rankmill_common::operator::{Operation, Operator, Report};
 use rankmill_common::{Digest, Error, JobId, ObjectRef, Result, StageId};
 
+use crate::scheduler::Need;
+
 /// The stages of one job, as its algorithm sees them.
 #[derive(Clone, Debug)]
 pub struct Stages {
@@ -29,6 +31,7 @@ struct Shared {
     done: BTreeMap<StageId, Vec<Report>>,
     released: Vec<String>,
     note: String,
+    foreseen: Option<Need>,
 }
 
 /// A stage that an algorithm has asked for.
@@ -42,6 +45,8 @@ pub struct StageRequest {
     pub root: String,
     /// One operator per task.
     pub operators: Vec<Operator>,
+    /// The most that a task of the stages behind it is known to need.
+    pub foreseen: Option<Need>,
 }
 
 impl StageRequest {
@@ -117,6 +122,17 @@ impl Stages {
         self.lock().released.extend(keys);
     }
 
+    /// Says that a later stage runs `operator`: a job that no worker has the memory for fails with
+    /// the next stage, not with that one.
+    pub fn foresee<O: Operation>(&self, operator: O) {
+        let operator = operator.into_operator();
+        let (name, memory) = (operator.name(), operator.memory());
+        let mut shared = self.lock();
+        if shared.foreseen.is_none_or(|most| most.memory < memory) {
+            shared.foreseen = Some(Need { name, memory });
+        }
+    }
+
     /// Says something about the state of the algorithm, for the progress bar.
     pub fn note(&self, text: impl Into<String>) {
         self.lock().note = text.into();
@@ -138,6 +154,7 @@ impl Stages {
             name: name.to_owned(),
             root,
             operators: operators.into_iter().map(O::into_operator).collect(),
+            foreseen: None,
         });
         let reports = poll_fn(|_| match self.lock().done.remove(&stage) {
             Some(reports) => Poll::Ready(reports),
@@ -151,7 +168,14 @@ impl Stages {
         let mut shared = self.lock();
         let stage = shared.next;
         shared.next = stage.next();
-        shared.asked.push(StageRequest { stage, ..request });
+        let needed = request.operators.iter().map(Operator::memory).max();
+        let foreseen = shared.foreseen.filter(|need| needed < Some(need.memory));
+        shared.foreseen = foreseen;
+        shared.asked.push(StageRequest {
+            stage,
+            foreseen,
+            ..request
+        });
         stage
     }
 

@@ -236,34 +236,44 @@ impl Store {
         }
     }
 
-    /// Deletes every object below the folder `prefix`; a local store's folders go with them, and what
-    /// was left half-written in them.
+    /// Deletes the objects `keys`, as far as that is possible.
     ///
     /// # Errors
     ///
-    /// `Unavailable` when the store is out of reach, or when somebody writes there meanwhile: some
-    /// objects may then still be there. `Internal` for the whole store.
+    /// As [`Self::delete`], of one that could not be deleted.
+    pub async fn delete_all(&self, keys: impl IntoIterator<Item = String>) -> Result<()> {
+        let deletions = futures::stream::iter(keys).map(async |key| self.delete(&key).await);
+        let failed = deletions
+            .buffer_unordered(DELETIONS)
+            .filter_map(async |deleted| deleted.err());
+        let failures: Vec<_> = failed.collect().await;
+        failures.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Deletes every object below the folder `prefix`, as far as that is possible; a local store's
+    /// folders go with them, and what was left half-written in them.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the store is out of reach, or when somebody goes on writing there: some
+    /// objects may then still be there. `InvalidInput` where `prefix` leads elsewhere, `Internal`
+    /// where it is the whole store.
     pub async fn delete_below(&self, prefix: &str) -> Result<()> {
-        if prefix.is_empty() {
+        if prefix.trim_matches('/').is_empty() {
             return Err(Error::internal("a whole store is never deleted"));
         }
-        if let Some(folder) = self.local_path(prefix) {
-            let removed =
-                tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
-            return match removed {
-                Ok(Err(e)) if e.kind() != std::io::ErrorKind::NotFound => {
-                    Err(disk_error(self.location.display(prefix), &e))
-                }
-                // A lost thread has left objects, as an error may.
-                _ => Ok(()),
-            };
+        let path = self.path(prefix)?;
+        let Some(folder) = self.local_path(path.as_ref()) else {
+            let entries = self.list(prefix).await?;
+            return self
+                .delete_all(entries.into_iter().map(|entry| entry.key))
+                .await;
+        };
+        let place = self.location.display(prefix);
+        match tokio::task::spawn_blocking(move || staging::remove_folder(&folder)).await {
+            Ok(removed) => removed.map_err(|e| disk_error(place, &e)),
+            Err(e) => Err(Error::new(ErrorKind::Unavailable, format!("{place}: {e}"))),
         }
-        futures::stream::iter(self.list(prefix).await?)
-            .map(Ok)
-            .try_for_each_concurrent(DELETIONS, async |entry: Entry| {
-                self.delete(&entry.key).await
-            })
-            .await
     }
 
     /// Every object whose key starts with the folder `prefix`, in the order of the keys. Keys that

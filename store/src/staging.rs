@@ -1,8 +1,9 @@
-//! Files that a killed process left half-written in a local directory.
+//! Files that a killed process left half-written in a local directory, and directories that go.
 //!
 //! The local backend writes `name#N` and renames it when it is whole; listings hide such files, so
 //! nobody else would ever remove them.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,6 +22,22 @@ pub(crate) fn sweep(root: &Path, age: Duration) -> u64 {
             {
                 removed += 1;
             }
+        }
+    }
+    removed
+}
+
+/// Removes `folder` with all that is in it; one that is not there is no error.
+pub(crate) fn remove_folder(folder: &Path) -> std::io::Result<()> {
+    // Somebody who still writes there makes a file in a folder that is all but gone.
+    const TRIES: usize = 4;
+    let mut removed = Ok(());
+    for _ in 0..TRIES {
+        removed = std::fs::remove_dir_all(folder);
+        match &removed {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => {}
+            _ => break,
         }
     }
     removed

@@ -1,7 +1,7 @@
 """Prints how many reads of A `rankmill svd` took on every reference at hand, and its error.
 
 The error is the largest relative one of a singular value above 1/250 of the first: smaller ones drown
-in f32 products. The figures of docs/decisions/0016-blocks-of-half-the-rank.md.
+in f32 products. The figures of docs/decisions/0016-blocks-of-half-the-rank.md and 0023-the-step-ahead.md.
 Usage: stopping.py DATA_DIR RANKMILL [FLAG ...], as in `stopping.py DATA target/release/rankmill --method lanczos`
 """
 

@@ -104,8 +104,20 @@ async fn folders_go_with_what_is_below(store: &Store) -> Result<()> {
     for key in ["gone/a", "gone/b/c", "gone/b/d", "gone-not/a"] {
         store.put(key, Bytes::from_static(b"1")).await?;
     }
+    if let Some(folder) = store.local_path("gone/b") {
+        std::fs::write(folder.join("half#1"), "1").expect("written");
+    }
     store.delete_below("gone").await?;
     assert!(store.list("gone").await?.is_empty());
+    assert!(
+        store
+            .local_path("gone")
+            .is_none_or(|folder| !folder.exists())
+    );
+    for elsewhere in ["", "/", ".", "..", "../gone-not", "gone/../gone-not"] {
+        let refused = store.delete_below(elsewhere).await;
+        assert!(refused.is_err(), "{elsewhere:?}");
+    }
     assert_eq!(store.list("gone-not").await?.len(), 1);
     store.delete_below("gone").await?;
     store.delete_below("gone-not").await

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use rankmill_tests::input::{column, write_parquet};
-use rankmill_tests::program::Bench;
+use rankmill_tests::program::{self, Bench, workspace};
 
 const INVALID_INPUT: i32 = 3;
+const RESOURCE_EXHAUSTED: i32 = 6;
 
 struct Case {
     bench: Bench,
@@ -312,6 +313,32 @@ fn bad_kinds() -> Vec<(Case, Vec<&'static str>, Vec<&'static str>)> {
         (Case::new(vec![Some(0.0); 30]), vec![], vec!["zero"]),
     ]);
     kinds
+}
+
+#[test]
+fn memory_that_the_last_read_lacks_is_asked_for_before_the_first() {
+    let bench = Bench::new();
+    let relations = workspace().join("examples/wordnet/relations.parquet");
+    let out = bench.path("out");
+    let (relations, out) = (relations.display().to_string(), out.display().to_string());
+    let words = "--row source --col target --value weight -k 64 --method lanczos --memory 200MiB";
+    let arguments = ["svd", &relations, "-o", &out]
+        .into_iter()
+        .chain(words.split(' '));
+    let (code, said) = bench.fail(arguments);
+    assert_eq!(code, RESOURCE_EXHAUSTED, "{said}");
+    assert!(said.contains("NormalMultiply needs"), "{said}");
+    let log = program::files_below(&bench.path("state/jobs"));
+    let log: Vec<_> = log
+        .iter()
+        .map(|file| std::fs::read(file).expect("readable"))
+        .collect();
+    let started = |stage: &str| {
+        let text = log.iter().map(|bytes| String::from_utf8_lossy(bytes));
+        text.filter(|text| text.contains(stage)).count() > 0
+    };
+    assert!(started("build blocks"));
+    assert!(!started("multiply by A"), "A was read before");
 }
 
 #[test]

@@ -173,6 +173,19 @@ pub struct KrylovBlock {
     pub steps: u32,
 }
 
+impl KrylovBlock {
+    fn of(rank: u32, width: u32) -> Self {
+        let steps = if width > rank {
+            WIDE_STEPS
+        } else if width < defaults::krylov_block(rank) {
+            HALF_STEPS
+        } else {
+            NARROW_STEPS
+        };
+        Self { width, steps }
+    }
+}
+
 impl SvdSpec {
     /// Width of a block that has to hold all components at once, before it is cut to the matrix.
     pub fn wide_block(&self) -> u32 {
@@ -188,23 +201,19 @@ impl SvdSpec {
             Rank::Fixed { k } => k,
             Rank::Energy { at_most, .. } => at_most.min(ENERGY_RANK),
         };
-        let width = match self.block_width {
-            Some(width) => width,
-            // A few narrow blocks might not hold as many vectors as are asked for.
-            None if self.max_reads <= NARROW_STEPS => defaults::wide_block(rank),
-            None if self.is_sparse() && entries >= MANY_ENTRIES => {
-                defaults::large_krylov_block(rank)
-            }
-            None => defaults::krylov_block(rank),
-        };
-        let steps = if width > rank {
-            WIDE_STEPS
-        } else if width < defaults::krylov_block(rank) {
-            HALF_STEPS
+        let narrow = if self.is_sparse() && entries >= MANY_ENTRIES {
+            KrylovBlock::of(rank, defaults::large_krylov_block(rank))
         } else {
-            NARROW_STEPS
+            KrylovBlock::of(rank, defaults::krylov_block(rank))
         };
-        KrylovBlock { width, steps }
+        match self.block_width {
+            Some(width) => KrylovBlock::of(rank, width),
+            // A few narrow blocks would not get there, nor perhaps hold as many vectors.
+            None if self.max_reads <= narrow.steps => {
+                KrylovBlock::of(rank, defaults::wide_block(rank))
+            }
+            None => narrow,
+        }
     }
 
     fn is_sparse(&self) -> bool {

@@ -59,6 +59,8 @@ struct Basis {
     starts: u32,
     /// Whether the recurrence holds, so that a product needs the near blocks alone at first.
     recurs: bool,
+    /// Whether AᵀA takes it nowhere but into itself and the last remainder: none was dropped.
+    is_whole: bool,
 }
 
 /// A Rayleigh–Ritz step and what is left of Z outside the basis.
@@ -81,7 +83,8 @@ pub(super) async fn leading(
         let step = basis.expand(stages, a, spec).await?;
         let last = a.reads + 1 >= spec.max_reads;
         let (values, residuals) = (&step.ritz.values, &step.ritz.residuals);
-        let ahead = if last || watch.is_near(values, residuals) {
+        let looks = last || watch.is_near(values, residuals);
+        let ahead = if looks && basis.is_whole {
             outlook(stages, &step, spec).await?
         } else {
             None
@@ -104,6 +107,7 @@ pub(super) async fn leading(
         basis.restart_if_full(stages, &step.ritz, spec).await?;
         let grown = if settled {
             stages.release(step.remainder.matrix.objects());
+            basis.is_whole &= step.ritz.rank == 0;
             false
         } else {
             basis.push(stages, step).await?
@@ -113,13 +117,15 @@ pub(super) async fn leading(
             watch.forget();
         }
     };
-    let best = ahead.as_ref().unwrap_or(&step.ritz);
-    let next = best.values.get(verdict.rank);
+    let next = step.ritz.values.get(verdict.rank);
     let next = next.map(|value| value.max(0.0).sqrt());
     let rank = verdict.rank as u32;
     let v = match ahead {
         Some(ahead) => basis.vectors_ahead(stages, step, &ahead, rank).await?,
-        None => basis.vectors(stages, &step.ritz, rank).await?,
+        None => {
+            stages.release(step.remainder.matrix.objects());
+            basis.vectors(stages, &step.ritz, rank).await?
+        }
     };
     Ok(RightVectors {
         product: None,
@@ -172,6 +178,7 @@ impl Basis {
             random: width as usize,
             starts: 1,
             recurs: true,
+            is_whole: true,
         })
     }
 

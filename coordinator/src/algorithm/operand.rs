@@ -155,6 +155,25 @@ impl<'a> Operand<'a> {
         self.stages.run(&name, operators.collect()).await
     }
 
+    /// Says that A will be read for `rank` vectors with what certifies them.
+    pub(super) fn foresee_last_read(&self, rank: u32) {
+        let x = TallMatrix {
+            nrows: self.matrix.ncols,
+            ncols: rank,
+            precision: Precision::Single,
+            shards: Vec::new(),
+        };
+        for blocks in self.groups() {
+            self.stages.foresee(NormalMultiply {
+                format: self.matrix.format,
+                blocks,
+                x: x.clone(),
+                mean: None,
+                product: Product::Certify,
+            });
+        }
+    }
+
     /// The parts of AᵀA.
     pub(super) async fn gram(&mut self) -> Result<Vec<GramPart>> {
         self.reads += 1;

@@ -1,6 +1,6 @@
 //! Truncated SVD: ingest, find the right singular vectors, finish with one last read of A.
 
-use rankmill_common::job::svd::{MAX_GRAM_COLUMNS, Method, SvdSpec};
+use rankmill_common::job::svd::{MAX_GRAM_COLUMNS, Method, Rank, SvdSpec};
 use rankmill_common::matrix::{BlockFormat, BlockedMatrix, TallMatrix};
 use rankmill_common::{Error, Result};
 
@@ -33,6 +33,11 @@ pub(super) async fn svd(stages: &Stages, spec: &SvdSpec) -> Result<JobResult> {
     let mut a = Operand::open(stages, &ingested.matrix, &spec).await?;
     let method = choose(&spec, &ingested.matrix)?;
     check_size(method, a.frobenius2)?;
+    if let (Rank::Fixed { k }, Method::Auto | Method::Lanczos | Method::Gram | Method::Subspace) =
+        (spec.rank, method)
+    {
+        a.foresee_last_read(k);
+    }
     let output = factors::Output::new(stages, &spec, &ingested, method.name());
     let right = match method {
         Method::Auto | Method::Lanczos => lanczos::leading(stages, &mut a, &spec).await?,

@@ -212,6 +212,7 @@ impl Job {
             stage: request.stage,
             root: request.root,
             tasks,
+            foreseen: request.foreseen,
         })
     }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use rankmill_common::{Error, ErrorKind, JobId, StageId, WorkerId};
 
 use super::event::{Effect, Lease, RequestId};
-use super::state::{Held, Repair, Running, Scheduler, TaskKey, Waiting, Worker};
+use super::state::{Held, Repair, Running, Scheduler, Stage, TaskKey, Waiting, Worker};
 
 /// Requests that were not looked at yet, by the tasks that their worker runs and in the order of
 /// their arrival.
@@ -177,28 +177,23 @@ impl Scheduler {
         })
     }
 
-    /// Fails jobs whose next task no registered worker could ever hold.
+    /// Fails jobs with a task that no registered worker could ever hold, of a stage that is under way
+    /// or of one that is known to follow.
     fn refuse_oversized(&self, effects: &mut Vec<Effect>) {
         let Some(largest) = self.workers.values().map(|worker| worker.memory).max() else {
             return;
         };
-        let oversized = |job: &JobId| {
-            self.jobs[job]
-                .stages
-                .values()
-                .flat_map(|stage| &stage.tasks)
-                .find(|task| !task.is_committed() && task.memory > largest)
-        };
-        for job in self.jobs.keys() {
-            if let Some(task) = oversized(job) {
+        for (job, state) in &self.jobs {
+            let mut needs = state.stages.values().flat_map(Stage::needs);
+            if let Some(need) = needs.find(|need| need.memory > largest) {
                 effects.push(Effect::FailJob {
                     job: job.clone(),
                     error: Error::new(
                         ErrorKind::ResourceExhausted,
                         format!(
                             "{} needs {} of memory, the largest worker has {}; raise --memory",
-                            task.name,
-                            rankmill_common::ByteSize(task.memory),
+                            need.name,
+                            rankmill_common::ByteSize(need.memory),
                             rankmill_common::ByteSize(largest)
                         ),
                     ),

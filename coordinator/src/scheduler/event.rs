@@ -73,6 +73,8 @@ pub enum Event {
         root: String,
         /// Its tasks.
         tasks: Vec<TaskPlan>,
+        /// The most that a task of the stages behind it is known to need.
+        foreseen: Option<Need>,
     },
     /// A job begins.
     JobAdded {
@@ -86,6 +88,15 @@ pub enum Event {
     },
     /// Time has passed.
     Tick,
+}
+
+/// Memory that some task takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    /// Name of its operator.
+    pub name: &'static str,
+    /// Bytes that it may hold at once.
+    pub memory: u64,
 }
 
 /// A task as the algorithm plans it.

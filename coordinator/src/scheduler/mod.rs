@@ -23,7 +23,7 @@ mod stragglers;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Effect, Event, Lease, Outcome, RequestId, TaskPlan};
+pub use event::{Effect, Event, Lease, Need, Outcome, RequestId, TaskPlan};
 pub use state::{Limits, Scheduler};
 
 use rankmill_common::{JobId, StageId};
@@ -83,7 +83,8 @@ impl Scheduler {
                 stage,
                 root,
                 tasks,
-            } => self.add_stage(&job, stage, root, tasks, &mut effects),
+                foreseen,
+            } => self.add_stage(&job, stage, root, tasks, foreseen, &mut effects),
             Event::JobAdded { job } => {
                 self.jobs.insert(job, Job::default());
             }
@@ -136,6 +137,7 @@ impl Scheduler {
         stage: StageId,
         root: String,
         tasks: Vec<TaskPlan>,
+        foreseen: Option<Need>,
         effects: &mut Vec<Effect>,
     ) {
         let Some(entry) = self.jobs.get_mut(job) else {
@@ -144,6 +146,7 @@ impl Scheduler {
         let stage_state = Stage {
             root,
             tasks: tasks.into_iter().map(Task::new).collect(),
+            foreseen,
             reported_done: false,
             repairs: 0,
         };

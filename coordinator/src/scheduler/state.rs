@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use rankmill_common::{AttemptId, Epoch, JobId, StageId, TaskIndex, WorkerId};
 
-use super::event::{RequestId, TaskPlan};
+use super::event::{Need, RequestId, TaskPlan};
 use super::stragglers::Durations;
 use crate::log::Committed;
 use crate::metrics::Totals;
@@ -100,6 +100,8 @@ pub(super) struct Job {
 pub(super) struct Stage {
     pub(super) root: String,
     pub(super) tasks: Vec<Task>,
+    /// The most that a task of the stages behind it is known to need.
+    pub(super) foreseen: Option<Need>,
     pub(super) reported_done: bool,
     /// Tasks whose output has to be made again.
     pub(super) repairs: usize,
@@ -189,6 +191,17 @@ impl Stage {
     /// Whether a look at its tasks may find one to lease.
     pub(super) fn has_open_tasks(&self) -> bool {
         !self.reported_done || self.repairs > 0
+    }
+
+    /// What its open tasks need, and what is known to follow.
+    pub(super) fn needs(&self) -> impl Iterator<Item = Need> {
+        let open = self.tasks.iter().filter(|task| !task.is_committed());
+        let open = open.map(|task| Need {
+            name: task.name,
+            memory: task.memory,
+        });
+        let later = self.foreseen.filter(|_| !self.reported_done);
+        open.chain(later)
     }
 }
 

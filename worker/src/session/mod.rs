@@ -71,11 +71,12 @@ const PATIENCE: Patience = Patience {
 /// The longest pause between two tries to register.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// The runtime's threads that are started at once, for files, beside one for each task: a task that
-/// waits for a file holds its own, and the system may refuse more of them later.
-const FILE_THREADS: usize = 2;
+/// The runtime's threads that are started at once: one for each task, as many for those of a session
+/// that was lost, and some for files. A task that waits for a file holds its own thread, and the system
+/// may refuse more of them later.
+const THREADS: u32 = 2 * SLOTS + 2;
 /// Long enough for each of them to be a thread of its own.
-const FIRST_WORK: Duration = Duration::from_millis(1);
+const FIRST_WORK: Duration = Duration::from_millis(50);
 
 /// Bounds on the heartbeat interval, whatever the coordinator says.
 const HEARTBEAT: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(3));
@@ -104,7 +105,7 @@ async fn run_with(
 ) -> Result<()> {
     let coordinator = Coordinator::new(coordinators);
     let executor = Arc::new(Executor::new(&config)?);
-    for _ in 0..FILE_THREADS + SLOTS as usize {
+    for _ in 0..THREADS {
         tokio::task::spawn_blocking(|| std::thread::sleep(FIRST_WORK));
     }
     let instance = uuid::Uuid::new_v4().to_string();

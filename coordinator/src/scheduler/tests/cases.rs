@@ -231,10 +231,31 @@ fn a_task_that_no_worker_can_hold_fails_with_the_numbers() {
             memory: 1 << 40,
             committed: None,
         }],
+        foreseen: None,
     });
     let error = world.ended.expect("ended").expect_err("failed");
     assert_eq!(error.kind, ErrorKind::ResourceExhausted);
     assert!(error.message.contains("1.00 TiB"), "{error}");
+}
+
+#[test]
+fn a_task_of_a_later_stage_that_no_worker_can_hold_fails_the_job_now() {
+    let mut world = World::new(1);
+    world.step(Event::StageAsked {
+        job: job(),
+        stage: StageId(9),
+        root: "jobs/job".into(),
+        tasks: plan(TASKS),
+        foreseen: Some(Need {
+            name: "NormalMultiply",
+            memory: 1 << 40,
+        }),
+    });
+    let error = world.ended.expect("ended").expect_err("failed");
+    assert!(
+        error.message.starts_with("NormalMultiply needs 1.00 TiB"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -88,6 +88,7 @@ impl World {
             stage,
             root: "jobs/job".into(),
             tasks: plan(TASKS),
+            foreseen: None,
         });
     }
 

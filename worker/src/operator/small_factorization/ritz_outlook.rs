@@ -7,9 +7,11 @@
 //! Gauss–Radau quadrature does with Lanczos' matrix: Golub & Meurant, *Matrices, Moments and
 //! Quadrature with Applications*, §6.2.)
 //!
-//! A part z of a Ritz vector along X' is optimal up to what μI is off by, and its gain in the Rayleigh
-//! quotient suffers from that in second order only: 2zᵀb − zᵀ(θ − M)z with z = (θ − μ)⁻¹b. It is
-//! never a loss where θ ≥ 2μ, whatever M = X'ᵀAᵀA X' ⪰ 0 is, and μ is cut to that.
+//! For one Ritz vector by itself, the part z along X' is optimal up to what μI is off by, and its gain
+//! in the Rayleigh quotient suffers from that in second order only: 2zᵀb − zᵀ(θ − M)z with
+//! z = (θ − μ)⁻¹b. That is no loss where θ ≥ 2μ, whatever M = X'ᵀAᵀA X' ⪰ 0 is, and μ is cut to that.
+//! Where Ritz vectors mix it is not a theorem; docs/decisions/0023-the-step-ahead.md has what was
+//! measured. The residual of AᵀA on the whole basis must lie in W.
 
 use rankmill_common::{Error, Result};
 use rankmill_kernels::{Small, symmetric_eigen};

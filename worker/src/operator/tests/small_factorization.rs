@@ -201,76 +201,97 @@ fn ritz_steps_grow_the_projection_and_know_their_residuals() {
     }
 }
 
-/// B of order 6, a basis of two of its directions and the remainder of B times them.
+/// Two steps of block Lanczos on B of order 6 with blocks of 2, the second one with room for `room`
+/// more directions: basis, remainder, and the second step.
+fn two_steps(bench: &Bench, b: &Rows, room: u64) -> (Rows, Rows, Answer) {
+    let mut basis: Rows = (0..6)
+        .map(|i| vec![f64::from(u8::from(i == 0)), f64::from(u8::from(i == 1))])
+        .collect();
+    let mut projected = None;
+    loop {
+        let newest: Rows = basis
+            .iter()
+            .map(|row| row[row.len() - 2..].to_vec())
+            .collect();
+        let image = times(b, &newest);
+        let coefficients = times(&transposed(&basis), &image);
+        let inside = times(&basis, &coefficients);
+        let remainder: Rows = (0..6)
+            .map(|i| (0..2).map(|j| image[i][j] - inside[i][j]).collect())
+            .collect();
+        let second = projected.is_some();
+        let parameters = SmallFactorization::RitzStep {
+            projected: projected.take(),
+            coefficients: vec![bench.small(&coefficients)],
+            remainder_gram: vec![bench.small(&gram(&remainder))],
+            noise: 1e-7,
+            room: if second { room } else { 4 },
+            report: 3,
+        };
+        let answer = factorize(bench, &parameters, &format!("step-{second}-{room}"));
+        if second {
+            return (basis, remainder, answer);
+        }
+        projected = Some(answer.factors.matrices[0].clone());
+        basis = beside(&basis, &times(&remainder, &answer.matrices[2]));
+    }
+}
+
+fn beside(left: &Rows, right: &Rows) -> Rows {
+    let rows = left.iter().zip(right);
+    rows.map(|(left, right)| [&left[..], right].concat())
+        .collect()
+}
+
 #[test]
 fn an_outlook_is_the_next_step_but_for_its_own_block() {
     let bench = Bench::new();
     let b = gram(&with_singular_values(8, &[9.0, 5.0, 2.0, 1.0, 0.5, 0.1], 1));
-    let basis: Rows = (0..6)
-        .map(|i| vec![f64::from(u8::from(i == 0)), f64::from(u8::from(i == 1))])
-        .collect();
-    let image = times(&b, &basis);
-    let t = times(&transposed(&basis), &image);
-    let inside = times(&basis, &t);
-    let remainder: Rows = (0..6)
-        .map(|i| (0..2).map(|j| image[i][j] - inside[i][j]).collect())
-        .collect();
-    let step = SmallFactorization::RitzStep {
-        projected: None,
-        coefficients: vec![bench.small(&t)],
-        remainder_gram: vec![bench.small(&gram(&remainder))],
-        noise: 1e-7,
-        room: 6,
-        report: 2,
-    };
-    let step = factorize(&bench, &step, "step");
-    let smallest = step.factors.values[1];
-    let outlook = SmallFactorization::RitzOutlook {
-        projected: step.factors.matrices[0].clone(),
-        remainder_gram: vec![bench.small(&gram(&remainder))],
-        transform: step.factors.matrices[2].clone(),
-        smallest,
-        report: 3,
-    };
-    let ahead = factorize(&bench, &outlook, "ahead");
+    let uncut = Some(1e3);
+    for (room, given) in [
+        (2, None),
+        (2, uncut),
+        (1, None),
+        (1, uncut),
+        (2, Some(-1.0)),
+    ] {
+        let (basis, remainder, step) = two_steps(&bench, &b, room);
+        let smallest = given.unwrap_or(step.factors.values[2]);
+        let outlook = SmallFactorization::RitzOutlook {
+            projected: step.factors.matrices[0].clone(),
+            remainder_gram: vec![bench.small(&gram(&remainder))],
+            transform: step.factors.matrices[2].clone(),
+            smallest,
+            report: 3,
+        };
+        let ahead = factorize(&bench, &outlook, &format!("ahead-{room}-{smallest}"));
 
-    let next = times(&remainder, &step.matrices[2]);
-    let beside: Rows = basis
-        .iter()
-        .zip(&next)
-        .map(|(q, x)| [&q[..], x].concat())
-        .collect();
-    let mut grown = times(&transposed(&beside), &times(&b, &beside));
-    let mean = (t[0][0] + t[1][1]) / 2.0;
-    assert!(mean > smallest / 2.0, "the multiple is cut");
-    for (i, row) in grown.iter_mut().enumerate().skip(2) {
-        for (j, entry) in row.iter_mut().enumerate().skip(2) {
-            *entry = if i == j { smallest / 2.0 } else { 0.0 };
+        let next = times(&remainder, &step.matrices[2]);
+        assert_eq!(next[0].len() as u64, room);
+        let whole = beside(&basis, &next);
+        let mut grown = times(&transposed(&whole), &times(&b, &whole));
+        let mean: f64 = f64::midpoint(grown[2][2], grown[3][3]);
+        let multiple = mean.min(smallest / 2.0).max(0.0);
+        for (i, row) in grown.iter_mut().enumerate().skip(4) {
+            for (j, entry) in row.iter_mut().enumerate().skip(4) {
+                *entry = if i == j { multiple } else { 0.0 };
+            }
         }
-    }
-    let all: Rows = basis
-        .iter()
-        .zip(&remainder)
-        .map(|(q, w)| [&q[..], w].concat())
-        .collect();
-    let vectors = times(&all, &ahead.matrices[0]);
-    assert_close(&gram(&vectors), &identity(3), 1e-9);
-    let coordinates = times(&transposed(&beside), &vectors);
-    let moved = times(&grown, &coordinates);
-    for (i, &value) in ahead.factors.values.iter().enumerate() {
-        for (row, moved) in coordinates.iter().zip(&moved) {
-            assert!(
-                (moved[i] - value * row[i]).abs() < 1e-7,
-                "{value} is no Ritz value"
-            );
+        let vectors = times(&beside(&basis, &remainder), &ahead.matrices[0]);
+        assert_close(&gram(&vectors), &identity(3), 1e-9);
+        let coordinates = times(&transposed(&whole), &vectors);
+        let moved = times(&grown, &coordinates);
+        for (i, &value) in ahead.factors.values.iter().enumerate() {
+            for (row, moved) in coordinates.iter().zip(&moved) {
+                let off = (moved[i] - value * row[i]).abs();
+                assert!(off < 1e-7, "{value} is no eigenvalue: {off:e}");
+            }
         }
+        let quotients = times(&transposed(&vectors), &times(&b, &vectors));
+        let before: f64 = step.factors.values.iter().sum();
+        let after: f64 = (0..3).map(|i| quotients[i][i]).sum();
+        assert!(given.is_some() || after > before, "{before} {after}");
     }
-    let quotients = times(&transposed(&vectors), &times(&b, &vectors));
-    assert!(
-        quotients[0][0] > step.factors.values[0] + 1.0,
-        "{quotients:?}"
-    );
-    assert!(quotients[1][1] > step.factors.values[1], "{quotients:?}");
 }
 
 #[test]
