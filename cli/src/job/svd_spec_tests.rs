@@ -193,17 +193,17 @@ fn blocks_are_as_narrow_as_the_matrix_is_large_and_sparse() {
     };
     let sparse = "/in.parquet --row r --col c -o /out -k 64";
     let dense = "/in.parquet --id i --vector v -o /out -k 64";
-    assert_eq!(block(sparse, 1 << 20), (48, 7));
-    assert_eq!(block(sparse, 1 << 22), (32, 9));
-    assert_eq!(block(dense, 1 << 30), (48, 7));
-    assert_eq!(block(&format!("{sparse} --block-width 40"), 1), (40, 9));
+    assert_eq!(block(sparse, 1 << 20), (48, 8));
+    assert_eq!(block(sparse, 1 << 22), (32, 10));
+    assert_eq!(block(dense, 1 << 30), (48, 8));
+    assert_eq!(block(&format!("{sparse} --block-width 40"), 1), (40, 10));
     assert_eq!(
         block(&format!("{sparse} --block-width 80"), 1 << 30),
-        (80, 5)
+        (80, 6)
     );
     let within = |reads: u32, entries| block(&format!("{sparse} --max-reads {reads}"), entries);
-    assert_eq!(within(9, 1 << 30), (96, 5));
-    assert_eq!(within(10, 1 << 30), (32, 9));
-    assert_eq!(within(7, 1 << 20), (96, 5));
-    assert_eq!(within(8, 1 << 20), (48, 7));
+    assert_eq!(within(10, 1 << 30), (96, 6));
+    assert_eq!(within(11, 1 << 30), (32, 10));
+    assert_eq!(within(8, 1 << 20), (96, 6));
+    assert_eq!(within(9, 1 << 20), (48, 8));
 }

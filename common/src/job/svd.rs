@@ -153,11 +153,11 @@ pub const MAX_BLOCK_WIDTH: u32 = 4096;
 /// Rank that block Lanczos sets out for where the rank follows from the energy.
 const ENERGY_RANK: u32 = 64;
 /// Products that block Lanczos takes where a block has 1.5 times as many columns as the rank.
-const WIDE_STEPS: u32 = 5;
+const WIDE_STEPS: u32 = 6;
 /// Products that it takes where a block has three quarters as many.
-const NARROW_STEPS: u32 = 7;
+const NARROW_STEPS: u32 = 8;
 /// Products that it takes where a block has half as many.
-const HALF_STEPS: u32 = 9;
+const HALF_STEPS: u32 = 10;
 /// Entries from which a sparse matrix is large: below, reads are cheap and few of them are preferred.
 const MANY_ENTRIES: u64 = 1 << 22;
 

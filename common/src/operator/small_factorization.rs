@@ -47,8 +47,9 @@ pub enum SmallFactorization {
     },
     /// What the step after a Rayleigh–Ritz step would find, without its read of A: of the block
     /// that it would add, AᵀA projected on that block is all that is not known, and a multiple of
-    /// the identity stands for it. Makes `[S]`: coefficients of the leading Ritz vectors in the
-    /// basis and, below, in the remainder itself. `values` are the eigenvalues of the grown matrix.
+    /// the identity stands for it. Makes `[S]`, coefficients of the leading Ritz vectors in the
+    /// basis and, below, in the remainder itself; nothing where the multiple is more than half of
+    /// `smallest` (`rank` is 0). `values` are the eigenvalues of the grown matrix.
     RitzOutlook {
         /// T, the projected matrix.
         projected: SmallMatrix,
@@ -56,7 +57,7 @@ pub enum SmallFactorization {
         remainder_gram: Vec<SmallMatrix>,
         /// P, which orthonormalizes the remainder.
         transform: SmallMatrix,
-        /// The smallest Ritz value that counts: the multiple is half of it at most.
+        /// The smallest Ritz value that counts.
         smallest: f64,
         /// How many pairs.
         report: u32,

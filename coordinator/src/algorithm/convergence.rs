@@ -1,10 +1,14 @@
 //! When an iteration may stop. Pure.
 //!
 //! The change of a Ritz value from one step to the next is the error of the step *before*. With
-//! convergence at a rate ρ per step, the error that is left is change · ρ/(1−ρ), and the changes tell ρ
-//! of the step before; convergence only gets faster as a Krylov space grows. Where it is known what the
-//! next step would find, all of this is known a step earlier: the change to that is the error of this
-//! step, and what is left is the error of the next one, whose vectors are the answer.
+//! convergence at a rate ρ per step, the error that is left is change · ρ/(1−ρ). The changes tell ρ of
+//! the step before. So do the residuals of this one, for the error of a Ritz value goes with the
+//! square of its vector's residual (the Kato–Temple bound): ρ is the lesser of the two, since
+//! convergence only gets faster as a Krylov space grows.
+//!
+//! Where it is known what the next step would find, all of this is known a step earlier: the change to
+//! that is the error of this step, its ratio to the last change is ρ, and what is left is the error of
+//! the next step, whose vectors are then the answer.
 
 use rankmill_common::job::svd::Rank;
 
@@ -24,6 +28,8 @@ const SLACK: f64 = 2.0;
 const ROUNDING: f64 = 1e-6;
 /// The error that is left must be this many times smaller than the tolerance.
 const SAFETY: f64 = 5.0;
+/// A change may be this many times the one that was foreseen.
+const MOST_SHORT: f64 = 1.25;
 /// The last change may be this many times the tolerance: it is the error of the step before.
 const CHANGE: f64 = 10.0;
 
@@ -36,7 +42,10 @@ pub(super) struct Watch {
     /// What implicit centring takes from ‖A‖²: products round relative to it.
     cancelled2: f64,
     previous: Vec<f64>,
+    /// The Ritz values of the step before that.
+    before: Vec<f64>,
     last_change: Option<f64>,
+    last_residual: Option<f64>,
     /// Steps in a row that must look as if they were the last.
     patience: u32,
     calm: u32,
@@ -53,6 +62,8 @@ pub(super) struct Verdict {
     pub(super) change: f64,
     /// Whether what centring cancels leaves them as exact as was asked for.
     pub(super) clear: bool,
+    /// Whether products in f32 resolve the smallest of them.
+    pub(super) resolved: bool,
     /// Whether to stop.
     pub(super) converged: bool,
 }
@@ -65,7 +76,9 @@ impl Watch {
             frobenius2,
             cancelled2: 0.0,
             previous: Vec::new(),
+            before: Vec::new(),
             last_change: None,
+            last_residual: None,
             patience: 1,
             calm: 0,
         }
@@ -86,30 +99,13 @@ impl Watch {
         }
     }
 
-    /// Whether a step could be the last, so that a look at the next one pays.
-    pub(super) fn is_near(&self, values: &[f64], residuals: &[f64]) -> bool {
+    /// Takes the Ritz values of a step, descending, and their residual norms.
+    pub(super) fn step(&mut self, values: &[f64], residuals: &[f64]) -> Verdict {
         let (rank, enough) = components(self.rank, values, self.frobenius2);
-        let known = self.previous.len() >= rank;
-        enough && known && residual(values, residuals, rank) <= self.tol.sqrt()
-    }
-
-    /// Takes the Ritz values of a step, descending, with their residual norms, and the Ritz values
-    /// that the next one would find, where they are known.
-    pub(super) fn step(
-        &mut self,
-        values: &[f64],
-        residuals: &[f64],
-        ahead: Option<&[f64]>,
-    ) -> Verdict {
-        let (rank, enough) = components(self.rank, values, self.frobenius2);
-        let since = change(&self.previous, values, rank);
-        let residual = residual(values, residuals, rank);
-        let (change, before) = match ahead {
-            Some(ahead) => (change(values, ahead, rank), Some(since)),
-            None => (since, self.last_change),
-        };
-        let left = change * before.map_or(f64::INFINITY, |before| still_to_come(change / before));
         let largest = values.first().copied().unwrap_or(0.0);
+        let change = change(&self.previous, values, rank);
+        let residual = residual(values, residuals, rank);
+        let left = change * still_to_come(self.rate(change, residual));
         let resolved = rank
             .checked_sub(1)
             .and_then(|last| values.get(last))
@@ -122,21 +118,61 @@ impl Watch {
         let calm = enough
             && resolved
             && clear
-            && since.is_finite()
             && change <= CHANGE * self.tol
             && (left <= self.tol / SAFETY || change <= self.tol * self.tol)
             && residual <= self.tol.sqrt();
         self.calm = if calm { self.calm + 1 } else { 0 };
         let converged = self.calm >= self.patience;
-        self.previous = values.to_vec();
-        self.last_change = since.is_finite().then_some(since);
+        self.before = std::mem::replace(&mut self.previous, values.to_vec());
+        self.last_change = change.is_finite().then_some(change);
+        self.last_residual = Some(residual);
         Verdict {
             rank,
             enough,
             change,
             clear,
+            resolved,
             converged,
         }
+    }
+
+    /// ρ by the last two changes and the last two residuals. Methods without residuals go by changes.
+    fn rate(&self, change: f64, residual: f64) -> f64 {
+        let by_change = self.last_change.map_or(1.0, |last| change / last);
+        let by_residual = self
+            .last_residual
+            .filter(|last| *last > 0.0)
+            .map_or(1.0, |last| (residual / last).powi(2));
+        by_change.min(by_residual)
+    }
+
+    /// Whether the step that was taken could be the last but one, so that a look at the next one pays.
+    /// Narrow blocks have to be calm for several steps.
+    pub(super) fn is_near(&self, verdict: &Verdict) -> bool {
+        let calm = verdict.enough && verdict.resolved && verdict.clear && self.patience == 1;
+        let residual = self.last_residual;
+        calm && residual.is_some_and(|residual| residual <= self.tol.sqrt())
+    }
+
+    /// Whether the next step, which would find `ahead`, would be the last. What it changes, times
+    /// `short`, is the error of the step that was taken.
+    pub(super) fn foresees_the_end(&self, verdict: &Verdict, ahead: &[f64], short: f64) -> bool {
+        let Some(since) = self.last_change else {
+            return false;
+        };
+        let change = short * change(&self.previous, ahead, verdict.rank);
+        let left = change * still_to_come(change / since);
+        self.is_near(verdict)
+            && change <= CHANGE * self.tol
+            && (left <= self.tol / SAFETY || change <= self.tol * self.tol)
+    }
+
+    /// How far the step before fell short in what it foresaw, which was `hindsight`: how many times
+    /// that the values have changed, one at least. None where it was too far to go by the next.
+    pub(super) fn fell_short(&self, verdict: &Verdict, hindsight: &[f64]) -> Option<f64> {
+        let foreseen = change(&self.before, hindsight, verdict.rank);
+        let short = self.last_change? / foreseen;
+        (foreseen.is_finite() && short <= MOST_SHORT).then_some(short.max(1.0))
     }
 
     /// Whether as many of the leading `rank` values as there were start columns are equal to the
@@ -160,7 +196,9 @@ impl Watch {
     /// Forgets the steps so far: the space has changed.
     pub(super) fn forget(&mut self) {
         self.previous.clear();
+        self.before.clear();
         self.last_change = None;
+        self.last_residual = None;
         self.calm = 0;
     }
 }
@@ -247,7 +285,7 @@ mod tests {
 
     #[test]
     fn one_step_is_never_enough() {
-        assert!(!watch(0.5).step(&[1.0], &[0.0], None).converged);
+        assert!(!watch(0.5).step(&[1.0], &[0.0]).converged);
     }
 
     #[test]
@@ -256,40 +294,73 @@ mod tests {
         let values = [0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999_999];
         let steps: Vec<_> = values
             .iter()
-            .map(|v| watch.step(&[*v], &[1e-3], None).converged)
+            .map(|v| watch.step(&[*v], &[1e-3]).converged)
             .collect();
         assert_eq!(steps, [false, false, false, true, true, true]);
     }
 
     #[test]
-    fn what_the_next_step_would_find_ends_it_a_step_earlier() {
-        let stops = |ahead: [Option<f64>; 3]| {
+    fn residuals_that_fall_fast_end_it_a_step_earlier() {
+        let stops = |residuals: [f64; 3]| {
             let mut watch = watch(1e-3);
-            let steps = [0.9, 0.99, 0.999].iter().zip(ahead);
+            let steps = [0.99, 0.999, 0.9999].iter().zip(residuals);
             steps
-                .map(|(value, ahead)| {
-                    let ahead = ahead.as_ref().map(std::slice::from_ref);
-                    watch.step(&[*value], &[1e-2], ahead).converged
-                })
+                .map(|(value, residual)| watch.step(&[*value], &[residual]).converged)
                 .collect::<Vec<_>>()
         };
-        assert_eq!(stops([None, None, None]), [false, false, false]);
-        assert_eq!(stops([None, None, Some(0.9999)]), [false, false, true]);
-        assert_eq!(stops([None, None, Some(0.9998)]), [false, false, true]);
-        assert_eq!(stops([None, None, Some(0.9985)]), [false, false, true]);
-        assert_eq!(stops([None, None, Some(1.003)]), [false, false, false]);
-        // Not from one step alone.
-        assert_eq!(stops([Some(0.9), None, None]), [false, false, false]);
+        assert_eq!(stops([1e-2, 1e-2, 1e-2]), [false, false, true]);
+        assert_eq!(stops([2e-2, 2e-2, 2e-3]), [false, false, true]);
+        assert_eq!(stops([2e-2, 2e-3, 2e-4]), [false, true, true]);
     }
 
     #[test]
-    fn a_step_is_near_the_last_one_by_its_residuals() {
-        let mut watch = watch(1e-4);
-        assert!(!watch.is_near(&[1.0], &[5e-3]), "the first");
-        watch.step(&[1.0], &[5e-3], None);
-        assert!(watch.is_near(&[1.0], &[5e-3]));
-        assert!(!watch.is_near(&[1.0], &[2e-2]));
-        assert!(!watch.is_near(&[], &[]), "nothing is found");
+    fn what_the_next_step_would_find_ends_it_a_step_earlier() {
+        let ends = |steps: &[f64], ahead: f64| {
+            let mut watch = watch(1e-3);
+            let verdict = steps.iter().map(|v| watch.step(&[*v], &[1e-2])).last();
+            let verdict = verdict.expect("steps");
+            assert!(!verdict.converged);
+            watch.foresees_the_end(&verdict, &[ahead], 1.0)
+        };
+        let steps = [0.9, 0.99, 0.999];
+        assert!(ends(&steps, 0.9999));
+        assert!(ends(&steps, 0.9985));
+        assert!(!ends(&steps, 1.003), "much is left");
+        assert!(!ends(&steps[..1], 0.9), "one step is not enough");
+        assert!(!ends(&[0.9, 0.95, 0.97], 0.98));
+    }
+
+    #[test]
+    fn an_outlook_is_believed_if_the_last_one_came_true() {
+        let mut watch = watch(1e-3);
+        let verdict = watch.step(&[0.9], &[1e-2]);
+        assert_eq!(
+            watch.fell_short(&verdict, &[0.99]),
+            None,
+            "nothing was foreseen"
+        );
+        let verdict = watch.step(&[0.99], &[1e-2]);
+        assert_eq!(watch.fell_short(&verdict, &[0.999]), Some(1.0));
+        let short = watch.fell_short(&verdict, &[0.98]).expect("believed");
+        assert!((short - 0.09 / 0.99 * 0.98 / 0.08).abs() < 1e-12, "{short}");
+        assert_eq!(watch.fell_short(&verdict, &[0.95]), None);
+        assert!(watch.foresees_the_end(&verdict, &[0.994], 1.0));
+        assert!(!watch.foresees_the_end(&verdict, &[0.994], 1.2));
+    }
+
+    #[test]
+    fn large_residuals_and_narrow_blocks_are_not_near_the_end() {
+        let near = |watch: Watch, residual| {
+            let mut watch = watch;
+            let verdict = watch.step(&[1.0], &[residual]);
+            watch.is_near(&verdict)
+        };
+        assert!(near(watch(1e-4), 5e-3));
+        assert!(!near(watch(1e-4), 2e-2));
+        let wide = Rank::Fixed { k: 1 };
+        let mut narrow = Watch::new(wide, 1e-4, 1.0);
+        narrow.patience = 2;
+        assert!(!near(narrow, 5e-3));
     }
 
     #[test]
@@ -299,25 +370,22 @@ mod tests {
         for step in 0..50 {
             // Each step closes a hundredth of what is missing: small changes, large error.
             value += (1.0 - value) * 0.01 * 0.1;
-            assert!(
-                !watch.step(&[value], &[1e-3], None).converged,
-                "step {step}"
-            );
+            assert!(!watch.step(&[value], &[1e-3]).converged, "step {step}");
         }
     }
 
     #[test]
     fn large_residuals_are_not_convergence() {
         let mut watch = watch(1e-3);
-        watch.step(&[1.0], &[0.5], None);
-        assert!(!watch.step(&[1.0], &[0.5], None).converged);
+        watch.step(&[1.0], &[0.5]);
+        assert!(!watch.step(&[1.0], &[0.5]).converged);
     }
 
     #[test]
     fn values_that_drown_in_rounding_are_not_convergence() {
         let mut watch = Watch::new(Rank::Fixed { k: 2 }, 1e-3, 1.0);
         for _ in 0..5 {
-            assert!(!watch.step(&[1.0, 1e-7], &[0.0, 0.0], None).converged);
+            assert!(!watch.step(&[1.0, 1e-7], &[0.0, 0.0]).converged);
         }
     }
 
@@ -325,7 +393,7 @@ mod tests {
     fn what_centring_cancels_is_not_convergence() {
         let stops = |cancelled2| {
             let mut watch = watch(1e-3).after_cancelling(cancelled2);
-            (0..3).any(|_| watch.step(&[1.0], &[0.0], None).converged)
+            (0..3).any(|_| watch.step(&[1.0], &[0.0]).converged)
         };
         assert!(stops(1e11));
         assert!(!stops(1e12));

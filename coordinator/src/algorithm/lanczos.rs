@@ -79,25 +79,37 @@ pub(super) async fn leading(
     let mut watch = Watch::new(spec.rank, spec.tol, a.frobenius2)
         .after_cancelling(a.cancelled2())
         .for_blocks_of(basis.width);
+    let mut earlier = None;
     let (step, ahead, verdict) = loop {
         let step = basis.expand(stages, a, spec).await?;
         let last = a.reads + 1 >= spec.max_reads;
-        let (values, residuals) = (&step.ritz.values, &step.ritz.residuals);
-        let looks = last || watch.is_near(values, residuals);
-        let ahead = if looks && basis.is_whole {
-            outlook(stages, &step, spec).await?
-        } else {
-            None
-        };
-        let foreseen = ahead.as_ref().map(|ahead| ahead.values.as_slice());
-        let verdict = watch.step(values, residuals, foreseen);
+        let verdict = watch.step(&step.ritz.values, &step.ritz.residuals);
         stages.note(format!("change {:.1e}", verdict.change));
         let settled = verdict.converged || step.ritz.rank == 0;
         let lacking = basis.room(a) > 0
             && (!verdict.enough
                 || watch.may_miss_copies(&step.ritz.values, verdict.rank, basis.random));
-        if settled && !lacking || last {
-            let converged = settled && !lacking && verdict.clear;
+        let outlook = if basis.is_whole {
+            outlook(&step, spec)?
+        } else {
+            None
+        };
+        let mut ahead = None;
+        let mut ends = settled;
+        if !settled && !lacking && (last || watch.is_near(&verdict)) {
+            ahead = look(stages, outlook.as_ref()).await?;
+            let ahead = ahead.as_ref().map(|ahead| ahead.values.as_slice());
+            let foresees =
+                |short| ahead.is_some_and(|v| watch.foresees_the_end(&verdict, v, short));
+            if foresees(1.0) {
+                let hindsight = look(stages, earlier.as_ref()).await?;
+                let short = hindsight.and_then(|then| watch.fell_short(&verdict, &then.values));
+                ends = short.is_some_and(foresees);
+            }
+        }
+        earlier = outlook;
+        if ends && !lacking || last {
+            let converged = ends && !lacking && verdict.clear;
             let verdict = Verdict {
                 converged,
                 ..verdict
@@ -135,23 +147,33 @@ pub(super) async fn leading(
     })
 }
 
-/// What the step after this one would find, if it were taken; nothing where nothing is left to add.
-async fn outlook(stages: &Stages, step: &Step, spec: &SvdSpec) -> Result<Option<SmallFactors>> {
+/// The question what the step after this one would find, if it were taken; none where nothing is left
+/// to add.
+fn outlook(step: &Step, spec: &SvdSpec) -> Result<Option<SmallFactorization>> {
     let limit = spec.rank.limit() as usize;
     let mut counted = step.ritz.values.iter().take(limit);
     let (Some(smallest), 1..) = (counted.next_back(), step.ritz.rank) else {
         return Ok(None);
     };
-    let outlook = SmallFactorization::RitzOutlook {
+    Ok(Some(SmallFactorization::RitzOutlook {
         projected: step.ritz.matrix(0)?,
         remainder_gram: step.remainder.products.clone(),
         transform: step.ritz.matrix(2)?,
         smallest: *smallest,
         report: spec.rank.limit() + 1,
+    }))
+}
+
+/// The answer to it; none where AᵀA has as much for the next block as for this one.
+async fn look(
+    stages: &Stages,
+    outlook: Option<&SmallFactorization>,
+) -> Result<Option<SmallFactors>> {
+    let Some(outlook) = outlook else {
+        return Ok(None);
     };
-    tall::factorize(stages, "Ritz values ahead", outlook)
-        .await
-        .map(Some)
+    let found = tall::factorize(stages, "Ritz values ahead", outlook.clone()).await?;
+    Ok((found.rank > 0).then_some(found))
 }
 
 /// An orthonormal basis of the span of a Gaussian matrix.

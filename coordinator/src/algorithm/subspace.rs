@@ -37,7 +37,7 @@ pub(super) async fn leading(
         )
         .await?;
         let values: Vec<f64> = factors.values.iter().map(|value| value + shift).collect();
-        let verdict = watch.step(&values, &[], None);
+        let verdict = watch.step(&values, &[]);
         stages.note(format!("change {:.1e}", verdict.change));
         x = normalize(stages, w, &factors).await?;
         if verdict.converged || a.reads + 1 >= spec.max_reads {

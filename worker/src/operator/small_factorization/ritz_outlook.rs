@@ -9,9 +9,10 @@
 //!
 //! For one Ritz vector by itself, the part z along X' is optimal up to what μI is off by, and its gain
 //! in the Rayleigh quotient suffers from that in second order only: 2zᵀb − zᵀ(θ − M)z with
-//! z = (θ − μ)⁻¹b. That is no loss where θ ≥ 2μ, whatever M = X'ᵀAᵀA X' ⪰ 0 is, and μ is cut to that.
-//! Where Ritz vectors mix it is not a theorem; docs/decisions/0023-the-step-ahead.md has what was
-//! measured. The residual of AᵀA on the whole basis must lie in W.
+//! z = (θ − μ)⁻¹b. That is no loss where θ ≥ 2μ, whatever M = X'ᵀAᵀA X' ⪰ 0 is. Where Ritz vectors mix
+//! it is not a theorem; docs/decisions/0023-the-step-ahead.md has what was measured. Where μ is more
+//! than half of the smallest value that counts, as in flat spectra, much hangs on M, and there is no
+//! outlook. The residual of AᵀA on the whole basis must lie in W.
 
 use rankmill_common::{Error, Result};
 use rankmill_kernels::{Small, symmetric_eigen};
@@ -19,7 +20,8 @@ use rankmill_kernels::{Small, symmetric_eigen};
 use super::super::small_matrix::failed;
 use super::Answer;
 
-/// `[S]`, whose first rows are coefficients in the basis and whose last ones are in W.
+/// `[S]`, whose first rows are coefficients in the basis and whose last ones are in W; nothing where
+/// there is no outlook.
 pub(super) fn factorize(
     projected: &Small,
     remainder: &Small,
@@ -36,7 +38,9 @@ pub(super) fn factorize(
     let shape = transform.transposed_matmul(remainder);
     let newest = known - width;
     let mean = (newest..known).map(|i| projected[(i, i)]).sum::<f64>() / width as f64;
-    let mean = mean.min(0.5 * smallest).max(0.0);
+    if mean > 0.5 * smallest {
+        return Ok(Answer::default());
+    }
     let grown = Small::from_fn(known + added, known + added, |i, j| {
         match (i.checked_sub(known), j.checked_sub(known)) {
             (None, None) => projected[(i, j)],
