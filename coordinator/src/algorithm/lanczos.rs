@@ -29,6 +29,7 @@ use rankmill_common::{Error, Result};
 use super::convergence::{Verdict, Watch};
 use super::factors::FILL_STREAM;
 use super::operand::{self, Operand};
+use super::outlook::Outlook;
 use super::svd::RightVectors;
 use super::tall::{self, Combination, Made};
 use crate::stages::Stages;
@@ -79,7 +80,7 @@ pub(super) async fn leading(
     let mut watch = Watch::new(spec.rank, spec.tol, a.frobenius2)
         .after_cancelling(a.cancelled2())
         .for_blocks_of(basis.width);
-    let mut earlier = None;
+    let mut outlook = Outlook::default();
     let (step, ahead, verdict) = loop {
         let step = basis.expand(stages, a, spec).await?;
         let last = a.reads + 1 >= spec.max_reads;
@@ -89,25 +90,15 @@ pub(super) async fn leading(
         let lacking = basis.room(a) > 0
             && (!verdict.enough
                 || watch.may_miss_copies(&step.ritz.values, verdict.rank, basis.random));
-        let outlook = if basis.is_whole {
-            outlook(&step, spec)?
-        } else {
-            None
-        };
+        outlook.turn(basis.question(&step, spec)?);
         let mut ahead = None;
         let mut ends = settled;
         if !settled && !lacking && (last || watch.is_near(&verdict)) {
-            ahead = look(stages, outlook.as_ref()).await?;
-            let ahead = ahead.as_ref().map(|ahead| ahead.values.as_slice());
-            let foresees =
-                |short| ahead.is_some_and(|v| watch.foresees_the_end(&verdict, v, short));
-            if foresees(1.0) {
-                let hindsight = look(stages, earlier.as_ref()).await?;
-                let short = hindsight.and_then(|then| watch.fell_short(&verdict, &then.values));
-                ends = short.is_some_and(foresees);
+            ahead = outlook.ahead(stages).await?;
+            if let Some(ahead) = &ahead {
+                ends = outlook.ends(stages, &watch, &verdict, ahead).await?;
             }
         }
-        earlier = outlook;
         if ends && !lacking || last {
             let converged = ends && !lacking && verdict.clear;
             let verdict = Verdict {
@@ -145,35 +136,6 @@ pub(super) async fn leading(
         next,
         converged: verdict.converged,
     })
-}
-
-/// The question what the step after this one would find, if it were taken; none where nothing is left
-/// to add.
-fn outlook(step: &Step, spec: &SvdSpec) -> Result<Option<SmallFactorization>> {
-    let limit = spec.rank.limit() as usize;
-    let mut counted = step.ritz.values.iter().take(limit);
-    let (Some(smallest), 1..) = (counted.next_back(), step.ritz.rank) else {
-        return Ok(None);
-    };
-    Ok(Some(SmallFactorization::RitzOutlook {
-        projected: step.ritz.matrix(0)?,
-        remainder_gram: step.remainder.products.clone(),
-        transform: step.ritz.matrix(2)?,
-        smallest: *smallest,
-        report: spec.rank.limit() + 1,
-    }))
-}
-
-/// The answer to it; none where AᵀA has as much for the next block as for this one.
-async fn look(
-    stages: &Stages,
-    outlook: Option<&SmallFactorization>,
-) -> Result<Option<SmallFactors>> {
-    let Some(outlook) = outlook else {
-        return Ok(None);
-    };
-    let found = tall::factorize(stages, "Ritz values ahead", outlook.clone()).await?;
-    Ok((found.rank > 0).then_some(found))
 }
 
 /// An orthonormal basis of the span of a Gaussian matrix.
@@ -261,6 +223,23 @@ impl Basis {
         };
         let ritz = tall::factorize(stages, "Ritz values", step).await?;
         Ok(Step { ritz, remainder })
+    }
+
+    /// What the step after this one would find; none where nothing is left to add, or where something
+    /// was dropped.
+    fn question(&self, step: &Step, spec: &SvdSpec) -> Result<Option<SmallFactorization>> {
+        let mut counted = step.ritz.values.iter().take(spec.rank.limit() as usize);
+        let (Some(smallest), 1.., true) = (counted.next_back(), step.ritz.rank, self.is_whole)
+        else {
+            return Ok(None);
+        };
+        Ok(Some(SmallFactorization::RitzOutlook {
+            projected: step.ritz.matrix(0)?,
+            remainder_gram: step.remainder.products.clone(),
+            transform: step.ritz.matrix(2)?,
+            smallest: *smallest,
+            report: spec.rank.limit() + 1,
+        }))
     }
 
     /// The leading Ritz vectors. The basis is let go.

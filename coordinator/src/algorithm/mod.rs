@@ -14,6 +14,7 @@ mod ids;
 mod ingest;
 mod lanczos;
 mod operand;
+mod outlook;
 mod page_rank;
 mod ppr;
 mod ppr_index;

@@ -1,0 +1,55 @@
+//! A look at the next step of block Lanczos, which is not taken (docs/decisions/0023-the-step-ahead.md).
+
+use rankmill_common::Result;
+use rankmill_common::operator::{SmallFactorization, SmallFactors};
+
+use super::convergence::{Verdict, Watch};
+use super::tall;
+use crate::stages::Stages;
+
+/// What the last two steps would ask: what does the next one find?
+#[derive(Default)]
+pub(super) struct Outlook {
+    now: Option<SmallFactorization>,
+    earlier: Option<SmallFactorization>,
+}
+
+impl Outlook {
+    /// Takes the question of one more step, where there is one.
+    pub(super) fn turn(&mut self, question: Option<SmallFactorization>) {
+        self.earlier = std::mem::replace(&mut self.now, question);
+    }
+
+    /// What the next step would find; none where that hangs on what only its read of A would tell.
+    pub(super) async fn ahead(&self, stages: &Stages) -> Result<Option<SmallFactors>> {
+        answer(stages, self.now.as_ref()).await
+    }
+
+    /// Whether the next step, which would find `ahead`, would be the last, and is believed: the step
+    /// that was taken has found what the one before would have foreseen.
+    pub(super) async fn ends(
+        &self,
+        stages: &Stages,
+        watch: &Watch,
+        verdict: &Verdict,
+        ahead: &SmallFactors,
+    ) -> Result<bool> {
+        if !watch.foresees_the_end(verdict, &ahead.values, 1.0) {
+            return Ok(false);
+        }
+        let hindsight = answer(stages, self.earlier.as_ref()).await?;
+        let short = hindsight.and_then(|then| watch.fell_short(verdict, &then.values));
+        Ok(short.is_some_and(|short| watch.foresees_the_end(verdict, &ahead.values, short)))
+    }
+}
+
+async fn answer(
+    stages: &Stages,
+    question: Option<&SmallFactorization>,
+) -> Result<Option<SmallFactors>> {
+    let Some(question) = question else {
+        return Ok(None);
+    };
+    let found = tall::factorize(stages, "Ritz values ahead", question.clone()).await?;
+    Ok((found.rank > 0).then_some(found))
+}
