@@ -62,8 +62,9 @@ pub(super) struct Verdict {
     pub(super) change: f64,
     /// Whether what centring cancels leaves them as exact as was asked for.
     pub(super) clear: bool,
-    /// Whether products in f32 resolve the smallest of them.
-    pub(super) resolved: bool,
+    /// Whether this step could be the last but one, so that a look at the next one pays. Narrow blocks
+    /// have to be calm for several steps.
+    pub(super) near: bool,
     /// Whether to stop.
     pub(super) converged: bool,
 }
@@ -105,7 +106,6 @@ impl Watch {
         let largest = values.first().copied().unwrap_or(0.0);
         let change = change(&self.previous, values, rank);
         let residual = residual(values, residuals, rank);
-        let left = change * still_to_come(self.rate(change, residual));
         let resolved = rank
             .checked_sub(1)
             .and_then(|last| values.get(last))
@@ -115,12 +115,8 @@ impl Watch {
             .take(rank)
             .filter(|value| **value >= RESOLVED_SHARE * largest)
             .all(|value| value * self.tol >= CANCELLATION * self.cancelled2);
-        let calm = enough
-            && resolved
-            && clear
-            && change <= CHANGE * self.tol
-            && (left <= self.tol / SAFETY || change <= self.tol * self.tol)
-            && residual <= self.tol.sqrt();
+        let close = enough && resolved && clear && residual <= self.tol.sqrt();
+        let calm = close && self.leaves_little(change, self.rate(change, residual));
         self.calm = if calm { self.calm + 1 } else { 0 };
         let converged = self.calm >= self.patience;
         self.before = std::mem::replace(&mut self.previous, values.to_vec());
@@ -131,7 +127,7 @@ impl Watch {
             enough,
             change,
             clear,
-            resolved,
+            near: close && self.patience == 1,
             converged,
         }
     }
@@ -146,29 +142,23 @@ impl Watch {
         by_change.min(by_residual)
     }
 
-    /// Whether the step that was taken could be the last but one, so that a look at the next one pays.
-    /// Narrow blocks have to be calm for several steps.
-    pub(super) fn is_near(&self, verdict: &Verdict) -> bool {
-        let calm = verdict.enough && verdict.resolved && verdict.clear && self.patience == 1;
-        let residual = self.last_residual;
-        calm && residual.is_some_and(|residual| residual <= self.tol.sqrt())
+    /// Whether so small a change at a rate of ρ leaves an error that the tolerance allows.
+    fn leaves_little(&self, change: f64, rate: f64) -> bool {
+        let left = change * still_to_come(rate);
+        change <= CHANGE * self.tol && (left <= self.tol / SAFETY || change <= self.tol * self.tol)
     }
 
     /// Whether the next step, which would find `ahead`, would be the last. What it changes, times
     /// `short`, is the error of the step that was taken.
     pub(super) fn foresees_the_end(&self, verdict: &Verdict, ahead: &[f64], short: f64) -> bool {
-        let Some(since) = self.last_change else {
-            return false;
-        };
         let change = short * change(&self.previous, ahead, verdict.rank);
-        let left = change * still_to_come(change / since);
-        self.is_near(verdict)
-            && change <= CHANGE * self.tol
-            && (left <= self.tol / SAFETY || change <= self.tol * self.tol)
+        let ends = |since| self.leaves_little(change, change / since);
+        verdict.near && self.last_change.is_some_and(ends)
     }
 
     /// How far the step before fell short in what it foresaw, which was `hindsight`: how many times
-    /// that the values have changed, one at least. None where it was too far to go by the next.
+    /// that the values have changed, one at least. None where it fell too short for the next to be
+    /// believed.
     pub(super) fn fell_short(&self, verdict: &Verdict, hindsight: &[f64]) -> Option<f64> {
         let foreseen = change(&self.before, hindsight, verdict.rank);
         let short = self.last_change? / foreseen;
@@ -350,11 +340,7 @@ mod tests {
 
     #[test]
     fn large_residuals_and_narrow_blocks_are_not_near_the_end() {
-        let near = |watch: Watch, residual| {
-            let mut watch = watch;
-            let verdict = watch.step(&[1.0], &[residual]);
-            watch.is_near(&verdict)
-        };
+        let near = |mut watch: Watch, residual| watch.step(&[1.0], &[residual]).near;
         assert!(near(watch(1e-4), 5e-3));
         assert!(!near(watch(1e-4), 2e-2));
         let wide = Rank::Fixed { k: 1 };

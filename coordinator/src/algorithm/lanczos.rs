@@ -12,7 +12,7 @@
 //! leading Ritz vectors (thick restart, Wu & Simon 2000).
 //!
 //! Of the block that the next step would add, all but its own part of T is known when the iteration
-//! stops, and little hangs on that part. So the vectors are those of the next step, without its read
+//! stops. Where little hangs on that part the vectors are those of the next step, without its read
 //! of A ([`SmallFactorization::RitzOutlook`], docs/decisions/0023-the-step-ahead.md).
 //!
 //! A block may be narrower than the rank. Then more random columns are added where the space is
@@ -93,7 +93,7 @@ pub(super) async fn leading(
         outlook.turn(basis.question(&step, spec)?);
         let mut ahead = None;
         let mut ends = settled;
-        if !settled && !lacking && (last || watch.is_near(&verdict)) {
+        if !settled && !lacking && (last || verdict.near) {
             ahead = outlook.ahead(stages).await?;
             if let Some(ahead) = &ahead {
                 ends = outlook.ends(stages, &watch, &verdict, ahead).await?;

@@ -222,17 +222,12 @@ fn nobody_has_two_tasks_while_somebody_has_none() {
 #[test]
 fn a_task_that_no_worker_can_hold_fails_with_the_numbers() {
     let mut world = World::new(1);
-    world.step(Event::StageAsked {
-        job: job(),
-        stage: StageId(9),
-        root: "jobs/job".into(),
-        tasks: vec![TaskPlan {
-            name: "Gram",
-            memory: 1 << 40,
-            committed: None,
-        }],
-        foreseen: None,
-    });
+    let task = TaskPlan {
+        name: "Gram",
+        memory: 1 << 40,
+        committed: None,
+    };
+    world.ask_for(9, vec![task], None);
     let error = world.ended.expect("ended").expect_err("failed");
     assert_eq!(error.kind, ErrorKind::ResourceExhausted);
     assert!(error.message.contains("1.00 TiB"), "{error}");
@@ -241,16 +236,11 @@ fn a_task_that_no_worker_can_hold_fails_with_the_numbers() {
 #[test]
 fn a_task_of_a_later_stage_that_no_worker_can_hold_fails_the_job_now() {
     let mut world = World::new(1);
-    world.step(Event::StageAsked {
-        job: job(),
-        stage: StageId(9),
-        root: "jobs/job".into(),
-        tasks: plan(TASKS),
-        foreseen: Some(Need {
-            name: "NormalMultiply",
-            memory: 1 << 40,
-        }),
-    });
+    let need = Need {
+        name: "NormalMultiply",
+        memory: 1 << 40,
+    };
+    world.ask_for(9, plan(TASKS), Some(need));
     let error = world.ended.expect("ended").expect_err("failed");
     assert!(
         error.message.starts_with("NormalMultiply needs 1.00 TiB"),

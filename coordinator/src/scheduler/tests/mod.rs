@@ -82,13 +82,16 @@ impl World {
     }
 
     fn ask(&mut self) {
-        let stage = StageId(self.stage);
+        self.ask_for(self.stage, plan(TASKS), None);
+    }
+
+    fn ask_for(&mut self, stage: u32, tasks: Vec<TaskPlan>, foreseen: Option<Need>) {
         self.step(Event::StageAsked {
             job: job(),
-            stage,
+            stage: StageId(stage),
             root: "jobs/job".into(),
-            tasks: plan(TASKS),
-            foreseen: None,
+            tasks,
+            foreseen,
         });
     }
 
