@@ -155,7 +155,7 @@ pub struct Pushing {
     pub stop: StopAt,
     /// How many best vertices are wanted.
     pub top_k: usize,
-    /// Edges to follow at most.
+    /// Edges to follow at most; about, since a vertex is pushed as a whole.
     pub max_edges: u64,
     /// Σr² at which to stop, besides ‖r‖₁; infinite where it does not matter. See [`super::complete`].
     pub spread: f64,
@@ -221,10 +221,13 @@ impl Workspace {
         self.start(seeds);
         let mut threshold = self.first_threshold(graph);
         loop {
-            if self.is_dense(graph) {
+            let dense = self.is_dense(graph);
+            // A scan follows up to all edges.
+            let no_room = dense && self.edges + graph.edges as u64 > pushing.max_edges;
+            if dense && !no_room {
                 threshold = SCANNED_SHARE * self.left / graph.edges.max(1) as f64;
                 self.scan(graph, seeds, pushing, threshold);
-            } else {
+            } else if !dense {
                 self.epoch(graph, seeds, pushing, threshold);
             }
             self.left = self
@@ -238,7 +241,7 @@ impl Workspace {
             // What was rounded stays; the count's own rounding falls with what is counted.
             let hopeless =
                 self.rounding * ROUNDOFF >= pushing.tol && self.left <= rounding * ROUNDOFF;
-            let exhausted = self.edges >= pushing.max_edges || hopeless;
+            let exhausted = no_room || self.edges >= pushing.max_edges || hopeless;
             let done = residual <= pushing.tol && self.is_spread(pushing.spread);
             if done || exhausted {
                 return self.finish(pushing.top_k, residual, place);

@@ -26,11 +26,16 @@ pub struct Solution<'a, A> {
 }
 
 impl<A: Kept> Solution<'_, A> {
+    /// γ times a score, as it is kept.
+    #[inline(always)]
+    fn stored(&self, row: usize, column: usize) -> f64 {
+        let place = row * self.width + column;
+        self.estimate[place].widen() + self.left[place].widen()
+    }
+
     #[inline(always)]
     fn score(&self, row: usize, column: usize) -> f64 {
-        let place = row * self.width + column;
-        let estimate = self.estimate[place].widen() + self.left[place].widen();
-        estimate / stored_scale(self.inverse[row]) / self.gamma[column]
+        self.stored(row, column) / stored_scale(self.inverse[row]) / self.gamma[column]
     }
 
     /// Σ|score| of a column.
@@ -73,18 +78,22 @@ fn best_of_rows<A: Kept>(
     place: &(dyn Fn(u32) -> u32 + Sync),
 ) -> Vec<Top> {
     let mut tops = vec![Top::new(limit); columns.len()];
+    // What is stored of a score that may be among them, over the vertex' scale, at least.
     let mut thresholds = vec![0.0; columns.len()];
     for row in rows {
+        let scale = stored_scale(solution.inverse[row]);
         for (slot, &column) in columns.iter().enumerate() {
-            let score = solution.score(row, column);
-            if score > 0.0 && score >= thresholds[slot] {
+            let stored = solution.stored(row, column);
+            if stored > 0.0 && stored >= thresholds[slot] * scale {
                 let index = row as u32;
                 tops[slot].offer(Ranked {
                     index,
                     place: place(index),
-                    score,
+                    score: solution.score(row, column),
                 });
-                thresholds[slot] = tops[slot].threshold();
+                // Less than the roundings of a score could make of the product.
+                let least = tops[slot].threshold() * solution.gamma[column];
+                thresholds[slot] = least * (1.0 - 8.0 * f64::EPSILON);
             }
         }
     }

@@ -13,6 +13,9 @@ const BLOCK_ENTRIES: usize = 1 << 24;
 /// Blocks into which a small graph is cut, so that several threads have work.
 const FEWEST_BLOCKS: usize = 8;
 
+/// Parts are made at once by so many threads at most: each has a number per vertex.
+const MOST_THREADS: usize = 4;
+
 /// Some rows of incoming edges.
 #[derive(Debug)]
 struct Part {
@@ -35,13 +38,18 @@ impl Transposed {
     /// If a block has several segments.
     pub fn new(blocks: &[SparseBlock<'_>]) -> Self {
         let vertices = blocks.iter().map(|block| block.nrows).sum();
-        let mut counts = vec![0u32; vertices];
-        for block in blocks {
-            count_columns(block, &mut counts);
-        }
-        let parts = cut(&counts)
-            .into_par_iter()
-            .map(|rows| Part::new(blocks, rows.clone(), &counts[rows]))
+        let threads = rayon::current_num_threads().min(MOST_THREADS);
+        let counts = counts(blocks, vertices, threads);
+        let ranges = cut(&counts);
+        // A thread's parts follow each other, so that each goes on where the one before ended.
+        let each = ranges.len().div_ceil(threads).max(1);
+        let parts = ranges
+            .par_chunks(each)
+            .flat_map_iter(|ranges| {
+                let mut cursors = Cursors::new(blocks, vertices, ranges[0].start);
+                let part = |rows: &Range<usize>| Part::new(&mut cursors, rows, &counts);
+                ranges.iter().map(part).collect::<Vec<_>>()
+            })
             .collect();
         Self { vertices, parts }
     }
@@ -51,6 +59,28 @@ impl Transposed {
         let parts = self.parts.iter();
         parts.map(|part| part.block(self.vertices)).collect()
     }
+}
+
+/// How often each column is named.
+fn counts(blocks: &[SparseBlock<'_>], vertices: usize, threads: usize) -> Vec<u32> {
+    let parts: Vec<Vec<u32>> = blocks
+        .par_chunks(blocks.len().div_ceil(threads).max(1))
+        .map(|blocks| {
+            let mut counts = vec![0u32; vertices];
+            for block in blocks {
+                count_columns(block, &mut counts);
+            }
+            counts
+        })
+        .collect();
+    let mut parts = parts.into_iter();
+    let mut counts = parts.next().unwrap_or_default();
+    for part in parts {
+        for (count, more) in counts.iter_mut().zip(part) {
+            *count += more;
+        }
+    }
+    counts
 }
 
 /// Adds to `counts` how often each column of a block is named.
@@ -97,66 +127,91 @@ impl Part {
         }
     }
 
-    fn new(blocks: &[SparseBlock<'_>], rows: Range<usize>, counts: &[u32]) -> Self {
-        let mut offsets = Vec::with_capacity(counts.len() + 1);
-        let mut next = Vec::with_capacity(counts.len());
+    /// The edges into `rows`, of which `counts` has the number for every vertex. `cursors` stand at
+    /// the first of these rows, and behind the last one afterwards.
+    fn new(cursors: &mut Cursors<'_>, rows: &Range<usize>, counts: &[u32]) -> Self {
+        let mut offsets = Vec::with_capacity(rows.len() + 1);
+        let mut next = Vec::with_capacity(rows.len());
         let mut end = 0;
         offsets.push(0);
-        for &count in counts {
+        for &count in &counts[rows.clone()] {
             next.push(end);
             end += count as usize;
             offsets.push(end as i32);
         }
-        let weighted = blocks.iter().any(|block| edges(block).values.is_some());
         let mut part = Self {
             offsets,
             columns: vec![0; end],
-            values: weighted.then(|| vec![0.0; end]),
+            values: cursors.weighted.then(|| vec![0.0; end]),
         };
-        let mut vertex = 0;
-        for block in blocks {
-            part.fill(edges(block), vertex, &rows, &mut next);
-            vertex += block.nrows;
-        }
+        cursors.pass(rows.end, |source, target, value| {
+            let place = next[target - rows.start];
+            next[target - rows.start] += 1;
+            part.columns[place] = source;
+            if let Some(values) = &mut part.values {
+                values[place] = value;
+            }
+        });
         part
     }
+}
 
-    /// Adds the edges of a block that lead into `rows`; its first row is the vertex `first`.
-    fn fill(
-        &mut self,
-        segment: &Segment<'_>,
-        first: usize,
-        rows: &Range<usize>,
-        next: &mut [usize],
-    ) {
-        for row in 0..segment.offsets.len().saturating_sub(1) {
-            let span = segment.row(row);
-            let (start, end) = within(segment.columns, span, rows);
-            for k in start..end {
-                let target = segment.columns.get(k) - rows.start;
-                let place = next[target];
-                next[target] += 1;
-                self.columns[place] = (first + row) as u32;
-                if let Some(values) = &mut self.values {
-                    values[place] = segment.value(k);
+/// How far the edges of every row have been passed.
+struct Cursors<'a> {
+    blocks: &'a [SparseBlock<'a>],
+    weighted: bool,
+    /// Edges of each row that lie before.
+    passed: Vec<u32>,
+}
+
+impl<'a> Cursors<'a> {
+    /// At the first edges to `target` or beyond, of every row.
+    fn new(blocks: &'a [SparseBlock<'a>], vertices: usize, target: usize) -> Self {
+        let mut cursors = Self {
+            blocks,
+            weighted: blocks.iter().any(|block| edges(block).values.is_some()),
+            passed: vec![0; vertices],
+        };
+        if target > 0 {
+            let mut passed = cursors.passed.iter_mut();
+            for block in blocks {
+                let segment = edges(block);
+                for (row, passed) in (0..block.nrows).zip(&mut passed) {
+                    *passed = before(segment.columns, segment.row(row), target) as u32;
                 }
+            }
+        }
+        cursors
+    }
+
+    /// Passes the edges to targets before `end`, in the order of the rows.
+    fn pass(&mut self, end: usize, mut edge: impl FnMut(u32, usize, f32)) {
+        let mut rows = (0..).zip(&mut self.passed);
+        for block in self.blocks {
+            let segment = edges(block);
+            for (row, (source, passed)) in (0..block.nrows).zip(&mut rows) {
+                let span = segment.row(row);
+                let mut place = span.start + *passed as usize;
+                while place < span.end {
+                    let target = segment.columns.get(place);
+                    if target >= end {
+                        break;
+                    }
+                    edge(source, target, segment.value(place));
+                    place += 1;
+                }
+                *passed = (place - span.start) as u32;
             }
         }
     }
 }
 
-/// The entries of a row, whose columns ascend, that lie in `rows`.
-fn within(columns: Columns<'_>, span: Range<usize>, rows: &Range<usize>) -> (usize, usize) {
-    fn find<C: Copy + Into<u32>>(columns: &[C], rows: &Range<usize>) -> (usize, usize) {
-        let below = |end: usize| columns.partition_point(|&c| (c.into() as usize) < end);
-        (below(rows.start), below(rows.end))
+/// Entries of a row, whose columns ascend, before `target`.
+fn before(columns: Columns<'_>, span: Range<usize>, target: usize) -> usize {
+    match columns {
+        Columns::U16(columns) => columns[span].partition_point(|&c| usize::from(c) < target),
+        Columns::U32(columns) => columns[span].partition_point(|&c| (c as usize) < target),
     }
-    let first = span.start;
-    let (start, end) = match columns {
-        Columns::U16(columns) => find(&columns[span], rows),
-        Columns::U32(columns) => find(&columns[span], rows),
-    };
-    (first + start, first + end)
 }
 
 #[cfg(test)]
