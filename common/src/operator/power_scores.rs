@@ -110,6 +110,9 @@ pub fn block_widths(sources: u64) -> &'static [u32] {
 /// Most sources that iterate side by side.
 pub const BLOCK_WIDTH: u32 = 32;
 
+/// Bytes of a vertex' increments, of however many sources.
+pub const LINE_BYTES: u64 = 64;
+
 /// What residuals and estimates are kept in: the shorter numbers where their rounding, in as many
 /// steps as power iteration can take, stays below the tolerance.
 pub fn kept_for_tolerance(damping: f64, tol: f64) -> Precision {
@@ -127,10 +130,10 @@ pub fn kept_for_tolerance(damping: f64, tol: f64) -> Precision {
     }
 }
 
-/// Bytes of all panels of a block of sources on a graph of so many vertices: two of increments with
-/// two bytes a source, residuals and estimates.
+/// Bytes of all panels of a block of sources on a graph of so many vertices: two of increments,
+/// residuals and estimates.
 pub fn panel_bytes(vertices: u64, width: u32, kept: Precision) -> u64 {
-    vertices * u64::from(width) * (4 + 2 * kept.bytes())
+    vertices * (2 * LINE_BYTES + u64::from(width) * 2 * kept.bytes())
 }
 
 impl Personal {

@@ -7,6 +7,7 @@
 
 use super::combine::{Coefficients, Products};
 use super::normal_multiply::Product;
+use super::power_scores::LINE_BYTES;
 use super::{
     ColumnResiduals, Combine, Gram, NormalMultiply, Operator, PageRankStep, PowerScores,
     PushScores, Report, Walk,
@@ -172,12 +173,11 @@ impl PushScores {
     }
 }
 
-/// Every edge moves a number of two bytes of each source of the block.
+/// Every edge moves a number of each source of the block, and a line of them.
 fn iterated_edges(edges: u64, width: u32) -> Work {
-    let numbers = edges * u64::from(width);
     Work {
-        flops: 2 * numbers,
-        bytes_gathered: 2 * numbers,
+        flops: 2 * edges * u64::from(width),
+        bytes_gathered: LINE_BYTES * edges,
     }
 }
 

@@ -76,10 +76,11 @@ struct Panels<A> {
 }
 
 impl<A: Kept> Panels<A> {
-    /// Makes all of it zeros, `len` each.
-    fn clear(&mut self, len: usize) {
-        self.moved.clear(len);
-        self.next.clear(len);
+    /// Makes all of it zeros.
+    fn clear(&mut self, vertices: usize, width: usize) {
+        self.moved.clear(vertices);
+        self.next.clear(vertices);
+        let len = vertices * width;
         for panel in [&mut self.left, &mut self.estimate] {
             if panel.len() < len {
                 // Fresh pages are zeros already: the threads that step touch them first.
@@ -175,9 +176,9 @@ impl<'a> Power<'a> {
     /// All mass at the seeds.
     fn start<A: Kept>(&self, panels: &mut Panels<A>, seeds: &[SeedEntry], count: usize) -> Columns {
         let width = count.next_multiple_of(NARROWEST);
-        panels.clear(self.inverse.len() * width);
+        panels.clear(self.inverse.len(), width);
         let rows = PowerRows {
-            next: panels.moved.as_mut_slice(),
+            next: panels.moved.lines_mut(),
             left: &mut panels.left,
             estimate: &mut panels.estimate,
         };
@@ -220,12 +221,12 @@ impl<'a> Power<'a> {
             seeds,
             inverse: &self.inverse,
             unit: self.unit,
-            moved: panels.moved.as_slice(),
+            moved: panels.moved.lines(),
             count: self.may_close(columns),
             omega: columns.chebyshev.omega(),
         };
         let mut rows = PowerRows {
-            next: panels.next.as_mut_slice(),
+            next: panels.next.lines_mut(),
             left: &mut panels.left,
             estimate: &mut panels.estimate,
         };

@@ -1,59 +1,109 @@
-//! The increments of power iteration: bits of bfloat16, a row of columns for every vertex.
+//! The increments of power iteration: bfloat16, a cache line of 32 columns for every vertex.
+//!
+//! A line is sixteen words. Columns come in groups of sixteen, and a word holds a number of either
+//! group: one shift or mask makes a vector of numbers of it.
 
 use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 
-/// Numbers of a cache line.
-const LINE: usize = 32;
+use super::power::GROUP;
 
+/// Groups of columns in a line.
+pub(super) const GROUPS: usize = 2;
+/// The largest relative error of a number that is rounded to bfloat16, by way of f32.
+pub const INCREMENT_ROUNDOFF: f64 = 1.0 / 256.0;
+
+/// The increments of a vertex.
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 #[repr(C, align(64))]
-struct Line([u16; LINE]);
+pub struct Line(pub(super) [u32; GROUP]);
 
-/// Numbers of which the first lies at the beginning of a cache line: a row of 32 that straddled two
-/// would be fetched as two.
+impl Line {
+    /// The numbers of a group.
+    #[inline(always)]
+    pub(super) fn group(&self, group: usize) -> [f64; GROUP] {
+        // The upper half of f32.
+        let widen = |word: u32| f64::from(f32::from_bits((word >> (16 * group)) << 16));
+        self.0.map(widen)
+    }
+
+    /// Rounds numbers of a group, puts them where zeros are, and returns them.
+    #[inline(always)]
+    pub(super) fn put(&mut self, group: usize, numbers: [f64; GROUP]) -> [f64; GROUP] {
+        let bits = numbers.map(shortened);
+        for (word, bits) in self.0.iter_mut().zip(bits) {
+            *word |= bits << (16 * group);
+        }
+        bits.map(|bits| f64::from(f32::from_bits(bits << 16)))
+    }
+}
+
+/// Bits of the bfloat16 next to `value`, ties to even.
+#[inline(always)]
+fn shortened(value: f64) -> u32 {
+    let bits = (value as f32).to_bits();
+    bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16
+}
+
+/// The increments of all vertices.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Increments {
     lines: Vec<Line>,
-    len: usize,
 }
 
 impl Increments {
-    /// Makes `len` zeros of this.
-    pub fn clear(&mut self, len: usize) {
-        let lines = len.div_ceil(LINE);
-        if self.lines.len() < lines {
-            self.lines = bytemuck::zeroed_vec(lines);
+    /// Makes zeros of this, for so many vertices.
+    pub fn clear(&mut self, vertices: usize) {
+        if self.lines.len() < vertices {
+            // Fresh pages are zeros already: the threads that step touch them first.
+            self.lines = bytemuck::zeroed_vec(vertices);
         } else {
-            let used = &mut self.lines[..lines];
-            used.par_iter_mut().for_each(|line| *line = Line::zeroed());
+            self.lines.truncate(vertices);
+            let lines = self.lines.par_iter_mut();
+            lines.for_each(|line| *line = Line::zeroed());
         }
-        self.len = len;
     }
 
-    /// All numbers.
-    pub fn as_slice(&self) -> &[u16] {
-        &bytemuck::cast_slice(&self.lines)[..self.len]
+    /// A line for each vertex.
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
     }
 
-    /// All numbers, to write.
-    pub fn as_mut_slice(&mut self) -> &mut [u16] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+    /// All lines, to write.
+    pub fn lines_mut(&mut self) -> &mut [Line] {
+        &mut self.lines
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
-    fn numbers_start_on_a_cache_line_and_are_zeros_again_once_cleared() {
+    fn lines_start_on_a_cache_line_and_are_zeros_again_once_cleared() {
         let mut increments = Increments::default();
-        for len in [96, 40, 33, 0] {
-            increments.clear(len);
-            assert_eq!(increments.as_slice().as_ptr() as usize % 64, 0);
-            assert_eq!(increments.as_slice(), vec![0; len]);
-            increments.as_mut_slice().fill(7);
+        for vertices in [96, 40, 33, 0] {
+            increments.clear(vertices);
+            assert_eq!(increments.lines().as_ptr() as usize % 64, 0);
+            assert_eq!(increments.lines(), vec![Line::zeroed(); vertices]);
+            increments.lines_mut().fill(Line([7; GROUP]));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn groups_of_a_line_are_near_to_what_was_put_there(
+            numbers in prop::array::uniform2(prop::array::uniform16(-1e30f64..1e30)),
+        ) {
+            let mut line = Line::zeroed();
+            let put = [line.put(0, numbers[0]), line.put(1, numbers[1])];
+            for group in 0..GROUPS {
+                prop_assert_eq!(line.group(group), put[group]);
+                for (put, number) in put[group].iter().zip(numbers[group]) {
+                    prop_assert!((put - number).abs() <= INCREMENT_ROUNDOFF * number.abs());
+                }
+            }
         }
     }
 }

@@ -18,11 +18,11 @@ mod walk;
 mod walk_part;
 
 pub use complete::{Completion, FingerprintShard, Fingerprints};
-pub use increments::Increments;
+pub use increments::{INCREMENT_ROUNDOFF, Increments, Line};
 pub use page_rank::{PageRankStep, StepSums, inverse_strengths, page_rank_step, scale};
 pub use power::{
-    INCREMENT_ROUNDOFF, Kept, PowerRows, PowerStep, PowerSums, SeedEntry, place_seeds, row_terms,
-    sequential_terms, stored_scale,
+    Kept, PowerRows, PowerStep, PowerSums, SeedEntry, place_seeds, row_terms, sequential_terms,
+    stored_scale,
 };
 pub use push::{OutEdges, Pushed, Pushing, StopAt, Workspace};
 pub use push_part::{PartEntry, PartPush, PartSums, PartWorkspace};

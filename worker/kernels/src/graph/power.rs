@@ -16,7 +16,8 @@
 //! are where it has no out-edges), so an unweighted edge costs one index and one addition per source.
 //! A column is computed as if it were alone: which sources share a block changes no bit.
 
-use super::power_rows::{Chunk, shortened, widened};
+use super::increments::{GROUPS, Line};
+use super::power_rows::Chunk;
 use super::solution::{Solution, best_of_columns};
 use super::top::Ranked;
 use super::{edges, row_chunks, take};
@@ -29,9 +30,6 @@ pub(super) const GROUP: usize = 16;
 /// Entries of a row that are summed before their sum is added to that of the row: short sums of
 /// short sums, for their rounding.
 pub(super) const STRIP: usize = 128;
-/// The largest relative error of a number that is rounded to bfloat16, by way of f32.
-pub const INCREMENT_ROUNDOFF: f64 = 1.0 / 256.0;
-
 /// A number of which residuals and estimates are kept.
 pub trait Kept: Copy + Send + Sync + Default + PartialEq {
     /// Rounds.
@@ -128,9 +126,8 @@ pub struct PowerStep<'a> {
     pub inverse: &'a [f64],
     /// A power of two that keeps what is stored within the range of its type.
     pub unit: f64,
-    /// The increments e that the last step made, of all vertices: bits of bfloat16, n × width,
-    /// row-major.
-    pub moved: &'a [u16],
+    /// The increments e that the last step made, of all vertices.
+    pub moved: &'a [Line],
     /// Whether vertices are counted.
     pub count: bool,
     /// Per column ω: the next increment is ω·r + (ω−1)·e, Chebyshev's semi-iterative method (Golub
@@ -142,7 +139,7 @@ pub struct PowerStep<'a> {
 #[derive(Debug)]
 pub struct PowerRows<'a, A> {
     /// Becomes the next increments, as in [`PowerStep::moved`].
-    pub next: &'a mut [u16],
+    pub next: &'a mut [Line],
     /// r − e: what the last increments left of the residuals; becomes what the next ones leave.
     pub left: &'a mut [A],
     /// p with the last increments; receives the next ones.
@@ -153,7 +150,7 @@ impl<'a, A> PowerRows<'a, A> {
     /// Cuts the first `rows` rows off.
     pub fn take(&mut self, rows: usize, width: usize) -> PowerRows<'a, A> {
         PowerRows {
-            next: take(&mut self.next, rows * width),
+            next: take(&mut self.next, rows),
             left: take(&mut self.left, rows * width),
             estimate: take(&mut self.estimate, rows * width),
         }
@@ -217,9 +214,11 @@ pub fn place_seeds<A: Kept>(
     for seed in seeds {
         let (vertex, column) = (seed.vertex as usize, seed.column as usize);
         let scale = stored_scale(inverse[vertex]);
+        let (group, lane) = (column / GROUP, column % GROUP);
+        let mut numbers = [0.0; GROUP];
+        numbers[lane] = seed.weight * scale;
+        let increment = rows.next[vertex].put(group, numbers)[lane];
         let place = vertex * width + column;
-        rows.next[place] = shortened(seed.weight * scale);
-        let increment = widened(rows.next[place]);
         rows.estimate[place] = A::round(increment);
         rows.left[place] = A::round(-increment);
         sums.moved[column] += increment / scale;
@@ -238,9 +237,9 @@ fn power_step<A: Kept>(
     mut rows: PowerRows<'_, A>,
 ) -> PowerSums {
     let width = step.width;
-    assert!(width == GROUP || width == 2 * GROUP, "{width} columns");
+    assert!(width == GROUP || width == GROUPS * GROUP, "{width} columns");
     assert_eq!(rows.left.len(), block.nrows * width, "one row per vertex");
-    assert_eq!(step.moved.len(), block.ncols * width, "one row per vertex");
+    assert_eq!(step.moved.len(), block.ncols, "one line per vertex");
     let segment = edges(block);
     let chunks: Vec<(Range<usize>, PowerRows<'_, A>)> = row_chunks(segment.offsets)
         .into_iter()
