@@ -61,6 +61,8 @@ pub enum SmallFactorization {
         smallest: f64,
         /// How many pairs.
         report: u32,
+        /// Whether S is wanted; values alone take a third of the time.
+        vectors: bool,
     },
     /// Leading eigenpairs of AᵀA. Makes the tall matrix V and, where it is wanted, its product with
     /// AᵀA; `values` are eigenvalues, one more than V has columns where the matrix has more.

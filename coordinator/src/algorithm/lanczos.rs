@@ -29,7 +29,7 @@ use rankmill_common::{Error, Result};
 use super::convergence::{Verdict, Watch};
 use super::factors::FILL_STREAM;
 use super::operand::{self, Operand};
-use super::outlook::Outlook;
+use super::outlook::{Outlook, Question};
 use super::svd::RightVectors;
 use super::tall::{self, Combination, Made};
 use crate::stages::Stages;
@@ -227,13 +227,13 @@ impl Basis {
 
     /// What the step after this one would find; none where nothing is left to add, or where something
     /// was dropped.
-    fn question(&self, step: &Step, spec: &SvdSpec) -> Result<Option<SmallFactorization>> {
+    fn question(&self, step: &Step, spec: &SvdSpec) -> Result<Option<Question>> {
         let mut counted = step.ritz.values.iter().take(spec.rank.limit() as usize);
         let (Some(smallest), 1.., true) = (counted.next_back(), step.ritz.rank, self.is_whole)
         else {
             return Ok(None);
         };
-        Ok(Some(SmallFactorization::RitzOutlook {
+        Ok(Some(Question {
             projected: step.ritz.matrix(0)?,
             remainder_gram: step.remainder.products.clone(),
             transform: step.ritz.matrix(2)?,

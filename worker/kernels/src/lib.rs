@@ -27,6 +27,7 @@ pub use panel::{Panel, zeroed};
 pub use random::{Philox, gaussian_panel, gaussian_row};
 pub use small::{
     Orthonormalizer, Small, SmallError, Svd, cholesky, longest_directions,
-    scaled_rank_revealing_orthonormalizer, svd, symmetric_eigen, upper_inverse,
+    scaled_rank_revealing_orthonormalizer, svd, symmetric_eigen, symmetric_eigenvalues,
+    upper_inverse,
 };
 pub use sparse::{Columns, Segment, SparseBlock};

@@ -6,7 +6,7 @@ use faer::linalg::cholesky::llt::factor::{LltError, cholesky_in_place, cholesky_
 use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
 use faer::linalg::svd::{ComputeSvdVectors, svd as faer_svd, svd_scratch};
 use faer::linalg::triangular_inverse::invert_upper_triangular;
-use faer::{Col, Mat, Par};
+use faer::{Col, Mat, MatMut, Par};
 
 /// Singular value decomposition A = U diag(values) Vᵀ, thin.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,21 +24,37 @@ pub struct Svd {
 /// Only the lower triangle is read. Errs with [`SmallError::NotFinite`],
 /// [`SmallError::NotSquare`] or [`SmallError::NoConvergence`].
 pub fn symmetric_eigen(a: &Small) -> Result<(Vec<f64>, Small), SmallError> {
+    let n = a.nrows();
+    let mut vectors = Mat::<f64>::zeros(n, a.ncols());
+    let values = decompose(a, Some(vectors.as_mut()))?;
+    let vectors = Small::from_fn(n, n, |i, j| vectors[(i, n - 1 - j)]);
+    Ok((values, vectors))
+}
+
+/// The eigenvalues alone, descending; the same but for rounding. Errs as [`symmetric_eigen`].
+pub fn symmetric_eigenvalues(a: &Small) -> Result<Vec<f64>, SmallError> {
+    decompose(a, None)
+}
+
+/// The eigenvalues, descending; the vectors belong to the ascending ones.
+fn decompose(a: &Small, vectors: Option<MatMut<'_, f64>>) -> Result<Vec<f64>, SmallError> {
     a.check_square()?;
     a.check_finite()?;
     let n = a.nrows();
     if n == 0 {
-        return Ok((Vec::new(), Small::zeros(0, 0)));
+        return Ok(Vec::new());
     }
     let mut values = Col::<f64>::zeros(n);
-    let mut vectors = Mat::<f64>::zeros(n, n);
-    let request =
-        self_adjoint_evd_scratch::<f64>(n, ComputeEigenvectors::Yes, Par::Seq, Default::default());
+    let wanted = match vectors {
+        Some(_) => ComputeEigenvectors::Yes,
+        None => ComputeEigenvectors::No,
+    };
+    let request = self_adjoint_evd_scratch::<f64>(n, wanted, Par::Seq, Default::default());
     let mut buffer = MemBuffer::new(request);
     self_adjoint_evd(
         a.as_mat(),
         values.as_diagonal_mut(),
-        Some(vectors.as_mut()),
+        vectors,
         Par::Seq,
         MemStack::new(&mut buffer),
         Default::default(),
@@ -46,9 +62,7 @@ pub fn symmetric_eigen(a: &Small) -> Result<(Vec<f64>, Small), SmallError> {
     .map_err(|_| SmallError::NoConvergence {
         factorization: "symmetric eigendecomposition",
     })?;
-    let descending = (0..n).map(|j| values[n - 1 - j]).collect();
-    let vectors = Small::from_fn(n, n, |i, j| vectors[(i, n - 1 - j)]);
-    Ok((descending, vectors))
+    Ok((0..n).map(|j| values[n - 1 - j]).collect())
 }
 
 /// Upper triangular R with A = RᵀR.

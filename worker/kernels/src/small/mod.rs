@@ -6,7 +6,7 @@
 mod factor;
 mod orthonormalize;
 
-pub use factor::{Svd, cholesky, svd, symmetric_eigen, upper_inverse};
+pub use factor::{Svd, cholesky, svd, symmetric_eigen, symmetric_eigenvalues, upper_inverse};
 pub use orthonormalize::{
     Orthonormalizer, longest_directions, scaled_rank_revealing_orthonormalizer,
 };

@@ -57,12 +57,16 @@ pub(super) fn run(context: &TaskContext, parameters: &SmallFactorization) -> Res
             transform,
             smallest,
             report,
+            vectors,
         } => ritz_outlook::factorize(
             &small_matrix::read(context, projected)?,
             &sum(remainder_gram)?,
             &small_matrix::read(context, transform)?,
             *smallest,
-            *report as usize,
+            ritz_outlook::Wanted {
+                pairs: *report as usize,
+                vectors: *vectors,
+            },
         )?,
         SmallFactorization::GramEigenpairs {
             parts,

@@ -15,19 +15,26 @@
 //! outlook. The residual of AᵀA on the whole basis must lie in W.
 
 use rankmill_common::{Error, Result};
-use rankmill_kernels::{Small, symmetric_eigen};
+use rankmill_kernels::{Small, SmallError, symmetric_eigen, symmetric_eigenvalues};
 
 use super::super::small_matrix::failed;
 use super::Answer;
 
-/// `[S]`, whose first rows are coefficients in the basis and whose last ones are in W; nothing where
+/// What of an outlook is wanted.
+pub(super) struct Wanted {
+    /// Values, and vectors if any.
+    pub(super) pairs: usize,
+    pub(super) vectors: bool,
+}
+
+/// `[S]` where vectors are wanted, whose first rows are coefficients in the basis and whose last ones are in W; nothing where
 /// there is no outlook.
 pub(super) fn factorize(
     projected: &Small,
     remainder: &Small,
     transform: &Small,
     smallest: f64,
-    report: usize,
+    wanted: Wanted,
 ) -> Result<Answer> {
     let (known, width, added) = (projected.nrows(), remainder.nrows(), transform.ncols());
     if width == 0 || width > known || transform.nrows() != width {
@@ -50,9 +57,18 @@ pub(super) fn factorize(
             _ => 0.0,
         }
     });
-    let (values, vectors) =
-        symmetric_eigen(&grown).map_err(|e| failed("the outlook of a Rayleigh-Ritz step", &e))?;
-    let reported = report.min(values.len());
+    let failed = |e: SmallError| failed("the outlook of a Rayleigh-Ritz step", &e);
+    let reported = wanted.pairs.min(known + added);
+    if !wanted.vectors {
+        let mut values = symmetric_eigenvalues(&grown).map_err(failed)?;
+        values.truncate(reported);
+        return Ok(Answer {
+            values,
+            rank: reported,
+            ..Answer::default()
+        });
+    }
+    let (values, vectors) = symmetric_eigen(&grown).map_err(failed)?;
     let outside = vectors.submatrix(known..known + added, 0..reported);
     let inside = vectors.submatrix(0..known, 0..reported);
     let coefficients = inside.vstack(&transform.matmul(&outside));

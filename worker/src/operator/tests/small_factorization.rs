@@ -252,12 +252,13 @@ fn an_outlook_is_the_next_step_but_for_its_own_block() {
         let newest = &step.matrices[0];
         let multiple = f64::midpoint(newest[2][2], newest[3][3]);
         let smallest = 2.1 * multiple;
-        let mut outlook = SmallFactorization::RitzOutlook {
+        let outlook = SmallFactorization::RitzOutlook {
             projected: step.factors.matrices[0].clone(),
             remainder_gram: vec![bench.small(&gram(&remainder))],
             transform: step.factors.matrices[2].clone(),
             smallest,
             report: 3,
+            vectors: true,
         };
         let ahead = factorize(&bench, &outlook, &format!("ahead-{room}"));
 
@@ -284,13 +285,23 @@ fn an_outlook_is_the_next_step_but_for_its_own_block() {
         let before = step.factors.values[0];
         assert!(quotients[0][0] > before - 1e-9, "{before} {quotients:?}");
 
-        let SmallFactorization::RitzOutlook {
-            ref mut smallest, ..
-        } = outlook
-        else {
-            unreachable!()
+        let with = |outlook: &SmallFactorization, limit: f64| {
+            let mut changed = outlook.clone();
+            if let SmallFactorization::RitzOutlook {
+                smallest, vectors, ..
+            } = &mut changed
+            {
+                (*smallest, *vectors) = (limit, false);
+            }
+            changed
         };
-        *smallest = 1.9 * multiple;
+        let values = with(&outlook, smallest);
+        let values = factorize(&bench, &values, &format!("values-{room}"));
+        assert_eq!((values.factors.rank, values.matrices.len()), (3, 0));
+        for (value, other) in values.factors.values.iter().zip(&ahead.factors.values) {
+            assert!((value - other).abs() < 1e-12 * ahead.factors.values[0]);
+        }
+        let outlook = with(&outlook, 1.9 * multiple);
         let none = factorize(&bench, &outlook, &format!("none-{room}"));
         assert_eq!((none.factors.rank, none.matrices.len()), (0, 0));
     }
