@@ -89,6 +89,23 @@ fn doubles(column: &dyn Array) -> Vec<f64> {
     singles.values().iter().map(|v| f64::from(*v)).collect()
 }
 
+/// Writes a diagonal matrix (`row`, `col`, `value`) whose column ids are turned around: its singular
+/// values are the sizes of `values`.
+///
+/// # Panics
+///
+/// If the file cannot be written.
+pub fn write_diagonal(path: &Path, values: &[f64]) -> PathBuf {
+    let ids: Vec<i64> = (0..values.len() as i64).collect();
+    let turned: Vec<i64> = ids.iter().rev().copied().collect();
+    let columns = vec![
+        ("row", column(ids)),
+        ("col", column(turned)),
+        ("value", column(values.to_vec())),
+    ];
+    write_parquet(path, columns, 1000)
+}
+
 /// Writes columns as one Parquet file with row groups of `group` rows.
 ///
 /// # Panics

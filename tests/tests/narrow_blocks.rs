@@ -1,24 +1,10 @@
 //! Block Lanczos with blocks narrower than the rank: nothing is missed, however often a value
 //! occurs and however few there are.
 
-use std::path::PathBuf;
-
-use rankmill_tests::input::{column, write_parquet};
+use rankmill_tests::input::{column, write_diagonal, write_parquet};
 use rankmill_tests::program::Bench;
 use rankmill_tests::reference;
 use rankmill_tests::result::FactorFiles;
-
-/// A diagonal matrix whose column ids are turned around.
-fn diagonal(bench: &Bench, values: &[f64]) -> PathBuf {
-    let ids: Vec<i64> = (0..values.len() as i64).collect();
-    let turned: Vec<i64> = ids.iter().rev().copied().collect();
-    let columns = vec![
-        ("row", column(ids)),
-        ("col", column(turned)),
-        ("value", column(values.to_vec())),
-    ];
-    write_parquet(&bench.path("input.parquet"), columns, 1000)
-}
 
 fn lanczos(bench: &Bench, input: &str, flags: &str) -> FactorFiles {
     let out = bench.path("out");
@@ -84,7 +70,8 @@ fn all_copies_of_a_value_are_found() {
     for (what, values, k) in cases {
         for width in [7, 16] {
             let bench = Bench::new();
-            let input = diagonal(&bench, &values).display().to_string();
+            let input = write_diagonal(&bench.path("input.parquet"), &values);
+            let input = input.display().to_string();
             let flags = format!("-k {k} --block-width {width} --max-reads 200");
             let found = lanczos(&bench, &input, &flags);
             check(&found, &values[..k], &format!("{what}, blocks of {width}"));
