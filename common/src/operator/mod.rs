@@ -60,7 +60,7 @@ pub use published_matrix::{FindMatrix, FoundMatrix, PublishMatrix};
 pub use push_part::{PushPart, PushedPart};
 pub use push_scores::PushScores;
 pub use read_index::{FindIndex, FoundIndex, IndexShard, ReadIndex};
-pub use small_factorization::{SmallFactorization, SmallFactors};
+pub use small_factorization::{SmallFactorization, SmallFactors, TakenStep, Wanted};
 pub use transform_block::TransformBlock;
 pub use walk::{Walk, Walked};
 pub use walk_part::{GatherWalks, WalkPart, WalkedPart};

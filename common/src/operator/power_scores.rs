@@ -97,8 +97,8 @@ pub struct PersonalScores {
 }
 
 /// Numbers of sources that may iterate side by side, the better first: as many as have their
-/// increments in one cache line, and half of them where memory is short or there are no more. An
-/// answer does not depend on it.
+/// increments in one cache line, and half of them, which take a line all the same, where memory is
+/// short or there are no more. An answer does not depend on it.
 pub fn block_widths(sources: u64) -> &'static [u32] {
     const WIDTHS: &[u32] = &[BLOCK_WIDTH, BLOCK_WIDTH / 2];
     match sources <= u64::from(BLOCK_WIDTH) / 2 {

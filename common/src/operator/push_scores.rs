@@ -25,7 +25,7 @@ pub struct PushScores {
     pub max_edges: u64,
     /// What completes what is left.
     pub index: Option<Completing>,
-    /// How sources go on that reach `max_edges`; absent, they are left as they are.
+    /// How sources go on that reach `max_edges`, or have no room for a scan; absent, they are left as they are.
     pub hand_over: Option<HandOver>,
     /// What all methods need.
     pub personal: Personal,
@@ -72,8 +72,10 @@ impl PushScores {
         let Some(power) = &self.hand_over else {
             return 0;
         };
-        // As many columns, and values at most, as the blocks have.
-        let edges: u64 = self.blocks.iter().map(|block| block.object.size).sum();
+        // As many columns, and values at most, as the blocks have; columns of four bytes.
+        let narrow = self.vertices <= 1 << 16;
+        let bytes = |block: &BlockRef| block.object.size + if narrow { 2 * block.nnz } else { 0 };
+        let edges: u64 = self.blocks.iter().map(bytes).sum();
         edges + 40 * self.vertices + panel_bytes(self.vertices, power.width, power.kept)
     }
 }

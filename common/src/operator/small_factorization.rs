@@ -47,22 +47,14 @@ pub enum SmallFactorization {
     },
     /// What the step after a Rayleigh–Ritz step would find, without its read of A: of the block
     /// that it would add, AᵀA projected on that block is all that is not known, and a multiple of
-    /// the identity stands for it. Makes `[S]`, coefficients of the leading Ritz vectors in the
-    /// basis and, below, in the remainder itself; nothing where the multiple is more than half of
+    /// the identity stands for it. Makes `[S]` where vectors are wanted, coefficients of the leading
+    /// Ritz vectors in the basis and, below, in the remainder itself; nothing where the multiple is more than half of
     /// `smallest` (`rank` is 0). `values` are the eigenvalues of the grown matrix.
     RitzOutlook {
-        /// T, the projected matrix.
-        projected: SmallMatrix,
-        /// Parts of the Gram matrix of the remainder.
-        remainder_gram: Vec<SmallMatrix>,
-        /// P, which orthonormalizes the remainder.
-        transform: SmallMatrix,
-        /// The smallest Ritz value that counts.
-        smallest: f64,
-        /// How many pairs.
-        report: u32,
-        /// Whether S is wanted; values alone take a third of the time.
-        vectors: bool,
+        /// The step that was taken.
+        step: TakenStep,
+        /// What is wanted of the one after it.
+        wanted: Wanted,
     },
     /// Leading eigenpairs of AᵀA. Makes the tall matrix V and, where it is wanted, its product with
     /// AᵀA; `values` are eigenvalues, one more than V has columns where the matrix has more.
@@ -129,6 +121,31 @@ pub struct SmallFactors {
     pub rank: u32,
 }
 
+/// A Rayleigh–Ritz step, as far as the next one hangs on it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TakenStep {
+    /// T, the projected matrix.
+    pub projected: SmallMatrix,
+    /// Parts of the Gram matrix of the remainder.
+    pub remainder_gram: Vec<SmallMatrix>,
+    /// P, which orthonormalizes the remainder.
+    pub transform: SmallMatrix,
+    /// The smallest Ritz value that counts.
+    pub smallest: f64,
+    /// How many pairs.
+    pub report: u32,
+}
+
+/// What is wanted of an eigenvalue problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// Eigenvalues alone, for a fraction of the time.
+    Values,
+    /// Eigenvalues and eigenvectors.
+    Pairs,
+}
+
 impl SmallFactorization {
     pub(super) fn memory(&self) -> u64 {
         let bytes = |parts: &[SmallMatrix]| -> u64 {
@@ -147,12 +164,8 @@ impl SmallFactorization {
                 let order = projected.as_ref().map_or(0, |t| t.nrows) + width;
                 8 * u64::from(order) * u64::from(order)
             }
-            Self::RitzOutlook {
-                projected,
-                transform,
-                ..
-            } => {
-                let order = u64::from(projected.nrows) + u64::from(transform.ncols);
+            Self::RitzOutlook { step, .. } => {
+                let order = u64::from(step.projected.nrows) + u64::from(step.transform.ncols);
                 8 * order * order
             }
             Self::SketchSvd { gram_q, .. } => bytes(gram_q),

@@ -173,7 +173,7 @@ impl PushScores {
     }
 }
 
-/// Every edge moves a number of each source of the block, and a line of them.
+/// Every edge moves a number of each source of the block and gathers a line, however many these are.
 fn iterated_edges(edges: u64, width: u32) -> Work {
     Work {
         flops: 2 * edges * u64::from(width),

@@ -23,13 +23,13 @@ use rankmill_common::job::svd::{SvdSpec, defaults};
 use rankmill_common::matrix::{Precision, SmallMatrix, TallMatrix};
 use rankmill_common::operator::combine::{Coefficients, Products};
 use rankmill_common::operator::normal_multiply::Product;
-use rankmill_common::operator::{NormalProduct, SmallFactorization, SmallFactors};
+use rankmill_common::operator::{NormalProduct, SmallFactorization, SmallFactors, TakenStep};
 use rankmill_common::{Error, Result};
 
 use super::convergence::{Verdict, Watch};
 use super::factors::FILL_STREAM;
 use super::operand::{self, Operand};
-use super::outlook::{Outlook, Question};
+use super::outlook::Outlook;
 use super::svd::RightVectors;
 use super::tall::{self, Combination, Made};
 use crate::stages::Stages;
@@ -90,7 +90,7 @@ pub(super) async fn leading(
         let lacking = basis.room(a) > 0
             && (!verdict.enough
                 || watch.may_miss_copies(&step.ritz.values, verdict.rank, basis.random));
-        outlook.turn(basis.question(&step, spec)?);
+        outlook.turn(basis.foreseeable(&step, spec)?);
         let mut ahead = None;
         let mut ends = settled;
         if !settled && !lacking && (last || verdict.near) {
@@ -225,15 +225,15 @@ impl Basis {
         Ok(Step { ritz, remainder })
     }
 
-    /// What the step after this one would find; none where nothing is left to add, or where something
+    /// What the step after this one hangs on; none where nothing is left to add, or where something
     /// was dropped.
-    fn question(&self, step: &Step, spec: &SvdSpec) -> Result<Option<Question>> {
+    fn foreseeable(&self, step: &Step, spec: &SvdSpec) -> Result<Option<TakenStep>> {
         let mut counted = step.ritz.values.iter().take(spec.rank.limit() as usize);
         let (Some(smallest), 1.., true) = (counted.next_back(), step.ritz.rank, self.is_whole)
         else {
             return Ok(None);
         };
-        Ok(Some(Question {
+        Ok(Some(TakenStep {
             projected: step.ritz.matrix(0)?,
             remainder_gram: step.remainder.products.clone(),
             transform: step.ritz.matrix(2)?,

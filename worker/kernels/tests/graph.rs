@@ -424,6 +424,7 @@ proptest! {
             }
             let right = |r: &Ranked| (r.score - exact[r.index as usize]).abs() < 1e-12;
             prop_assert!(found.best[column].iter().all(right));
+            prop_assert!(contains_exactly(&found.best[column], &exact, 3));
         }
     }
 
@@ -451,6 +452,7 @@ proptest! {
         other in 0usize..1000,
         tol in 1e-9f64..0.3,
         top_k in 1usize..12,
+        most in 0u64..300,
     ) {
         let n = dense.n();
         let stored = Stored::of(&dense, 6);
@@ -481,5 +483,15 @@ proptest! {
         }
         let again = Workspace::new(n).push(&graph, &seeds, &Pushing { top_k, stop: StopAt::BoundOrProven, ..pushing }, &|v| v);
         prop_assert_eq!(few, again);
+        let short = workspace.push(&graph, &seeds, &Pushing { max_edges: most, ..pushing }, &|v| v);
+        let mut found = vec![0.0; n];
+        for ranked in &short.best {
+            found[ranked.index as usize] = ranked.score;
+        }
+        prop_assert!(distance(&found, &exact) <= short.residual + 1e-13);
+        // A vertex has so many edges at most.
+        prop_assert!(short.edges <= most + n as u64);
+        let ends = short.residual <= tol || short.edges >= most || short.edges + short.lacking > most;
+        prop_assert!(ends, "{} of {most}", short.edges);
     }
 }

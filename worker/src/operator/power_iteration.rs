@@ -6,10 +6,10 @@
 use rankmill_common::Result;
 use rankmill_common::job::graph::Dangling;
 use rankmill_common::matrix::Precision;
-use rankmill_common::operator::power_scores::Personal;
+use rankmill_common::operator::power_scores::{BLOCK_WIDTH, LINE_BYTES, Personal};
 use rankmill_kernels::SparseBlock;
 use rankmill_kernels::graph::{
-    self, Increments, Kept, PowerRows, PowerStep, PowerSums, SeedEntry, Solution, row_terms,
+    self, Increments, Kept, Line, PowerRows, PowerStep, PowerSums, SeedEntry, Solution, row_terms,
 };
 use rayon::prelude::*;
 
@@ -19,8 +19,9 @@ use super::power_bound::{self, Errors, Rounding, Terms};
 use crate::context::TaskContext;
 use crate::storage::order::Order;
 
-/// Blocks have a multiple of so many columns.
-const NARROWEST: usize = 16;
+/// What memory is counted by.
+const _: () =
+    assert!(size_of::<Line>() as u64 == LINE_BYTES && graph::LINE_COLUMNS == BLOCK_WIDTH as usize);
 /// The largest number that a score is multiplied by when it is stored: bfloat16 holds the products.
 const LARGEST_SCALE: f64 = (1u128 << 118) as f64;
 
@@ -151,7 +152,7 @@ impl<'a> Power<'a> {
         chosen: &[usize],
         work: &mut Work,
     ) -> Result<Vec<Answer>> {
-        let width = (self.manner.width as usize).max(NARROWEST);
+        let width = (self.manner.width as usize).max(graph::GROUP);
         let mut answers = Vec::with_capacity(chosen.len());
         let mut panels = Panels::<A>::default();
         for block in chosen.chunks(width) {
@@ -175,7 +176,7 @@ impl<'a> Power<'a> {
 
     /// All mass at the seeds.
     fn start<A: Kept>(&self, panels: &mut Panels<A>, seeds: &[SeedEntry], count: usize) -> Columns {
-        let width = count.next_multiple_of(NARROWEST);
+        let width = count.next_multiple_of(graph::GROUP);
         panels.clear(self.inverse.len(), width);
         let rows = PowerRows {
             next: panels.moved.lines_mut(),

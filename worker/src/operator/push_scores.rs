@@ -135,7 +135,8 @@ impl Task<'_> {
     fn needed(&self, pushed: &Pushed) -> f64 {
         let done = libm::log(pushed.residual.max(f64::MIN_POSITIVE));
         let wanted = libm::log(self.pushing.tol);
-        pushed.edges as f64 * (wanted / done.min(-1e-3)).max(1.0)
+        let more = pushed.edges as f64 * (wanted / done.min(-1e-3)).max(1.0);
+        more.max((pushed.edges + pushed.lacking) as f64)
     }
 
     /// Pushes from `chosen` sources along `max_edges` edges at most; returns how many they need in
@@ -232,16 +233,7 @@ impl Task<'_> {
         if chosen.is_empty() {
             return Ok(());
         }
-        let transposed = Transposed::new(views);
-        let blocks = transposed.blocks();
-        let manner = Manner {
-            width: hand_over.width,
-            kept: hand_over.kept,
-            max_iterations: hand_over.max_iterations,
-        };
-        let (personal, strengths) = (&self.operator.personal, self.graph.strengths());
-        let power = Power::new(personal, self.order, &blocks, strengths, manner);
-        let solved = power.answers(self.context, self.sources, &chosen, work)?;
+        let (solved, edges) = self.iterated(views, hand_over, &chosen, work)?;
         let mut left = Vec::new();
         for (source, answer) in chosen.into_iter().zip(solved) {
             let proven = self.pushing.stop == StopAt::BoundOrProven && answer.proven;
@@ -251,9 +243,30 @@ impl Task<'_> {
             answers[source] = Some(answer);
         }
         // Where walks mix so slowly, they may stay near their source.
-        let edges = (self.operator.vertices + power.entries())
-            .saturating_mul(hand_over.max_iterations.into());
+        let edges =
+            (self.operator.vertices + edges).saturating_mul(hand_over.max_iterations.into());
         self.push_from(&left, edges, answers, work)?;
         Ok(())
+    }
+
+    /// What power iteration answers, and the edges of the graph. What it holds is let go.
+    fn iterated(
+        &self,
+        views: &[SparseBlock<'_>],
+        hand_over: HandOver,
+        chosen: &[usize],
+        work: &mut Work,
+    ) -> Result<(Vec<Answer>, u64)> {
+        let transposed = Transposed::new(views);
+        let blocks = transposed.blocks();
+        let manner = Manner {
+            width: hand_over.width,
+            kept: hand_over.kept,
+            max_iterations: hand_over.max_iterations,
+        };
+        let (personal, strengths) = (&self.operator.personal, self.graph.strengths());
+        let power = Power::new(personal, self.order, &blocks, strengths, manner);
+        let answers = power.answers(self.context, self.sources, chosen, work)?;
+        Ok((answers, power.entries()))
     }
 }

@@ -143,6 +143,7 @@ impl Completion {
             best,
             residual: pushed.residual + (mass - settled).max(0.0) + rounding,
             edges: pushed.edges,
+            lacking: pushed.lacking,
         }
     }
 

@@ -3,18 +3,20 @@
 //! A line is sixteen words. Columns come in groups of sixteen, and a word holds a number of either
 //! group: one shift or mask makes a vector of numbers of it.
 
-use bytemuck::{Pod, Zeroable};
+use bytemuck::Zeroable;
 use rayon::prelude::*;
 
-use super::power::GROUP;
-
+/// Columns are handled in groups of so many.
+pub const GROUP: usize = 16;
 /// Groups of columns in a line.
 pub(super) const GROUPS: usize = 2;
+/// Most columns.
+pub const LINE_COLUMNS: usize = GROUPS * GROUP;
 /// The largest relative error of a number that is rounded to bfloat16, by way of f32.
 pub const INCREMENT_ROUNDOFF: f64 = 1.0 / 256.0;
 
 /// The increments of a vertex.
-#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+#[derive(Clone, Copy, Debug, PartialEq, Zeroable)]
 #[repr(C, align(64))]
 pub struct Line(pub(super) [u32; GROUP]);
 
@@ -36,6 +38,14 @@ impl Line {
         }
         bits.map(|bits| f64::from(f32::from_bits(bits << 16)))
     }
+
+    /// Rounds the number of a column, puts it there, and returns it.
+    pub(super) fn set(&mut self, column: usize, number: f64) -> f64 {
+        let (group, lane) = (column / GROUP, column % GROUP);
+        let other = self.0[lane] & !(0xffff << (16 * group));
+        self.0[lane] = other | shortened(number) << (16 * group);
+        self.group(group)[lane]
+    }
 }
 
 /// Bits of the bfloat16 next to `value`, ties to even.
@@ -55,7 +65,6 @@ impl Increments {
     /// Makes zeros of this, for so many vertices.
     pub fn clear(&mut self, vertices: usize) {
         if self.lines.len() < vertices {
-            // Fresh pages are zeros already: the threads that step touch them first.
             self.lines = bytemuck::zeroed_vec(vertices);
         } else {
             self.lines.truncate(vertices);
@@ -91,17 +100,27 @@ mod tests {
         }
     }
 
+    /// Of any size that f32 holds in full, and zero.
+    fn number() -> impl Strategy<Value = f64> {
+        let sign = prop::sample::select(vec![-1.0, 1.0, 0.0]);
+        (sign, -120f64..120.0).prop_map(|(sign, exponent)| sign * libm::exp2(exponent))
+    }
+
     proptest! {
         #[test]
         fn groups_of_a_line_are_near_to_what_was_put_there(
-            numbers in prop::array::uniform2(prop::array::uniform16(-1e30f64..1e30)),
+            numbers in prop::array::uniform2(prop::array::uniform16(number())),
         ) {
             let mut line = Line::zeroed();
             let put = [line.put(0, numbers[0]), line.put(1, numbers[1])];
             for group in 0..GROUPS {
                 prop_assert_eq!(line.group(group), put[group]);
-                for (put, number) in put[group].iter().zip(numbers[group]) {
-                    prop_assert!((put - number).abs() <= INCREMENT_ROUNDOFF * number.abs());
+                for (lane, &number) in numbers[group].iter().enumerate() {
+                    let rounded = put[group][lane];
+                    prop_assert!((rounded - number).abs() <= INCREMENT_ROUNDOFF * number.abs());
+                    let before = line;
+                    prop_assert_eq!(line.set(GROUP * group + lane, number), rounded);
+                    prop_assert_eq!(line, before);
                 }
             }
         }

@@ -18,7 +18,7 @@ mod walk;
 mod walk_part;
 
 pub use complete::{Completion, FingerprintShard, Fingerprints};
-pub use increments::{INCREMENT_ROUNDOFF, Increments, Line};
+pub use increments::{GROUP, INCREMENT_ROUNDOFF, Increments, LINE_COLUMNS, Line};
 pub use page_rank::{PageRankStep, StepSums, inverse_strengths, page_rank_step, scale};
 pub use power::{
     Kept, PowerRows, PowerStep, PowerSums, SeedEntry, place_seeds, row_terms, sequential_terms,

@@ -6,7 +6,7 @@
 //! makes r − e + d·Pᵀe of r. With e = r that is power iteration, pushing all residuals at once (Wu
 //! et al., SIGMOD 2021, §4). Here e is r rounded to bfloat16, and what rounding leaves stays in r for
 //! the next step: no digit is lost, and what is gathered along edges, which is what a step costs,
-//! takes two bytes a source. A row of e has the numbers of up to 32 sources in one cache line.
+//! takes two bytes a source of 32: a row of e is one cache line.
 //!
 //! Of the sum of r, a step leaves d, where it leaves far less of the rest. Power iteration from a
 //! start of mass one has Σr = 0; rounding breaks that by little. So γ is chosen anew in each step
@@ -16,7 +16,7 @@
 //! are where it has no out-edges), so an unweighted edge costs one index and one addition per source.
 //! A column is computed as if it were alone: which sources share a block changes no bit.
 
-use super::increments::{GROUPS, Line};
+use super::increments::{GROUP, LINE_COLUMNS, Line};
 use super::power_rows::Chunk;
 use super::solution::{Solution, best_of_columns};
 use super::top::Ranked;
@@ -25,11 +25,10 @@ use crate::sparse::{SparseBlock, visit};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Columns are handled in groups of so many.
-pub(super) const GROUP: usize = 16;
 /// Entries of a row that are summed before their sum is added to that of the row: short sums of
 /// short sums, for their rounding.
 pub(super) const STRIP: usize = 128;
+
 /// A number of which residuals and estimates are kept.
 pub trait Kept: Copy + Send + Sync + Default + PartialEq {
     /// Rounds.
@@ -96,7 +95,7 @@ macro_rules! kept {
 
 kept!(f32, f64);
 
-/// A vertex at which walks of a column start.
+/// A vertex at which walks of a column start, named once for each column.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SeedEntry {
     /// The vertex.
@@ -140,9 +139,10 @@ pub struct PowerStep<'a> {
 pub struct PowerRows<'a, A> {
     /// Becomes the next increments, as in [`PowerStep::moved`].
     pub next: &'a mut [Line],
-    /// r − e: what the last increments left of the residuals; becomes what the next ones leave.
+    /// r − e, n × width: what the last increments left of the residuals; becomes what the next ones
+    /// leave.
     pub left: &'a mut [A],
-    /// p with the last increments; receives the next ones.
+    /// p with the last increments, n × width; receives the next ones.
     pub estimate: &'a mut [A],
 }
 
@@ -214,10 +214,7 @@ pub fn place_seeds<A: Kept>(
     for seed in seeds {
         let (vertex, column) = (seed.vertex as usize, seed.column as usize);
         let scale = stored_scale(inverse[vertex]);
-        let (group, lane) = (column / GROUP, column % GROUP);
-        let mut numbers = [0.0; GROUP];
-        numbers[lane] = seed.weight * scale;
-        let increment = rows.next[vertex].put(group, numbers)[lane];
+        let increment = rows.next[vertex].set(column, seed.weight * scale);
         let place = vertex * width + column;
         rows.estimate[place] = A::round(increment);
         rows.left[place] = A::round(-increment);
@@ -237,7 +234,7 @@ fn power_step<A: Kept>(
     mut rows: PowerRows<'_, A>,
 ) -> PowerSums {
     let width = step.width;
-    assert!(width == GROUP || width == GROUPS * GROUP, "{width} columns");
+    assert!(width == GROUP || width == LINE_COLUMNS, "{width} columns");
     assert_eq!(rows.left.len(), block.nrows * width, "one row per vertex");
     assert_eq!(step.moved.len(), block.ncols, "one line per vertex");
     let segment = edges(block);

@@ -5,8 +5,8 @@
     reason = "loops over the lanes of an array become vectors; chains of iterators do not always"
 )]
 
-use super::increments::{GROUPS, Line};
-use super::power::{GROUP, Kept, PowerRows, PowerStep, PowerSums, STRIP, SeedEntry, stored_scale};
+use super::increments::{GROUP, GROUPS, Line};
+use super::power::{Kept, PowerRows, PowerStep, PowerSums, STRIP, SeedEntry, stored_scale};
 use crate::simd::{LocalColumn, SegmentRows, Weights, prefetch, vectorized};
 use crate::sparse::SegmentVisitor;
 

@@ -32,6 +32,8 @@ pub struct OutEdges<'a> {
     shift: u32,
     strengths: Vec<f64>,
     edges: usize,
+    /// Vertices without edges.
+    dangling: usize,
 }
 
 impl<'a> OutEdges<'a> {
@@ -60,6 +62,11 @@ impl<'a> OutEdges<'a> {
             .iter()
             .flat_map(|segment| row_strengths(segment))
             .collect();
+        let empty = |segment: &&Segment<'_>| {
+            let rows = segment.offsets.windows(2);
+            rows.filter(|pair| pair[0] == pair[1]).count()
+        };
+        let dangling = segments.iter().map(empty).sum();
         Self {
             blocks: segments,
             starts,
@@ -67,6 +74,7 @@ impl<'a> OutEdges<'a> {
             shift,
             strengths,
             edges: blocks.iter().map(SparseBlock::nnz).sum(),
+            dangling,
         }
     }
 
@@ -155,7 +163,7 @@ pub struct Pushing {
     pub stop: StopAt,
     /// How many best vertices are wanted.
     pub top_k: usize,
-    /// Edges to follow at most; about, since a vertex is pushed as a whole.
+    /// Edges to follow at most, but for those of the last vertex. No scan begins without room for it.
     pub max_edges: u64,
     /// Σr² at which to stop, besides ‖r‖₁; infinite where it does not matter. See [`super::complete`].
     pub spread: f64,
@@ -172,6 +180,18 @@ pub struct Pushed {
     pub proven: bool,
     /// Edges that were followed.
     pub edges: u64,
+    /// Edges of the scan that would come next, if that is what there was no room for.
+    pub lacking: u64,
+}
+
+/// What comes next for a source.
+enum Move {
+    /// The queue.
+    Epoch,
+    /// A scan of the graph.
+    Scan,
+    /// Nothing: a scan would come, of more edges than are left.
+    Stop { scan: u64 },
 }
 
 /// The numbers of one source at a time, reused from source to source.
@@ -221,14 +241,14 @@ impl Workspace {
         self.start(seeds);
         let mut threshold = self.first_threshold(graph);
         loop {
-            let dense = self.is_dense(graph);
-            // A scan follows up to all edges.
-            let no_room = dense && self.edges + graph.edges as u64 > pushing.max_edges;
-            if dense && !no_room {
-                threshold = SCANNED_SHARE * self.left / graph.edges.max(1) as f64;
-                self.scan(graph, seeds, pushing, threshold);
-            } else if !dense {
-                self.epoch(graph, seeds, pushing, threshold);
+            let mut lacking = 0;
+            match self.next_move(graph, seeds, pushing) {
+                Move::Epoch => self.epoch(graph, seeds, pushing, threshold),
+                Move::Scan => {
+                    threshold = SCANNED_SHARE * self.left / graph.edges.max(1) as f64;
+                    self.scan(graph, seeds, pushing, threshold);
+                }
+                Move::Stop { scan } => lacking = scan,
             }
             self.left = self
                 .touched
@@ -241,10 +261,11 @@ impl Workspace {
             // What was rounded stays; the count's own rounding falls with what is counted.
             let hopeless =
                 self.rounding * ROUNDOFF >= pushing.tol && self.left <= rounding * ROUNDOFF;
-            let exhausted = no_room || self.edges >= pushing.max_edges || hopeless;
+            let exhausted = lacking > 0 || self.edges >= pushing.max_edges || hopeless;
             let done = residual <= pushing.tol && self.is_spread(pushing.spread);
             if done || exhausted {
-                return self.finish(pushing.top_k, residual, place);
+                let pushed = self.finish(pushing.top_k, residual, place);
+                return Pushed { lacking, ..pushed };
             }
             // Not worth a look while much more is left than the best can have.
             if pushing.stop == StopAt::BoundOrProven && residual < 0.5 {
@@ -303,6 +324,18 @@ impl Workspace {
     fn is_spread(&self, spread: f64) -> bool {
         let residuals = || self.touched.iter().map(|&v| self.residual[v as usize]);
         spread.is_infinite() || residuals().map(|r| r * r).sum::<f64>() <= spread
+    }
+
+    fn next_move(&self, graph: &OutEdges<'_>, seeds: &[(u32, f64)], pushing: &Pushing) -> Move {
+        if !self.is_dense(graph) {
+            return Move::Epoch;
+        }
+        let back = if pushing.self_loops { 1 } else { seeds.len() };
+        let scan = (graph.edges + back * graph.dangling) as u64;
+        match self.edges.saturating_add(scan) <= pushing.max_edges {
+            true => Move::Scan,
+            false => Move::Stop { scan },
+        }
     }
 
     fn is_dense(&self, graph: &OutEdges<'_>) -> bool {
@@ -461,6 +494,7 @@ impl Workspace {
             residual,
             proven: closed || gap,
             edges: self.edges,
+            lacking: 0,
         }
     }
 }

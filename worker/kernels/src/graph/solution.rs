@@ -26,7 +26,7 @@ pub struct Solution<'a, A> {
 }
 
 impl<A: Kept> Solution<'_, A> {
-    /// γ times a score, as it is kept.
+    /// γ times a score times its vertex' scale, as it is kept.
     #[inline(always)]
     fn stored(&self, row: usize, column: usize) -> f64 {
         let place = row * self.width + column;
@@ -54,32 +54,41 @@ pub(super) fn best_of_columns<A: Kept>(
     place: &(dyn Fn(u32) -> u32 + Sync),
 ) -> Vec<Vec<Ranked>> {
     let rows = solution.estimate.len() / solution.width;
-    let chunks: Vec<Vec<Top>> = (0..rows.div_ceil(TOP_ROWS))
+    let none = || vec![Top::new(limit); columns.len()];
+    // Which rows come together changes nothing: what is best is best in any order.
+    let best = (0..rows.div_ceil(TOP_ROWS))
         .into_par_iter()
-        .map(|chunk| {
+        .fold(none, |mut tops, chunk| {
             let rows = chunk * TOP_ROWS..rows.min((chunk + 1) * TOP_ROWS);
-            best_of_rows(solution, rows, columns, limit, place)
+            offer_rows(solution, rows, columns, &mut tops, place);
+            tops
         })
-        .collect();
-    let mut best = vec![Top::new(limit); columns.len()];
-    for chunk in chunks {
-        for (best, part) in best.iter_mut().zip(chunk) {
-            best.merge(part);
-        }
-    }
+        .reduce(none, |mut tops, others| {
+            for (top, other) in tops.iter_mut().zip(others) {
+                top.merge(other);
+            }
+            tops
+        });
     best.into_iter().map(Top::into_sorted).collect()
 }
 
-fn best_of_rows<A: Kept>(
+fn offer_rows<A: Kept>(
     solution: Solution<'_, A>,
     rows: Range<usize>,
     columns: &[usize],
-    limit: usize,
+    tops: &mut [Top],
     place: &(dyn Fn(u32) -> u32 + Sync),
-) -> Vec<Top> {
-    let mut tops = vec![Top::new(limit); columns.len()];
-    // What is stored of a score that may be among them, over the vertex' scale, at least.
-    let mut thresholds = vec![0.0; columns.len()];
+) {
+    // γ times the last of the best scores, and less than its two divisions, these products and their
+    // comparison may be off by together. No row whose number is below it, times its scale, can enter.
+    let least = |top: &Top, column: usize| {
+        top.threshold() * solution.gamma[column] * (1.0 - 8.0 * f64::EPSILON)
+    };
+    let mut thresholds: Vec<f64> = columns
+        .iter()
+        .zip(&*tops)
+        .map(|(&column, top)| least(top, column))
+        .collect();
     for row in rows {
         let scale = stored_scale(solution.inverse[row]);
         for (slot, &column) in columns.iter().enumerate() {
@@ -91,11 +100,54 @@ fn best_of_rows<A: Kept>(
                     place: place(index),
                     score: solution.score(row, column),
                 });
-                // Less than the roundings of a score could make of the product.
-                let least = tops[slot].threshold() * solution.gamma[column];
-                thresholds[slot] = least * (1.0 - 8.0 * f64::EPSILON);
+                thresholds[slot] = least(&tops[slot], column);
             }
         }
     }
-    tops
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_best_are_those_that_a_sort_finds(
+            rows in prop::collection::vec((0i32..3, -40i32..40, -1f64..4.0), 1..200),
+            repeats in 1usize..700,
+            gamma in 0.1f64..3.0,
+            limit in 1usize..20,
+        ) {
+            // Several chunks of rows; scores that are equal, over scales that are not.
+            let rows: Vec<_> = rows.iter().cycle().take(rows.len() * repeats).collect();
+            let inverse: Vec<f64> = rows.iter().map(|row| match row.0 {
+                0 => 0.0,
+                1 => libm::exp2(f64::from(row.1)),
+                _ => f64::from(row.1.abs() + 1) / 3.0,
+            }).collect();
+            let score = |row: usize| (2.0 * rows[row].2).round();
+            let estimate: Vec<f64> = (0..rows.len())
+                .map(|row| score(row) * stored_scale(inverse[row]) * gamma)
+                .collect();
+            let left = vec![0.0; rows.len()];
+            let solution = Solution {
+                width: 1,
+                inverse: &inverse,
+                estimate: &estimate,
+                left: &left,
+                gamma: &[gamma],
+            };
+            let place = |index: u32| index.reverse_bits();
+            let mut expected: Vec<(f64, u32)> = (0..rows.len())
+                .map(|row| (solution.score(row, 0), row as u32))
+                .filter(|(score, _)| *score > 0.0)
+                .collect();
+            expected.sort_by(|a, b| b.0.total_cmp(&a.0).then(place(a.1).cmp(&place(b.1))));
+            expected.truncate(limit);
+            let found = best_of_columns(solution, &[0], limit, &place);
+            let found: Vec<(f64, u32)> = found[0].iter().map(|best| (best.score, best.index)).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
 }

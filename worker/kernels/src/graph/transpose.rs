@@ -1,9 +1,10 @@
 //! A graph's blocks the other way round, in memory: from outgoing edges to incoming ones.
 //!
 //! Invariant: rows are the vertices in order, entries ascend within a row, and both depend on the
-//! graph alone. Each block of the result is filled by one task that reads the whole graph.
+//! graph alone. Each block of the result is filled by one thread, which passes all rows of the graph
+//! and takes their edges into the block; how many threads there are decides only who fills what.
 
-use super::edges;
+use super::{edges, take};
 use crate::sparse::{Columns, Segment, SparseBlock};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -13,8 +14,9 @@ const BLOCK_ENTRIES: usize = 1 << 24;
 /// Blocks into which a small graph is cut, so that several threads have work.
 const FEWEST_BLOCKS: usize = 8;
 
-/// Parts are made at once by so many threads at most: each has a number per vertex.
-const MOST_THREADS: usize = 4;
+/// Parts are made at once by so many threads at most. Each has a number of four bytes a vertex, while
+/// no panels of power iteration are there yet.
+const MOST_THREADS: usize = 16;
 
 /// Some rows of incoming edges.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ impl Transposed {
     pub fn new(blocks: &[SparseBlock<'_>]) -> Self {
         let vertices = blocks.iter().map(|block| block.nrows).sum();
         let threads = rayon::current_num_threads().min(MOST_THREADS);
-        let counts = counts(blocks, vertices, threads);
+        let counts = in_degrees(blocks, vertices, threads);
         let ranges = cut(&counts);
         // A thread's parts follow each other, so that each goes on where the one before ended.
         let each = ranges.len().div_ceil(threads).max(1);
@@ -62,7 +64,7 @@ impl Transposed {
 }
 
 /// How often each column is named.
-fn counts(blocks: &[SparseBlock<'_>], vertices: usize, threads: usize) -> Vec<u32> {
+fn in_degrees(blocks: &[SparseBlock<'_>], vertices: usize, threads: usize) -> Vec<u32> {
     let parts: Vec<Vec<u32>> = blocks
         .par_chunks(blocks.len().div_ceil(threads).max(1))
         .map(|blocks| {
@@ -167,29 +169,25 @@ struct Cursors<'a> {
 impl<'a> Cursors<'a> {
     /// At the first edges to `target` or beyond, of every row.
     fn new(blocks: &'a [SparseBlock<'a>], vertices: usize, target: usize) -> Self {
-        let mut cursors = Self {
-            blocks,
-            weighted: blocks.iter().any(|block| edges(block).values.is_some()),
-            passed: vec![0; vertices],
-        };
+        let mut passed = vec![0; vertices];
         if target > 0 {
-            let mut passed = cursors.passed.iter_mut();
-            for block in blocks {
-                let segment = edges(block);
-                for (row, passed) in (0..block.nrows).zip(&mut passed) {
+            for (segment, _, passed) in by_block(blocks, &mut passed) {
+                for (row, passed) in passed.iter_mut().enumerate() {
                     *passed = before(segment.columns, segment.row(row), target) as u32;
                 }
             }
         }
-        cursors
+        Self {
+            blocks,
+            weighted: blocks.iter().any(|block| edges(block).values.is_some()),
+            passed,
+        }
     }
 
     /// Passes the edges to targets before `end`, in the order of the rows.
     fn pass(&mut self, end: usize, mut edge: impl FnMut(u32, usize, f32)) {
-        let mut rows = (0..).zip(&mut self.passed);
-        for block in self.blocks {
-            let segment = edges(block);
-            for (row, (source, passed)) in (0..block.nrows).zip(&mut rows) {
+        for (segment, first, passed) in by_block(self.blocks, &mut self.passed) {
+            for (row, passed) in passed.iter_mut().enumerate() {
                 let span = segment.row(row);
                 let mut place = span.start + *passed as usize;
                 while place < span.end {
@@ -197,13 +195,26 @@ impl<'a> Cursors<'a> {
                     if target >= end {
                         break;
                     }
-                    edge(source, target, segment.value(place));
+                    edge((first + row) as u32, target, segment.value(place));
                     place += 1;
                 }
                 *passed = (place - span.start) as u32;
             }
         }
     }
+}
+
+/// The edges of each block, the vertex of its first row, and the numbers of its rows.
+fn by_block<'a, 'b>(
+    blocks: &'a [SparseBlock<'a>],
+    mut numbers: &'b mut [u32],
+) -> impl Iterator<Item = (&'a Segment<'a>, usize, &'b mut [u32])> {
+    let mut next = 0;
+    blocks.iter().map(move |block| {
+        let first = next;
+        next += block.nrows;
+        (edges(block), first, take(&mut numbers, block.nrows))
+    })
 }
 
 /// Entries of a row, whose columns ascend, before `target`.
@@ -225,12 +236,15 @@ mod tests {
             lists in prop::collection::vec(prop::collection::btree_set(0u32..30, 0..12), 30),
             weighted in any::<bool>(),
             cut in 0usize..30,
+            threads in 1usize..5,
+            short in any::<bool>(),
         ) {
             let mut offsets = vec![0];
             let columns: Vec<u32> = lists.iter().flatten().copied().collect();
             for list in &lists {
                 offsets.push(offsets[offsets.len() - 1] + list.len() as i32);
             }
+            let halves: Vec<u16> = columns.iter().map(|&column| column as u16).collect();
             let values: Vec<f32> = (0..columns.len()).map(|k| k as f32 + 0.5).collect();
             let block = |rows: Range<usize>| SparseBlock {
                 nrows: rows.len(),
@@ -239,7 +253,10 @@ mod tests {
                     first_column: 0,
                     width: 30,
                     offsets: &offsets[rows.start..=rows.end],
-                    columns: Columns::U32(&columns),
+                    columns: match short {
+                        true => Columns::U16(&halves),
+                        false => Columns::U32(&columns),
+                    },
                     values: weighted.then_some(&values[..]),
                 }],
             };
@@ -256,9 +273,11 @@ mod tests {
                 found
             };
             let graph = [block(0..cut), block(cut..30)];
+            let threads = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            let threads = threads.build().expect("threads");
             let mut expected: Vec<_> = list(&graph).into_iter().map(|(u, v, w)| (v, u, w)).collect();
             expected.sort_by_key(|edge| (edge.0, edge.1));
-            let transposed = Transposed::new(&graph);
+            let transposed = threads.install(|| Transposed::new(&graph));
             let blocks = transposed.blocks();
             prop_assert!(blocks.iter().all(|block| block.validate().is_ok()));
             prop_assert_eq!(blocks.iter().map(|block| block.nrows).sum::<usize>(), 30);

@@ -58,6 +58,9 @@ fn eigenvalues_descend_and_vectors_diagonalize() {
         let half = random(n, n, n as u64);
         let a = half.add(&half.transpose());
         let (values, vectors) = symmetric_eigen(&a).unwrap();
+        for (alone, value) in symmetric_eigenvalues(&a).unwrap().iter().zip(&values) {
+            assert!((alone - value).abs() <= 1e-12 * values[0].abs().max(1.0));
+        }
         assert!(values.is_sorted_by(|x, y| x >= y));
         let rebuilt = naive_product(&vectors.scale_columns(&values), &vectors.transpose());
         assert_close(&rebuilt, &a, 1e-12 * n as f64);
@@ -105,6 +108,7 @@ fn bad_input_is_named() {
     a.set(1, 2, f64::NAN);
     let expected = SmallError::NotFinite { row: 1, column: 2 };
     assert_eq!(symmetric_eigen(&a).unwrap_err(), expected);
+    assert_eq!(symmetric_eigenvalues(&a).unwrap_err(), expected);
     assert_eq!(cholesky(&a).unwrap_err(), expected);
     assert_eq!(svd(&a).unwrap_err(), expected);
     let wide = Small::zeros(2, 3);
@@ -183,6 +187,7 @@ fn a_direction_at_the_floor_is_dropped_and_one_above_it_stays() {
 fn empty_matrices_have_empty_factorizations() {
     let empty = Small::zeros(0, 0);
     assert_eq!(symmetric_eigen(&empty), Ok((Vec::new(), empty.clone())));
+    assert_eq!(symmetric_eigenvalues(&empty), Ok(Vec::new()));
     assert_eq!(cholesky(&empty), Ok(empty.clone()));
     let found = svd(&Small::zeros(3, 0)).unwrap();
     assert_eq!((found.u.nrows(), found.values.len()), (3, 0));

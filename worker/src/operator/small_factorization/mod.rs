@@ -51,22 +51,12 @@ pub(super) fn run(context: &TaskContext, parameters: &SmallFactorization) -> Res
             };
             ritz_step::factorize(&projected, &coefficients, &remainder, kept)?
         }
-        SmallFactorization::RitzOutlook {
-            projected,
-            remainder_gram,
-            transform,
-            smallest,
-            report,
-            vectors,
-        } => ritz_outlook::factorize(
-            &small_matrix::read(context, projected)?,
-            &sum(remainder_gram)?,
-            &small_matrix::read(context, transform)?,
-            *smallest,
-            ritz_outlook::Wanted {
-                pairs: *report as usize,
-                vectors: *vectors,
-            },
+        SmallFactorization::RitzOutlook { step, wanted } => ritz_outlook::factorize(
+            &small_matrix::read(context, &step.projected)?,
+            &sum(&step.remainder_gram)?,
+            &small_matrix::read(context, &step.transform)?,
+            step.smallest,
+            (step.report as usize, *wanted),
         )?,
         SmallFactorization::GramEigenpairs {
             parts,

@@ -14,27 +14,21 @@
 //! than half of the smallest value that counts, as in flat spectra, much hangs on M, and there is no
 //! outlook. The residual of AᵀA on the whole basis must lie in W.
 
+use rankmill_common::operator::Wanted;
 use rankmill_common::{Error, Result};
 use rankmill_kernels::{Small, SmallError, symmetric_eigen, symmetric_eigenvalues};
 
 use super::super::small_matrix::failed;
 use super::Answer;
 
-/// What of an outlook is wanted.
-pub(super) struct Wanted {
-    /// Values, and vectors if any.
-    pub(super) pairs: usize,
-    pub(super) vectors: bool,
-}
-
-/// `[S]` where vectors are wanted, whose first rows are coefficients in the basis and whose last ones are in W; nothing where
-/// there is no outlook.
+/// `[S]` where vectors are wanted, whose first rows are coefficients in the basis and whose last ones
+/// are in W; nothing where there is no outlook.
 pub(super) fn factorize(
     projected: &Small,
     remainder: &Small,
     transform: &Small,
     smallest: f64,
-    wanted: Wanted,
+    (report, wanted): (usize, Wanted),
 ) -> Result<Answer> {
     let (known, width, added) = (projected.nrows(), remainder.nrows(), transform.ncols());
     if width == 0 || width > known || transform.nrows() != width {
@@ -42,13 +36,38 @@ pub(super) fn factorize(
             "a projection of order {known} cannot grow by {added} of {width} directions"
         )));
     }
-    let shape = transform.transposed_matmul(remainder);
     let newest = known - width;
     let mean = (newest..known).map(|i| projected[(i, i)]).sum::<f64>() / width as f64;
     if mean > 0.5 * smallest {
         return Ok(Answer::default());
     }
-    let grown = Small::from_fn(known + added, known + added, |i, j| {
+    let grown = grown(projected, &transform.transposed_matmul(remainder), mean);
+    let failed = |e: SmallError| failed("the outlook of a Rayleigh-Ritz step", &e);
+    let reported = report.min(known + added);
+    let (mut values, matrices) = match wanted {
+        Wanted::Values => (symmetric_eigenvalues(&grown).map_err(failed)?, Vec::new()),
+        Wanted::Pairs => {
+            let (values, vectors) = symmetric_eigen(&grown).map_err(failed)?;
+            let inside = vectors.submatrix(0..known, 0..reported);
+            let outside = vectors.submatrix(known..known + added, 0..reported);
+            let coefficients = inside.vstack(&transform.matmul(&outside));
+            (values, vec![("vectors", coefficients)])
+        }
+    };
+    values.truncate(reported);
+    Ok(Answer {
+        matrices,
+        values,
+        rank: reported,
+        ..Answer::default()
+    })
+}
+
+/// T, with R = PᵀG beside and below its newest rows and μI in the corner.
+fn grown(projected: &Small, shape: &Small, mean: f64) -> Small {
+    let (known, added) = (projected.nrows(), shape.nrows());
+    let newest = known - shape.ncols();
+    Small::from_fn(known + added, known + added, |i, j| {
         match (i.checked_sub(known), j.checked_sub(known)) {
             (None, None) => projected[(i, j)],
             (Some(row), None) if j >= newest => shape[(row, j - newest)],
@@ -56,26 +75,5 @@ pub(super) fn factorize(
             (Some(row), Some(column)) if row == column => mean,
             _ => 0.0,
         }
-    });
-    let failed = |e: SmallError| failed("the outlook of a Rayleigh-Ritz step", &e);
-    let reported = wanted.pairs.min(known + added);
-    if !wanted.vectors {
-        let mut values = symmetric_eigenvalues(&grown).map_err(failed)?;
-        values.truncate(reported);
-        return Ok(Answer {
-            values,
-            rank: reported,
-            ..Answer::default()
-        });
-    }
-    let (values, vectors) = symmetric_eigen(&grown).map_err(failed)?;
-    let outside = vectors.submatrix(known..known + added, 0..reported);
-    let inside = vectors.submatrix(0..known, 0..reported);
-    let coefficients = inside.vstack(&transform.matmul(&outside));
-    Ok(Answer {
-        matrices: vec![("vectors", coefficients)],
-        values: values[..reported].to_vec(),
-        rank: reported,
-        ..Answer::default()
     })
 }

@@ -2,7 +2,7 @@
 
 use rankmill_common::ErrorKind;
 use rankmill_common::job::svd::Rank;
-use rankmill_common::operator::{SmallFactorization, SmallFactors};
+use rankmill_common::operator::{SmallFactorization, SmallFactors, TakenStep, Wanted};
 
 use crate::operator::small_factorization;
 use crate::operator::support::*;
@@ -252,15 +252,22 @@ fn an_outlook_is_the_next_step_but_for_its_own_block() {
         let newest = &step.matrices[0];
         let multiple = f64::midpoint(newest[2][2], newest[3][3]);
         let smallest = 2.1 * multiple;
-        let outlook = SmallFactorization::RitzOutlook {
+        let taken = TakenStep {
             projected: step.factors.matrices[0].clone(),
             remainder_gram: vec![bench.small(&gram(&remainder))],
             transform: step.factors.matrices[2].clone(),
             smallest,
             report: 3,
-            vectors: true,
         };
-        let ahead = factorize(&bench, &outlook, &format!("ahead-{room}"));
+        let outlook = |smallest, wanted| SmallFactorization::RitzOutlook {
+            step: TakenStep {
+                smallest,
+                ..taken.clone()
+            },
+            wanted,
+        };
+        let pairs = outlook(smallest, Wanted::Pairs);
+        let ahead = factorize(&bench, &pairs, &format!("ahead-{room}"));
 
         let next = times(&remainder, &step.matrices[2]);
         assert_eq!(next[0].len() as u64, room);
@@ -285,24 +292,14 @@ fn an_outlook_is_the_next_step_but_for_its_own_block() {
         let before = step.factors.values[0];
         assert!(quotients[0][0] > before - 1e-9, "{before} {quotients:?}");
 
-        let with = |outlook: &SmallFactorization, limit: f64| {
-            let mut changed = outlook.clone();
-            if let SmallFactorization::RitzOutlook {
-                smallest, vectors, ..
-            } = &mut changed
-            {
-                (*smallest, *vectors) = (limit, false);
-            }
-            changed
-        };
-        let values = with(&outlook, smallest);
+        let values = outlook(smallest, Wanted::Values);
         let values = factorize(&bench, &values, &format!("values-{room}"));
         assert_eq!((values.factors.rank, values.matrices.len()), (3, 0));
         for (value, other) in values.factors.values.iter().zip(&ahead.factors.values) {
             assert!((value - other).abs() < 1e-12 * ahead.factors.values[0]);
         }
-        let outlook = with(&outlook, 1.9 * multiple);
-        let none = factorize(&bench, &outlook, &format!("none-{room}"));
+        let flat = outlook(1.9 * multiple, Wanted::Pairs);
+        let none = factorize(&bench, &flat, &format!("none-{room}"));
         assert_eq!((none.factors.rank, none.matrices.len()), (0, 0));
     }
 }
