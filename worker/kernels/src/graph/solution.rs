@@ -6,7 +6,7 @@ use crate::compensated::Compensated;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Rows in which one task looks for the best scores.
+/// Fewest rows in which one task looks for the best scores.
 const TOP_ROWS: usize = 1 << 15;
 
 /// Columns of estimates.
@@ -54,41 +54,40 @@ pub(super) fn best_of_columns<A: Kept>(
     place: &(dyn Fn(u32) -> u32 + Sync),
 ) -> Vec<Vec<Ranked>> {
     let rows = solution.estimate.len() / solution.width;
-    let none = || vec![Top::new(limit); columns.len()];
     // Which rows come together changes nothing: what is best is best in any order.
-    let best = (0..rows.div_ceil(TOP_ROWS))
+    let each = rows
+        .div_ceil(2 * rayon::current_num_threads())
+        .max(TOP_ROWS);
+    let parts: Vec<Vec<Top>> = (0..rows.div_ceil(each))
         .into_par_iter()
-        .fold(none, |mut tops, chunk| {
-            let rows = chunk * TOP_ROWS..rows.min((chunk + 1) * TOP_ROWS);
-            offer_rows(solution, rows, columns, &mut tops, place);
-            tops
+        .map(|part| {
+            let rows = part * each..rows.min((part + 1) * each);
+            best_of_rows(solution, rows, columns, limit, place)
         })
-        .reduce(none, |mut tops, others| {
-            for (top, other) in tops.iter_mut().zip(others) {
-                top.merge(other);
-            }
-            tops
-        });
+        .collect();
+    let mut best = vec![Top::new(limit); columns.len()];
+    for part in parts {
+        for (best, top) in best.iter_mut().zip(part) {
+            best.merge(top);
+        }
+    }
     best.into_iter().map(Top::into_sorted).collect()
 }
 
-fn offer_rows<A: Kept>(
+fn best_of_rows<A: Kept>(
     solution: Solution<'_, A>,
     rows: Range<usize>,
     columns: &[usize],
-    tops: &mut [Top],
+    limit: usize,
     place: &(dyn Fn(u32) -> u32 + Sync),
-) {
+) -> Vec<Top> {
     // γ times the last of the best scores, and less than its two divisions, these products and their
     // comparison may be off by together. No row whose number is below it, times its scale, can enter.
     let least = |top: &Top, column: usize| {
         top.threshold() * solution.gamma[column] * (1.0 - 8.0 * f64::EPSILON)
     };
-    let mut thresholds: Vec<f64> = columns
-        .iter()
-        .zip(&*tops)
-        .map(|(&column, top)| least(top, column))
-        .collect();
+    let mut tops = vec![Top::new(limit); columns.len()];
+    let mut thresholds = vec![0.0; columns.len()];
     for row in rows {
         let scale = stored_scale(solution.inverse[row]);
         for (slot, &column) in columns.iter().enumerate() {
@@ -104,6 +103,7 @@ fn offer_rows<A: Kept>(
             }
         }
     }
+    tops
 }
 
 #[cfg(test)]
