@@ -159,6 +159,25 @@ fn auto_pushes_where_answers_are_local_and_iterates_where_they_are_not() {
     );
 }
 
+#[test]
+fn auto_follows_few_edges_more_than_power_iteration_where_that_is_better() {
+    let bench = Bench::new();
+    let graph = rmat(&bench, 13);
+    for tol in ["1e-4", "1e-8"] {
+        let edges = |method: &str| {
+            let flags = format!(
+                "--sources 1,2,3,5,8,13,21,34,55,89 --on-missing-source skip --tol {tol} \
+                 --method {method}"
+            );
+            let out = run(&bench, "ppr", &graph, &flags);
+            let edges = PersonalFiles::read(&out).manifest["convergence"]["edges"].as_f64();
+            edges.expect("a number")
+        };
+        let (auto, power) = (edges("auto"), edges("power"));
+        assert!(auto <= 1.3 * power, "{auto} and {power} at {tol}");
+    }
+}
+
 fn rmat(bench: &Bench, scale: u32) -> Vec<String> {
     let path = bench.path("rmat.parquet");
     let scale = scale.to_string();

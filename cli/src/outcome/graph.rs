@@ -1,7 +1,7 @@
 //! The answer to a job on a graph.
 
 use rankmill_common::ByteSize;
-use rankmill_common::job::PageRankSpec;
+use rankmill_common::job::{PageRankSpec, PprSpec};
 use rankmill_common::manifest::{IndexSummary, MatrixSummary, PersonalSummary, ScoresSummary};
 
 use super::taken;
@@ -83,27 +83,34 @@ pub(super) fn index_summary(
 
 /// Why PageRank is not as good as it was asked to be.
 pub(super) fn scores_not_converged(spec: &PageRankSpec, quality: &ScoresSummary) -> String {
-    let advice = if quality.iterations < spec.max_iterations {
-        "rounding keeps it from being less: a looser --tol helps"
-    } else {
-        "more --max-iterations or a looser --tol helps"
-    };
+    let stopped = quality.iterations < spec.max_iterations;
     format!(
-        "not converged after {}; the error is at most {:.1e} ({advice})",
+        "not converged after {}; the error is at most {:.1e} ({})",
         counted(u64::from(quality.iterations), "iteration"),
-        quality.residual
+        quality.residual,
+        advice(stopped)
     )
 }
 
 /// Why personalized PageRank is not as good as it was asked to be.
-pub(super) fn personal_not_converged(quality: &PersonalSummary) -> String {
+pub(super) fn personal_not_converged(spec: &PprSpec, quality: &PersonalSummary) -> String {
+    // Push does not count iterations.
+    let stopped = (1..spec.max_iterations).contains(&quality.iterations);
     format!(
-        "{} of {} sources not converged; the largest error is at most {:.1e} (more \
-         --max-iterations or a looser --tol helps)",
+        "{} of {} sources not converged; the largest error is at most {:.1e} ({})",
         grouped(quality.unconverged),
         grouped(quality.sources),
-        quality.max_residual
+        quality.max_residual,
+        advice(stopped)
     )
+}
+
+/// What helps, where an iteration has stopped before its limit or not.
+fn advice(stopped: bool) -> &'static str {
+    match stopped {
+        true => "rounding keeps it from being less: a looser --tol helps",
+        false => "more --max-iterations or a looser --tol helps",
+    }
 }
 
 fn head(graph: &MatrixSummary) -> String {

@@ -151,10 +151,10 @@ fn not_converged(manifest: &Manifest) -> String {
         (JobSpec::PageRank(spec), Quality::Scores(quality)) => {
             graph::scores_not_converged(spec, quality)
         }
-        (_, Quality::Personal(quality)) => graph::personal_not_converged(quality),
-        (_, Quality::Factors(_) | Quality::Scores(_) | Quality::Index(_)) => {
-            "not converged".to_owned()
+        (JobSpec::Ppr(spec), Quality::Personal(quality)) => {
+            graph::personal_not_converged(spec, quality)
         }
+        _ => "not converged".to_owned(),
     }
 }
 

@@ -71,5 +71,6 @@ fn merge(lists: &[EntryReader], source: &MergedSource, limit: usize) -> Answer {
         best,
         residual: source.residual,
         proven: closed || gap,
+        iterations: 0,
     }
 }

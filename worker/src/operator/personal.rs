@@ -36,6 +36,8 @@ pub(super) struct Answer {
     pub(super) residual: f64,
     /// Whether the set of the best is certain.
     pub(super) proven: bool,
+    /// Steps of power iteration; none by push.
+    pub(super) iterations: u32,
 }
 
 /// What the answers cost.

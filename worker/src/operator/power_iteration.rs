@@ -164,8 +164,7 @@ impl<'a> Power<'a> {
                 self.step(&mut panels, &mut columns, &seeds);
                 iteration += 1;
                 work.edges += self.entries;
-                let last = iteration >= self.manner.max_iterations;
-                self.collect(&panels, &mut columns, last);
+                self.collect(&panels, &mut columns, iteration);
                 self.accelerate(&mut columns, iteration);
             }
             work.iterations = work.iterations.max(iteration);
@@ -313,9 +312,11 @@ impl<'a> Power<'a> {
         )
     }
 
-    /// Takes the answers of sources whose bound is met or cannot be, or of all that are left.
-    fn collect<A: Kept>(&self, panels: &Panels<A>, columns: &mut Columns, last: bool) {
+    /// Takes the answers of sources whose bound is met or cannot be, or, after the last iteration, of
+    /// all that are left.
+    fn collect<A: Kept>(&self, panels: &Panels<A>, columns: &mut Columns, iteration: u32) {
         let personal = self.personal;
+        let last = iteration >= self.manner.max_iterations;
         let mut done = Vec::new();
         for (column, answer) in columns.answers.iter().enumerate() {
             let residual = self.bound(columns, column);
@@ -352,6 +353,7 @@ impl<'a> Power<'a> {
                 best,
                 residual,
                 proven: closed || gap,
+                iterations: iteration,
             });
         }
     }

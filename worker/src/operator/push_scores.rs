@@ -131,12 +131,13 @@ impl Task<'_> {
     }
 
     /// Edges that a source needs in all, by how far it has come: residuals fall about as a power of
-    /// the edges that are followed.
+    /// the edges that are followed, and a scan of the graph about halves them.
     fn needed(&self, pushed: &Pushed) -> f64 {
         let done = libm::log(pushed.residual.max(f64::MIN_POSITIVE));
         let wanted = libm::log(self.pushing.tol);
         let more = pushed.edges as f64 * (wanted / done.min(-1e-3)).max(1.0);
-        more.max((pushed.edges + pushed.lacking) as f64)
+        let scans = ((done - wanted) * std::f64::consts::LOG2_E).max(1.0);
+        more.max(pushed.edges as f64 + scans * pushed.lacking as f64)
     }
 
     /// Pushes from `chosen` sources along `max_edges` edges at most; returns how many they need in
@@ -178,6 +179,7 @@ impl Task<'_> {
                         best: pushed.best,
                         residual: pushed.residual,
                         proven: pushed.proven,
+                        iterations: 0,
                     });
                 }
             }
@@ -233,19 +235,27 @@ impl Task<'_> {
         if chosen.is_empty() {
             return Ok(());
         }
+        let before = work.edges;
         let (solved, edges) = self.iterated(views, hand_over, &chosen, work)?;
-        let mut left = Vec::new();
+        let spent = work.edges - before;
+        let (mut slow, mut rounded) = (Vec::new(), Vec::new());
         for (source, answer) in chosen.into_iter().zip(solved) {
             let proven = self.pushing.stop == StopAt::BoundOrProven && answer.proven;
             if answer.residual > self.pushing.tol && !proven {
-                left.push(source);
+                match answer.iterations < hand_over.max_iterations {
+                    true => rounded.push(source),
+                    false => slow.push(source),
+                }
             }
             answers[source] = Some(answer);
         }
         // Where walks mix so slowly, they may stay near their source.
         let edges =
             (self.operator.vertices + edges).saturating_mul(hand_over.max_iterations.into());
-        self.push_from(&left, edges, answers, work)?;
+        self.push_from(&slow, edges, answers, work)?;
+        // Rounding of other operations may come to less. That is worth twice as much, no more.
+        let each = 2 * spent / (rounded.len() as u64).max(1);
+        self.push_from(&rounded, each, answers, work)?;
         Ok(())
     }
 
