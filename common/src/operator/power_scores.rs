@@ -97,8 +97,8 @@ pub struct PersonalScores {
 }
 
 /// Numbers of sources that may iterate side by side, the better first: as many as have their
-/// increments in one cache line, and half of them, which take a line all the same, where memory is
-/// short or there are no more. An answer does not depend on it.
+/// increments in one cache line, and half of them where memory is short or there are no more. An
+/// answer does not depend on it.
 pub fn block_widths(sources: u64) -> &'static [u32] {
     const WIDTHS: &[u32] = &[BLOCK_WIDTH, BLOCK_WIDTH / 2];
     match sources <= u64::from(BLOCK_WIDTH) / 2 {
@@ -109,9 +109,6 @@ pub fn block_widths(sources: u64) -> &'static [u32] {
 
 /// Most sources that iterate side by side.
 pub const BLOCK_WIDTH: u32 = 32;
-
-/// Bytes of a vertex' increments, of however many sources.
-pub const LINE_BYTES: u64 = 64;
 
 /// What residuals and estimates are kept in: the shorter numbers where their rounding, in as many
 /// steps as power iteration can take, stays below the tolerance.
@@ -130,10 +127,10 @@ pub fn kept_for_tolerance(damping: f64, tol: f64) -> Precision {
     }
 }
 
-/// Bytes of all panels of a block of sources on a graph of so many vertices: two of increments,
-/// residuals and estimates.
+/// Bytes of all panels of a block of sources on a graph of so many vertices: two of increments with
+/// two bytes a source, residuals and estimates.
 pub fn panel_bytes(vertices: u64, width: u32, kept: Precision) -> u64 {
-    vertices * (2 * LINE_BYTES + u64::from(width) * 2 * kept.bytes())
+    vertices * u64::from(width) * (4 + 2 * kept.bytes())
 }
 
 impl Personal {

@@ -25,7 +25,8 @@ pub struct PushScores {
     pub max_edges: u64,
     /// What completes what is left.
     pub index: Option<Completing>,
-    /// How sources go on that reach `max_edges`, or have no room for a scan; absent, they are left as they are.
+    /// How sources go on that reach `max_edges`, or have no room for a scan; absent, they are left
+    /// as they are.
     pub hand_over: Option<HandOver>,
     /// What all methods need.
     pub personal: Personal,

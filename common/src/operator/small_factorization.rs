@@ -48,8 +48,8 @@ pub enum SmallFactorization {
     /// What the step after a Rayleigh–Ritz step would find, without its read of A: of the block
     /// that it would add, AᵀA projected on that block is all that is not known, and a multiple of
     /// the identity stands for it. Makes `[S]` where vectors are wanted, coefficients of the leading
-    /// Ritz vectors in the basis and, below, in the remainder itself; nothing where the multiple is more than half of
-    /// `smallest` (`rank` is 0). `values` are the eigenvalues of the grown matrix.
+    /// Ritz vectors in the basis and, below, in the remainder itself; nothing where the multiple is
+    /// more than half of `smallest` (`rank` is 0). `values` are the eigenvalues of the grown matrix.
     RitzOutlook {
         /// The step that was taken.
         step: TakenStep,

@@ -7,7 +7,6 @@
 
 use super::combine::{Coefficients, Products};
 use super::normal_multiply::Product;
-use super::power_scores::LINE_BYTES;
 use super::{
     ColumnResiduals, Combine, Gram, NormalMultiply, Operator, PageRankStep, PowerScores,
     PushScores, Report, Walk,
@@ -173,11 +172,12 @@ impl PushScores {
     }
 }
 
-/// Every edge moves a number of each source of the block and gathers a line, however many these are.
+/// Every edge moves a number of two bytes of each source of the block.
 fn iterated_edges(edges: u64, width: u32) -> Work {
+    let numbers = edges * u64::from(width);
     Work {
-        flops: 2 * edges * u64::from(width),
-        bytes_gathered: LINE_BYTES * edges,
+        flops: 2 * numbers,
+        bytes_gathered: 2 * numbers,
     }
 }
 

@@ -259,10 +259,10 @@ fn iterated<A: Kept>(
     let kept = || vec![A::default(); n * width];
     let (mut left, mut estimate) = (kept(), kept());
     let (mut moved, mut next) = (Increments::default(), Increments::default());
-    moved.clear(n);
-    next.clear(n);
+    moved.clear(n * width);
+    next.clear(n * width);
     let rows = PowerRows {
-        next: moved.lines_mut(),
+        next: moved.as_mut_slice(),
         left: &mut left,
         estimate: &mut estimate,
     };
@@ -290,12 +290,12 @@ fn iterated<A: Kept>(
             seeds: &seeds,
             inverse: &inverse,
             unit,
-            moved: moved.lines(),
+            moved: moved.as_slice(),
             count: true,
             omega: None,
         };
         let mut rows = PowerRows {
-            next: next.lines_mut(),
+            next: next.as_mut_slice(),
             left: &mut left,
             estimate: &mut estimate,
         };

@@ -6,10 +6,10 @@
 use rankmill_common::Result;
 use rankmill_common::job::graph::Dangling;
 use rankmill_common::matrix::Precision;
-use rankmill_common::operator::power_scores::{BLOCK_WIDTH, LINE_BYTES, Personal};
+use rankmill_common::operator::power_scores::Personal;
 use rankmill_kernels::SparseBlock;
 use rankmill_kernels::graph::{
-    self, Increments, Kept, Line, PowerRows, PowerStep, PowerSums, SeedEntry, Solution, row_terms,
+    self, Increments, Kept, PowerRows, PowerStep, PowerSums, SeedEntry, Solution, row_terms,
 };
 use rayon::prelude::*;
 
@@ -19,9 +19,8 @@ use super::power_bound::{self, Errors, Rounding, Terms};
 use crate::context::TaskContext;
 use crate::storage::order::Order;
 
-/// What memory is counted by.
-const _: () =
-    assert!(size_of::<Line>() as u64 == LINE_BYTES && graph::LINE_COLUMNS == BLOCK_WIDTH as usize);
+/// Blocks have a multiple of so many columns.
+const NARROWEST: usize = 16;
 /// The largest number that a score is multiplied by when it is stored: bfloat16 holds the products.
 const LARGEST_SCALE: f64 = (1u128 << 118) as f64;
 
@@ -77,11 +76,10 @@ struct Panels<A> {
 }
 
 impl<A: Kept> Panels<A> {
-    /// Makes all of it zeros.
-    fn clear(&mut self, vertices: usize, width: usize) {
-        self.moved.clear(vertices);
-        self.next.clear(vertices);
-        let len = vertices * width;
+    /// Makes all of it zeros, `len` each.
+    fn clear(&mut self, len: usize) {
+        self.moved.clear(len);
+        self.next.clear(len);
         for panel in [&mut self.left, &mut self.estimate] {
             if panel.len() < len {
                 // Fresh pages are zeros already: the threads that step touch them first.
@@ -152,7 +150,7 @@ impl<'a> Power<'a> {
         chosen: &[usize],
         work: &mut Work,
     ) -> Result<Vec<Answer>> {
-        let width = (self.manner.width as usize).max(graph::GROUP);
+        let width = (self.manner.width as usize).max(NARROWEST);
         let mut answers = Vec::with_capacity(chosen.len());
         let mut panels = Panels::<A>::default();
         for block in chosen.chunks(width) {
@@ -175,10 +173,10 @@ impl<'a> Power<'a> {
 
     /// All mass at the seeds.
     fn start<A: Kept>(&self, panels: &mut Panels<A>, seeds: &[SeedEntry], count: usize) -> Columns {
-        let width = count.next_multiple_of(graph::GROUP);
-        panels.clear(self.inverse.len(), width);
+        let width = count.next_multiple_of(NARROWEST);
+        panels.clear(self.inverse.len() * width);
         let rows = PowerRows {
-            next: panels.moved.lines_mut(),
+            next: panels.moved.as_mut_slice(),
             left: &mut panels.left,
             estimate: &mut panels.estimate,
         };
@@ -221,12 +219,12 @@ impl<'a> Power<'a> {
             seeds,
             inverse: &self.inverse,
             unit: self.unit,
-            moved: panels.moved.lines(),
+            moved: panels.moved.as_slice(),
             count: self.may_close(columns),
             omega: columns.chebyshev.omega(),
         };
         let mut rows = PowerRows {
-            next: panels.next.lines_mut(),
+            next: panels.next.as_mut_slice(),
             left: &mut panels.left,
             estimate: &mut panels.estimate,
         };

@@ -230,8 +230,8 @@ fn power<A: Kept>(group: &mut BenchmarkGroup<'_, WallTime>, block: &Block<'_>, n
     block.column_sums(&mut strengths);
     let inverse = graph::inverse_strengths(&strengths);
     let (mut moved, mut next) = (Increments::default(), Increments::default());
-    moved.clear(n);
-    next.clear(n);
+    moved.clear(n * width);
+    next.clear(n * width);
     let (mut left, mut estimate) = (vec![A::default(); n * width], vec![A::default(); n * width]);
     let seeds: Vec<SeedEntry> = (0..width as u32)
         .map(|column| SeedEntry {
@@ -241,7 +241,7 @@ fn power<A: Kept>(group: &mut BenchmarkGroup<'_, WallTime>, block: &Block<'_>, n
         })
         .collect();
     let rows = PowerRows {
-        next: moved.lines_mut(),
+        next: moved.as_mut_slice(),
         left: &mut left,
         estimate: &mut estimate,
     };
@@ -259,12 +259,12 @@ fn power<A: Kept>(group: &mut BenchmarkGroup<'_, WallTime>, block: &Block<'_>, n
             seeds: &seeds,
             inverse: &inverse,
             unit: 1.0,
-            moved: moved.lines(),
+            moved: moved.as_slice(),
             count: false,
             omega: None,
         };
         let rows = PowerRows {
-            next: next.lines_mut(),
+            next: next.as_mut_slice(),
             left: &mut left,
             estimate: &mut estimate,
         };

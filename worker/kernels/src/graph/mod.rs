@@ -18,11 +18,11 @@ mod walk;
 mod walk_part;
 
 pub use complete::{Completion, FingerprintShard, Fingerprints};
-pub use increments::{GROUP, INCREMENT_ROUNDOFF, Increments, LINE_COLUMNS, Line};
+pub use increments::Increments;
 pub use page_rank::{PageRankStep, StepSums, inverse_strengths, page_rank_step, scale};
 pub use power::{
-    Kept, PowerRows, PowerStep, PowerSums, SeedEntry, place_seeds, row_terms, sequential_terms,
-    stored_scale,
+    INCREMENT_ROUNDOFF, Kept, PowerRows, PowerStep, PowerSums, SeedEntry, place_seeds, row_terms,
+    sequential_terms, stored_scale,
 };
 pub use push::{OutEdges, Pushed, Pushing, StopAt, Workspace};
 pub use push_part::{PartEntry, PartPush, PartSums, PartWorkspace};

@@ -6,7 +6,7 @@
 //! makes r − e + d·Pᵀe of r. With e = r that is power iteration, pushing all residuals at once (Wu
 //! et al., SIGMOD 2021, §4). Here e is r rounded to bfloat16, and what rounding leaves stays in r for
 //! the next step: no digit is lost, and what is gathered along edges, which is what a step costs,
-//! takes two bytes a source of 32: a row of e is one cache line.
+//! takes two bytes a source. A row of e has the numbers of up to 32 sources in one cache line.
 //!
 //! Of the sum of r, a step leaves d, where it leaves far less of the rest. Power iteration from a
 //! start of mass one has Σr = 0; rounding breaks that by little. So γ is chosen anew in each step
@@ -16,8 +16,7 @@
 //! are where it has no out-edges), so an unweighted edge costs one index and one addition per source.
 //! A column is computed as if it were alone: which sources share a block changes no bit.
 
-use super::increments::{GROUP, LINE_COLUMNS, Line};
-use super::power_rows::Chunk;
+use super::power_rows::{Chunk, shortened, widened};
 use super::solution::{Solution, best_of_columns};
 use super::top::Ranked;
 use super::{edges, row_chunks, take};
@@ -25,9 +24,13 @@ use crate::sparse::{SparseBlock, visit};
 use rayon::prelude::*;
 use std::ops::Range;
 
+/// Columns are handled in groups of so many.
+pub(super) const GROUP: usize = 16;
 /// Entries of a row that are summed before their sum is added to that of the row: short sums of
 /// short sums, for their rounding.
 pub(super) const STRIP: usize = 128;
+/// The largest relative error of a number that is rounded to bfloat16, by way of f32.
+pub const INCREMENT_ROUNDOFF: f64 = 1.0 / 256.0;
 
 /// A number of which residuals and estimates are kept.
 pub trait Kept: Copy + Send + Sync + Default + PartialEq {
@@ -95,7 +98,7 @@ macro_rules! kept {
 
 kept!(f32, f64);
 
-/// A vertex at which walks of a column start, named once for each column.
+/// A vertex at which walks of a column start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SeedEntry {
     /// The vertex.
@@ -125,8 +128,9 @@ pub struct PowerStep<'a> {
     pub inverse: &'a [f64],
     /// A power of two that keeps what is stored within the range of its type.
     pub unit: f64,
-    /// The increments e that the last step made, of all vertices.
-    pub moved: &'a [Line],
+    /// The increments e that the last step made, of all vertices: bits of bfloat16, n × width,
+    /// row-major.
+    pub moved: &'a [u16],
     /// Whether vertices are counted.
     pub count: bool,
     /// Per column ω: the next increment is ω·r + (ω−1)·e, Chebyshev's semi-iterative method (Golub
@@ -138,11 +142,10 @@ pub struct PowerStep<'a> {
 #[derive(Debug)]
 pub struct PowerRows<'a, A> {
     /// Becomes the next increments, as in [`PowerStep::moved`].
-    pub next: &'a mut [Line],
-    /// r − e, n × width: what the last increments left of the residuals; becomes what the next ones
-    /// leave.
+    pub next: &'a mut [u16],
+    /// r − e: what the last increments left of the residuals; becomes what the next ones leave.
     pub left: &'a mut [A],
-    /// p with the last increments, n × width; receives the next ones.
+    /// p with the last increments; receives the next ones.
     pub estimate: &'a mut [A],
 }
 
@@ -150,7 +153,7 @@ impl<'a, A> PowerRows<'a, A> {
     /// Cuts the first `rows` rows off.
     pub fn take(&mut self, rows: usize, width: usize) -> PowerRows<'a, A> {
         PowerRows {
-            next: take(&mut self.next, rows),
+            next: take(&mut self.next, rows * width),
             left: take(&mut self.left, rows * width),
             estimate: take(&mut self.estimate, rows * width),
         }
@@ -214,8 +217,9 @@ pub fn place_seeds<A: Kept>(
     for seed in seeds {
         let (vertex, column) = (seed.vertex as usize, seed.column as usize);
         let scale = stored_scale(inverse[vertex]);
-        let increment = rows.next[vertex].set(column, seed.weight * scale);
         let place = vertex * width + column;
+        rows.next[place] = shortened(seed.weight * scale);
+        let increment = widened(rows.next[place]);
         rows.estimate[place] = A::round(increment);
         rows.left[place] = A::round(-increment);
         sums.moved[column] += increment / scale;
@@ -234,9 +238,9 @@ fn power_step<A: Kept>(
     mut rows: PowerRows<'_, A>,
 ) -> PowerSums {
     let width = step.width;
-    assert!(width == GROUP || width == LINE_COLUMNS, "{width} columns");
+    assert!(width == GROUP || width == 2 * GROUP, "{width} columns");
     assert_eq!(rows.left.len(), block.nrows * width, "one row per vertex");
-    assert_eq!(step.moved.len(), block.ncols, "one line per vertex");
+    assert_eq!(step.moved.len(), block.ncols * width, "one row per vertex");
     let segment = edges(block);
     let chunks: Vec<(Range<usize>, PowerRows<'_, A>)> = row_chunks(segment.offsets)
         .into_iter()

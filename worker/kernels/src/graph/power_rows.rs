@@ -5,8 +5,7 @@
     reason = "loops over the lanes of an array become vectors; chains of iterators do not always"
 )]
 
-use super::increments::{GROUP, GROUPS, Line};
-use super::power::{Kept, PowerRows, PowerStep, PowerSums, STRIP, SeedEntry, stored_scale};
+use super::power::{GROUP, Kept, PowerRows, PowerStep, PowerSums, STRIP, SeedEntry, stored_scale};
 use crate::simd::{LocalColumn, SegmentRows, Weights, prefetch, vectorized};
 use crate::sparse::SegmentVisitor;
 
@@ -28,7 +27,7 @@ impl<A: Kept> SegmentVisitor for Chunk<'_, A> {
     fn visit<C: LocalColumn, W: Weights>(self, edges: SegmentRows<C, W>) {
         match self.step.width / GROUP {
             1 => self.run::<C, W, 1>(&edges),
-            _ => self.run::<C, W, GROUPS>(&edges),
+            _ => self.run::<C, W, 2>(&edges),
         }
     }
 }
@@ -84,7 +83,8 @@ impl<A: Kept> Chunk<'_, A> {
             rows,
             sums,
         } = self;
-        let (moved, next) = (step.moved, rows.next);
+        let moved = grouped::<_, N>(step.moved);
+        let next = grouped_mut::<_, N>(rows.next);
         let left = grouped_mut::<_, N>(rows.left);
         let estimate = grouped_mut::<_, N>(rows.estimate);
         let share = in_groups::<N>(step.share);
@@ -115,7 +115,7 @@ impl<A: Kept> Chunk<'_, A> {
                         let vertex = Vertex::new(step.inverse[index]);
                         if vertex.dangles && step.self_loops {
                             for group in 0..N {
-                                let own = moved[index].group(group);
+                                let own = moved[index][group].map(widened);
                                 add_scaled(&mut inflow[group], &own, step.unit);
                             }
                         }
@@ -128,17 +128,15 @@ impl<A: Kept> Chunk<'_, A> {
                         {
                             start_anew(&mut seeds, step.anew, inflow);
                         }
-                        let mut line = Line([0; GROUP]);
                         for group in 0..N {
-                            running[group].advance(
+                            next[row][group] = running[group].advance(
                                 vertex,
-                                (&common[group], group),
+                                &common[group],
                                 &inflow[group],
-                                (&moved[index], &mut line),
+                                &moved[index][group],
                                 (&mut left[row][group], &mut estimate[row][group]),
                             );
                         }
-                        next[row] = line;
                     }
                 }
             },
@@ -164,16 +162,16 @@ impl Running {
     };
 
     /// Makes the residual of a row of what flows in and what was left, and the next increments of
-    /// that.
+    /// that, which are returned.
     #[inline(always)]
     fn advance<A: Kept>(
         &mut self,
         vertex: Vertex,
-        (common, group): (&Common, usize),
+        common: &Common,
         inflow: &Group,
-        (last, next): (&Line, &mut Line),
+        last: &Group<u16>,
         (left, estimate): (&mut Group<A>, &mut Group<A>),
-    ) {
+    ) -> Group<u16> {
         let mut residual = [0.0; GROUP];
         for lane in 0..GROUP {
             residual[lane] = inflow[lane] * vertex.scale + left[lane].widen();
@@ -184,9 +182,10 @@ impl Running {
         }
         let mut increment = residual;
         if let Some(omega) = &common.omega {
-            accelerate(&mut increment, &last.group(group), omega);
+            accelerate(&mut increment, &last.map(widened), omega);
         }
-        let increment = next.put(group, increment);
+        let next = increment.map(shortened);
+        let increment = next.map(widened);
         for lane in 0..GROUP {
             left[lane] = A::round(residual[lane] - increment[lane]);
             estimate[lane] = A::round(estimate[lane].widen() + increment[lane]);
@@ -196,7 +195,7 @@ impl Running {
             add_scaled(&mut self.dangling, &increment, 1.0);
         }
         if !common.count {
-            return;
+            return next;
         }
         let zero = A::default();
         for lane in 0..GROUP {
@@ -204,6 +203,7 @@ impl Running {
             self.reached[lane] += u64::from(reached);
             self.waiting[lane] += u64::from(touched & !reached);
         }
+        next
     }
 }
 
@@ -223,6 +223,10 @@ fn start_anew<const N: usize>(seeds: &mut &[SeedEntry], mass: &[f64], inflow: &m
 }
 
 /// Rows of a panel, each in `N` groups.
+fn grouped<T, const N: usize>(panel: &[T]) -> &[[Group<T>; N]] {
+    panel.as_chunks::<GROUP>().0.as_chunks::<N>().0
+}
+
 fn grouped_mut<T, const N: usize>(panel: &mut [T]) -> &mut [[Group<T>; N]] {
     panel.as_chunks_mut::<GROUP>().0.as_chunks_mut::<N>().0
 }
@@ -232,6 +236,19 @@ fn in_groups<const N: usize>(row: &[f64]) -> [Group; N] {
     let mut groups = [[0.0; GROUP]; N];
     groups.as_flattened_mut().copy_from_slice(row);
     groups
+}
+
+/// The number that bits of bfloat16, the upper half of those of f32, stand for.
+#[inline(always)]
+pub(super) fn widened(bits: u16) -> f64 {
+    f64::from(f32::from_bits(u32::from(bits) << 16))
+}
+
+/// Bits of the bfloat16 next to `value`, ties to even.
+#[inline(always)]
+pub(super) fn shortened(value: f64) -> u16 {
+    let bits = (value as f32).to_bits();
+    (bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16) as u16
 }
 
 #[inline(always)]
@@ -261,7 +278,7 @@ fn gather<C: LocalColumn, W: Weights, const N: usize>(
     columns: &[C],
     weights: W,
     ahead: &[C],
-    moved: &[Line],
+    moved: &[[Group<u16>; N]],
     sums: &mut [Group; N],
 ) {
     *sums = [[0.0; GROUP]; N];
@@ -270,14 +287,14 @@ fn gather<C: LocalColumn, W: Weights, const N: usize>(
         let mut sum = [[0.0; GROUP]; N];
         for (k, column) in columns.iter().enumerate() {
             if let Some(column) = ahead.get(k) {
-                prefetch(std::slice::from_ref(&moved[column.index()]));
+                prefetch(&moved[column.index()]);
             }
             let weight = f64::from(weights.at(STRIP * strip + k));
-            let line = &moved[column.index()];
+            let numbers = &moved[column.index()];
             for group in 0..N {
-                let numbers = line.group(group);
                 for lane in 0..GROUP {
-                    sum[group][lane] = weight.mul_add(numbers[lane], sum[group][lane]);
+                    let number = widened(numbers[group][lane]);
+                    sum[group][lane] = weight.mul_add(number, sum[group][lane]);
                 }
             }
         }
